@@ -1,0 +1,64 @@
+/** The one error type that crosses rooms, with a closed set of codes that every front maps to its protocol. */
+
+export const errorCodes = [
+  /** The body is larger than the limit that applies to it. */
+  "too-large",
+  /** The request is not what its protocol says: syntax, lengths, an early end. */
+  "malformed",
+  /** The client went away. */
+  "client-gone",
+  /** The client sent nothing, or far too little, for too long. */
+  "client-slow",
+  /** The caller may not have what it asked for. */
+  "forbidden",
+  /** What was asked for does not exist. */
+  "not-found",
+  /** No engine has proved itself yet, or none is left. */
+  "engine-unavailable",
+  /** The engine was lost in mid-scan, twice. */
+  "backend-lost",
+  /** The engine answered with an error, or with something that is not a verdict. */
+  "engine-error",
+  /** The engine did not answer in time. */
+  "scan-timeout",
+  /** The queue in front of the engine is full. */
+  "queue-full",
+  /** No engine slot came free in time. */
+  "queue-timeout",
+  /** The spool has no room left. */
+  "spool-full",
+  /** The gateway is stopping. */
+  "stopping",
+  /** A fault of ours. */
+  "internal",
+] as const;
+
+export type ErrorCode = (typeof errorCodes)[number];
+
+export interface ErrorContext {
+  /** For the log only: may name addresses and paths. */
+  readonly detail?: string;
+  readonly cause?: unknown;
+}
+
+export class ClamgateError extends Error {
+  override readonly name = "ClamgateError";
+  readonly code: ErrorCode;
+  /** Safe to show to any client: names no address, path or library. */
+  readonly publicMessage: string;
+  readonly detail: string | null;
+
+  constructor(code: ErrorCode, publicMessage: string, context: ErrorContext = {}) {
+    super(context.detail === undefined ? publicMessage : `${publicMessage} (${context.detail})`, { cause: context.cause });
+    this.code = code;
+    this.publicMessage = publicMessage;
+    this.detail = context.detail ?? null;
+  }
+}
+
+/** Makes any thrown value a ClamgateError; what is not one already becomes `internal` and keeps its cause. */
+export function toClamgateError(thrown: unknown): ClamgateError {
+  if (thrown instanceof ClamgateError) return thrown;
+  const detail = thrown instanceof Error ? thrown.message : String(thrown);
+  return new ClamgateError("internal", "Internal error", { detail, cause: thrown });
+}

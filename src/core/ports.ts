@@ -1,0 +1,138 @@
+/** The interfaces between the rooms. Adapters live on floor 1; only the composition root knows which is which. */
+
+import type { ErrorCode } from "./errors.ts";
+import type { EngineVersion, Verdict } from "./verdict.ts";
+
+export type FrontName = "rest" | "proxy";
+
+/**
+ * A whole body, hashed as it arrived. It is held in memory or in one private file, never both.
+ * Whoever holds it disposes it; the bytes go when the last holder has.
+ */
+export interface SpooledBody extends AsyncDisposable {
+  /** Bytes. */
+  readonly size: number;
+  /** Lower-case hexadecimal SHA-256. */
+  readonly sha256: string;
+  /** The bytes when they are in memory, else null. */
+  readonly bytes: Uint8Array | null;
+  /** Absolute, link-free path of the private file, else null. */
+  readonly path: string | null;
+  /** Streams the bytes from `start` (inclusive, default 0) to `end` (exclusive, default size). */
+  read(range?: { readonly start?: number; readonly end?: number }): AsyncIterable<Uint8Array>;
+  /** A second hold on the same bytes, to be disposed on its own. */
+  hold(): SpooledBody;
+}
+
+export interface SpoolOptions {
+  /** A body of more bytes than this is refused with `too-large`. */
+  readonly maxBytes: number;
+  /** What the sender declared, if it did: larger than the memory share goes to a file at once. Never trusted as a length. */
+  readonly expectedBytes?: number;
+  readonly signal: AbortSignal;
+}
+
+export interface Spool {
+  /**
+   * Reads `body` to its end. Rejects with `too-large`, `spool-full`, the signal's reason, or the error that `body` threw;
+   * nothing is left behind then, and `body` has not been read further.
+   */
+  take(body: AsyncIterable<Uint8Array>, options: SpoolOptions): Promise<SpooledBody>;
+  /** What is held right now. */
+  usage(): { readonly bodies: number; readonly memoryBytes: number; readonly fileBytes: number };
+  /** Removes everything, held or not. */
+  close(): Promise<void>;
+}
+
+export interface EngineScan {
+  readonly verdict: Verdict;
+  /** The version that made the verdict. */
+  readonly version: EngineVersion;
+  /** False when the signatures may have changed during the scan: such a verdict answers its request and is not remembered. */
+  readonly isCacheable: boolean;
+  /** A short name of the backend, for the log. */
+  readonly backend: string;
+  readonly queueMs: number;
+  readonly scanMs: number;
+}
+
+/** Rejects with `engine-unavailable`, `backend-lost`, `engine-error`, `scan-timeout`, `queue-full`, `queue-timeout`, or the signal's reason. */
+export interface Engine {
+  /** The newest version among the backends that have proved themselves; null while there is none. */
+  version(): EngineVersion | null;
+  /**
+   * Waits for a slot and has the body scanned. The caller keeps the body until the promise settles; an engine that needs the
+   * bytes longer holds them itself.
+   * @param signal leaves the queue, or stops waiting for the answer; the engine finishes on its own.
+   */
+  scan(body: SpooledBody, signal: AbortSignal): Promise<EngineScan>;
+}
+
+export interface VerdictKey {
+  readonly sha256: string;
+  /** `EngineVersion.tag`. */
+  readonly tag: string;
+}
+
+/**
+ * Remembers verdicts. It never fails a scan: `get` answers null and `set` resolves when the store is broken or slow,
+ * and each fault is observed as `cache-failed`.
+ */
+export interface VerdictCache {
+  get(key: VerdictKey): Promise<Verdict | null>;
+  set(key: VerdictKey, verdict: Verdict, ttlSeconds: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What happened, for logs and metrics. A closed union: each observer decides what it makes of every kind. */
+export type Fact =
+  | {
+      readonly kind: "scanned";
+      readonly via: FrontName;
+      readonly requestId: string;
+      /** The sender's name for the body, unsanitised. */
+      readonly name: string;
+      readonly sha256: string;
+      readonly size: number;
+      readonly verdict: Verdict;
+      readonly isAllowed: boolean;
+      /** How the verdict was come by. */
+      readonly source: "engine" | "cache" | "shared" | "blocklist";
+      readonly backend: string | null;
+      readonly queueSeconds: number;
+      readonly scanSeconds: number;
+      readonly seconds: number;
+    }
+  | {
+      readonly kind: "scan-failed";
+      readonly via: FrontName;
+      readonly requestId: string;
+      readonly name: string;
+      readonly code: ErrorCode;
+      readonly detail: string;
+      readonly seconds: number;
+    }
+  | { readonly kind: "backend-up"; readonly backend: string; readonly version: EngineVersion }
+  | { readonly kind: "backend-down"; readonly backend: string; readonly reason: string }
+  | { readonly kind: "child-started"; readonly child: string; readonly pid: number }
+  | { readonly kind: "child-line"; readonly child: string; readonly line: string }
+  | { readonly kind: "child-exited"; readonly child: string; readonly reason: string; readonly restartInMs: number | null }
+  | {
+      readonly kind: "signatures-loaded";
+      readonly set: string;
+      readonly files: number;
+      readonly isTestOnly: boolean;
+      readonly seconds: number;
+    }
+  | { readonly kind: "signatures-rejected"; readonly set: string; readonly reason: string }
+  | { readonly kind: "signatures-checked"; readonly outcome: UpdateOutcome; readonly detail: string; readonly seconds: number }
+  | { readonly kind: "cache-failed"; readonly operation: "open" | "get" | "set" | "close"; readonly detail: string }
+  | { readonly kind: "notice"; readonly level: "info" | "warn" | "error"; readonly message: string };
+
+/** How one freshclam run ended: its exit code alone does not tell (clamd.md 8.1). */
+export type UpdateOutcome = "updated" | "up-to-date" | "rate-limited" | "blocked" | "failed";
+
+export type Observe = (fact: Fact) => void;
+
+/** Milliseconds of a clock that only goes forward; the start is arbitrary. */
+export type Clock = () => number;
