@@ -45,5 +45,5 @@ module.exports = {
     },
     { name: "src-without-tests", severity: "error", from: { path: "^src/" }, to: { path: "^(test|bench|setup)/" } },
   ],
-  options: { tsPreCompilationDeps: true, doNotFollow: { path: "node_modules" }, tsConfig: { fileName: "tsconfig.json" } },
+  options: { tsPreCompilationDeps: true, doNotFollow: { path: "node_modules" }, parser: "swc", enhancedResolveOptions: { extensions: [".ts"] } },
 };
