@@ -63,7 +63,7 @@ export interface Engine {
   /**
    * Waits for a slot and has the body scanned. The caller keeps the body until the promise settles; an engine that needs the
    * bytes longer holds them itself.
-   * @param signal leaves the queue, or stops waiting for the answer; the engine finishes on its own.
+   * @param signal leaves the queue; a scan that has begun goes on to its answer.
    */
   scan(body: SpooledBody, signal: AbortSignal): Promise<EngineScan>;
 }

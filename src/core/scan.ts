@@ -1,0 +1,172 @@
+/** The one function behind every front: a body in, one report or one error out. */
+
+import { createDoNotRetry } from "./do-not-retry.ts";
+import { ClamgateError, toClamgateError } from "./errors.ts";
+import { createFlight, type Flight } from "./flight.ts";
+import { type Decision, decide, type Policy } from "./policy.ts";
+import type { Clock, Engine, EngineScan, Fact, FrontName, Observe, Spool, SpooledBody, VerdictCache } from "./ports.ts";
+import type { EngineVersion, ScanReport, Verdict } from "./verdict.ts";
+
+export interface ScanOptions {
+  readonly via: FrontName;
+  readonly requestId: string;
+  /** The sender's name for the body, as it was sent; for the log. */
+  readonly name: string;
+  /** Ends the wait when the client has gone; a scan that others wait for goes on. */
+  readonly signal: AbortSignal;
+  /** Overrides the gateway's limit, downwards. */
+  readonly maxBytes?: number;
+  /** What the sender declared. */
+  readonly expectedBytes?: number;
+}
+
+/** A report and the very bytes it is about. Dispose it when they have been delivered or are not wanted. */
+export interface ScannedBody extends AsyncDisposable {
+  readonly report: ScanReport;
+  readonly decision: Decision;
+  readonly body: SpooledBody;
+}
+
+/**
+ * Reads the body to its end, then finds its verdict.
+ * Rejects with a ClamgateError, or with the error that `body` threw; the body is not read further then, and nothing is kept.
+ */
+export type Scan = (body: AsyncIterable<Uint8Array>, options: ScanOptions) => Promise<ScannedBody>;
+
+export interface ScanParts {
+  readonly spool: Spool;
+  readonly engine: Engine;
+  readonly cache: VerdictCache;
+  readonly policy: Policy;
+  readonly observe: Observe;
+  readonly clock: Clock;
+  /** Bytes of the largest body. */
+  readonly maxBytes: number;
+  readonly verdictTtlSeconds: number;
+  /** Tells of a clean body that the operator has listed its format as one the engine cannot open. */
+  readonly isUnsupported?: (body: SpooledBody) => Promise<boolean>;
+}
+
+const doNotRetryMs = 10 * 60_000;
+const doNotRetryEntries = 10_000;
+
+interface Finding {
+  readonly verdict: Verdict;
+  readonly version: EngineVersion;
+  readonly source: (Fact & { kind: "scanned" })["source"];
+  readonly scan: EngineScan | null;
+}
+
+export function createScan(parts: ScanParts): Scan {
+  const { spool, engine, cache, policy, observe, clock } = parts;
+  const doNotRetry = createDoNotRetry({ ttlMs: doNotRetryMs, maxEntries: doNotRetryEntries, clock });
+  const inFlight = new Map<string, Flight>();
+
+  return async function scan(source, options) {
+    const startedAt = clock();
+    try {
+      const body = await spool.take(source, {
+        maxBytes: Math.min(options.maxBytes ?? parts.maxBytes, parts.maxBytes),
+        signal: options.signal,
+        ...(options.expectedBytes === undefined ? {} : { expectedBytes: options.expectedBytes }),
+      });
+      try {
+        const finding = await find(body, options.signal);
+        const verdict = await withUnsupported(finding.verdict, body);
+        const decision = decide(verdict, policy);
+        const elapsedMs = clock() - startedAt;
+        observe(scannedFact(options, body, { ...finding, verdict }, decision, elapsedMs));
+        const report: ScanReport = {
+          verdict,
+          sha256: body.sha256,
+          size: body.size,
+          engine: finding.version,
+          isCached: finding.scan === null,
+          elapsedMs,
+        };
+        return { report, decision, body, [Symbol.asyncDispose]: () => body[Symbol.asyncDispose]() };
+      } catch (error) {
+        await body[Symbol.asyncDispose]();
+        throw error;
+      }
+    } catch (error) {
+      const { code, message, cause } = toClamgateError(error);
+      const detail = cause instanceof Error ? `${message}: ${cause.message}` : message;
+      const { via, requestId, name } = options;
+      observe({ kind: "scan-failed", via, requestId, name, code, detail, seconds: (clock() - startedAt) / 1000 });
+      throw error;
+    }
+  };
+
+  async function find(body: SpooledBody, signal: AbortSignal): Promise<Finding> {
+    const version = engine.version();
+    if (version === null) throw new ClamgateError("engine-unavailable", "The scan engine is not available");
+    const key = `${body.sha256}:${version.tag}`;
+    const refused = doNotRetry.find(key);
+    if (refused !== null) return { verdict: refused, version, source: "blocklist", scan: null };
+    if (!inFlight.has(key)) {
+      const cached = await cache.get({ sha256: body.sha256, tag: version.tag });
+      if (cached !== null) return { verdict: cached, version, source: "cache", scan: null };
+    }
+    // Another request may have started the same scan while the cache was asked.
+    const joined = inFlight.get(key);
+    const flight = joined ?? launch(key, body);
+    const scan = await flight.join(signal);
+    return { verdict: scan.verdict, version: scan.version, source: joined ? "shared" : "engine", scan: joined ? null : scan };
+  }
+
+  function launch(key: string, body: SpooledBody): Flight {
+    const forget = () => {
+      if (inFlight.get(key) === flight) inFlight.delete(key);
+    };
+    const flight = createFlight({ body, run: (held, signal) => engine.scan(held, signal), onCalledOff: forget });
+    inFlight.set(key, flight);
+    flight.outcome
+      .then(
+        (scan) => remember(body.sha256, scan),
+        (error: unknown) => refuseNext(key, error),
+      )
+      .finally(forget);
+    return flight;
+  }
+
+  function remember(sha256: string, { verdict, version, isCacheable }: EngineScan): Promise<void> | void {
+    if (!isCacheable || verdict.kind === "unscannable") return;
+    return cache.set({ sha256, tag: version.tag }, verdict, parts.verdictTtlSeconds);
+  }
+
+  function refuseNext(key: string, error: unknown): void {
+    if (!(error instanceof ClamgateError)) return;
+    if (error.code === "scan-timeout") doNotRetry.add(key, "limit-time");
+    if (error.code === "backend-lost") doNotRetry.add(key, "poison");
+  }
+
+  async function withUnsupported(verdict: Verdict, body: SpooledBody): Promise<Verdict> {
+    if (verdict.kind !== "clean" || !(await parts.isUnsupported?.(body))) return verdict;
+    return { kind: "unscannable", reason: "unsupported", heuristic: null };
+  }
+}
+
+function scannedFact(
+  { via, requestId, name }: ScanOptions,
+  { sha256, size }: SpooledBody,
+  { verdict, source, scan }: Finding,
+  { isAllowed }: Decision,
+  elapsedMs: number,
+): Fact {
+  return {
+    kind: "scanned",
+    via,
+    requestId,
+    name,
+    sha256,
+    size,
+    verdict,
+    isAllowed,
+    source,
+    backend: scan?.backend ?? null,
+    queueSeconds: (scan?.queueMs ?? 0) / 1000,
+    scanSeconds: (scan?.scanMs ?? 0) / 1000,
+    seconds: elapsedMs / 1000,
+  };
+}
