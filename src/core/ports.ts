@@ -127,6 +127,8 @@ export type Fact =
   | { readonly kind: "signatures-rejected"; readonly set: string; readonly reason: string }
   | { readonly kind: "signatures-checked"; readonly outcome: UpdateOutcome; readonly detail: string; readonly seconds: number }
   | { readonly kind: "cache-failed"; readonly operation: "open" | "get" | "set" | "close"; readonly detail: string }
+  /** Somebody still posts to `/scan`, whatever came of the request (rest.md 34). */
+  | { readonly kind: "deprecated-endpoint" }
   | { readonly kind: "notice"; readonly level: "info" | "warn" | "error"; readonly message: string };
 
 /** How one freshclam run ended: its exit code alone does not tell (clamd.md 8.1). */
