@@ -1,0 +1,35 @@
+/** The clamd commands the gateway uses, always in their `z` form: paths and virus names may hold line feeds (clamd(8)). */
+
+import type { SpooledBody } from "../core/ports.ts";
+
+export type Request = AsyncIterable<readonly Uint8Array[]> | Iterable<readonly Uint8Array[]>;
+
+const chunkEnd = new Uint8Array(4);
+const instream = Buffer.from("zINSTREAM\0");
+
+export const versionCommand: Request = [[Buffer.from("zVERSION\0")]];
+export const reloadCommand: Request = [[Buffer.from("zRELOAD\0")]];
+
+/** SCAN of a file of our own spool: the path is absolute, free of links, and short enough for clamd's buffer. */
+export function scanCommand(path: string): Request {
+  return [[Buffer.from(`zSCAN ${path}\0`)]];
+}
+
+/** INSTREAM of bytes in memory: command, one chunk and end in one write. */
+export function instreamBytes(bytes: Uint8Array): Request {
+  if (bytes.length === 0) return [[instream, chunkEnd]];
+  return [[instream, lengthOf(bytes), bytes, chunkEnd]];
+}
+
+/** INSTREAM of a body that is not in memory, a chunk per piece of the file. */
+export async function* instreamFile(body: SpooledBody): AsyncGenerator<readonly Uint8Array[]> {
+  yield [instream];
+  for await (const piece of body.read()) yield [lengthOf(piece), piece];
+  yield [chunkEnd];
+}
+
+function lengthOf(piece: Uint8Array): Uint8Array {
+  const header = Buffer.allocUnsafe(4);
+  header.writeUInt32BE(piece.length);
+  return header;
+}

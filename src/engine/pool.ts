@@ -1,0 +1,211 @@
+/** The engine behind the port: backends, one bounded queue in front of them, and a second try when one is lost. */
+
+import { ClamgateError } from "../core/errors.ts";
+import type { Clock, Engine, EngineScan, SpooledBody } from "../core/ports.ts";
+import type { EngineVersion } from "../core/verdict.ts";
+import type { Backend, BackendOutcome } from "./backend.ts";
+
+export interface PoolOptions {
+  /** Requests that may wait for a slot. */
+  readonly queueMax: number;
+  /** Longest wait for a slot, retries included. */
+  readonly queueTimeoutMs: number;
+  readonly clock: Clock;
+}
+
+export interface PoolStatus {
+  readonly backends: readonly {
+    readonly name: string;
+    readonly isUp: boolean;
+    readonly slots: number;
+    readonly inFlight: number;
+    readonly overdue: number;
+  }[];
+  readonly queued: number;
+}
+
+export interface EnginePool extends Engine {
+  add(backend: Backend): void;
+  remove(backend: Backend): void;
+  /** To be called whenever a slot comes free or a backend changes: gives the free slots to the oldest waiters. */
+  dispatch(): void;
+  status(): PoolStatus;
+  /** Refuses whoever waits with `stopping` and closes every backend. */
+  close(): void;
+}
+
+interface Attempt {
+  readonly backend: Backend;
+  readonly outcome: BackendOutcome;
+  readonly queueMs: number;
+  readonly scanMs: number;
+}
+
+interface Waiter {
+  readonly avoid: Backend | null;
+  readonly take: (backend: Backend) => void;
+  readonly refuse: (error: unknown) => void;
+}
+
+export function createPool({ queueMax, queueTimeoutMs, clock }: PoolOptions): EnginePool {
+  const backends = new Set<Backend>();
+  const queue: Waiter[] = [];
+  /** When the last backend was lost; null while one is up. */
+  let downSince: number | null = -Infinity;
+
+  function leastBusy(avoid: Backend | null): Backend | null {
+    let best: Backend | null = null;
+    for (const backend of backends) {
+      if (!backend.isUp() || backend.inFlight() >= backend.slots) continue;
+      if (backend === avoid && hasOther(avoid)) continue;
+      if (best === null || backend.inFlight() / backend.slots < best.inFlight() / best.slots) best = backend;
+    }
+    return best;
+  }
+
+  function hasOther(avoid: Backend): boolean {
+    for (const backend of backends) if (backend !== avoid && backend.isUp()) return true;
+    return false;
+  }
+
+  function dispatch(): void {
+    const isAnyUp = backends.values().some((backend) => backend.isUp());
+    downSince = isAnyUp ? null : (downSince ?? clock());
+    for (let index = 0; index < queue.length; ) {
+      const waiter = queue[index];
+      const backend = waiter === undefined ? null : leastBusy(waiter.avoid);
+      if (waiter === undefined || backend === null) {
+        // Those behind may go where this one may not; with nothing to avoid, nobody behind can fare better.
+        if (waiter?.avoid == null) return;
+        index += 1;
+        continue;
+      }
+      queue.splice(index, 1);
+      waiter.take(backend);
+    }
+  }
+
+  /** Waits for a backend with a free slot and runs `use` on it before anyone else can take that slot. */
+  function onFreeSlot<T>(
+    use: (backend: Backend) => Promise<T>,
+    { avoid, deadline, signal }: { avoid: Backend | null; deadline: number; signal: AbortSignal },
+  ): Promise<T> {
+    if (downSince !== null && clock() - downSince > queueTimeoutMs) {
+      return Promise.reject(new ClamgateError("engine-unavailable", "The scan engine is not available"));
+    }
+    if (clock() >= deadline) return Promise.reject(timedOut());
+    // Whoever waits already goes first.
+    const free = queue.length === 0 || avoid !== null ? leastBusy(avoid) : null;
+    if (free !== null) return use(free);
+    if (queue.length >= queueMax && avoid === null) {
+      return Promise.reject(new ClamgateError("queue-full", "Too many scans are waiting"));
+    }
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", onAbort);
+      };
+      const waiter: Waiter = {
+        avoid,
+        take: (backend) => {
+          leave();
+          resolve(use(backend));
+        },
+        refuse: (error) => {
+          leave();
+          const index = queue.indexOf(waiter);
+          if (index !== -1) queue.splice(index, 1);
+          reject(error);
+        },
+      };
+      const onAbort = () => waiter.refuse(signal.reason);
+      const timer = setTimeout(() => waiter.refuse(timedOut()), Math.max(0, deadline - clock()));
+      signal.addEventListener("abort", onAbort, { once: true });
+      // A second try has waited before: it goes to the head.
+      if (avoid === null) queue.push(waiter);
+      else queue.unshift(waiter);
+    });
+  }
+
+  function timedOut(): ClamgateError {
+    const isAnyUp = downSince === null;
+    return isAnyUp
+      ? new ClamgateError("queue-timeout", "No scan engine became free in time")
+      : new ClamgateError("engine-unavailable", "The scan engine is not available");
+  }
+
+  async function scan(body: SpooledBody, signal: AbortSignal): Promise<EngineScan> {
+    signal.throwIfAborted();
+    const startedAt = clock();
+    const deadline = startedAt + queueTimeoutMs;
+    let avoid: Backend | null = null;
+    for (let hasFailed = false; ; ) {
+      const { backend, outcome, queueMs, scanMs }: Attempt = await onFreeSlot(
+        async (backend) => {
+          const queueMs = clock() - startedAt;
+          const outcome = await backend.scan(body);
+          return { backend, outcome, queueMs, scanMs: clock() - startedAt - queueMs };
+        },
+        { avoid, deadline, signal },
+      );
+      if (outcome.kind === "verdict") {
+        const { verdict, version, isCacheable } = outcome;
+        return { verdict, version, isCacheable, backend: backend.name, queueMs, scanMs };
+      }
+      if (outcome.kind === "timeout") {
+        throw new ClamgateError("scan-timeout", "The scan took too long", { detail: backend.name });
+      }
+      // It has to prove itself before it gets anything else; a mere error text may be this body's own fault.
+      if (outcome.kind !== "failed") backend.markDown(outcome.reason);
+      void backend.prove();
+      if (outcome.kind !== "unreached") {
+        if (hasFailed) throw lastError(backend, outcome);
+        hasFailed = true;
+      }
+      avoid = backend;
+    }
+  }
+
+  return {
+    version: () => newest(backends.values().map((backend) => backend.version())),
+    scan,
+    add(backend) {
+      backends.add(backend);
+      dispatch();
+    },
+    remove(backend) {
+      backends.delete(backend);
+      backend.retire();
+      dispatch();
+    },
+    dispatch,
+    status: () => ({
+      backends: [...backends].map((backend) => ({
+        name: backend.name,
+        isUp: backend.isUp(),
+        slots: backend.slots,
+        inFlight: backend.inFlight(),
+        overdue: backend.overdue(),
+      })),
+      queued: queue.length,
+    }),
+    close() {
+      for (const waiter of [...queue]) waiter.refuse(new ClamgateError("stopping", "The gateway is stopping"));
+      for (const backend of backends) backend.close();
+      backends.clear();
+    },
+  };
+}
+
+function newest(versions: Iterable<EngineVersion | null>): EngineVersion | null {
+  let best: EngineVersion | null = null;
+  for (const version of versions) if (version !== null && (best === null || version.database > best.database)) best = version;
+  return best;
+}
+
+function lastError(backend: Backend, outcome: BackendOutcome & { kind: "lost" | "failed" }): ClamgateError {
+  const detail = `${backend.name}: ${outcome.reason}`;
+  return outcome.kind === "lost"
+    ? new ClamgateError("backend-lost", "The scan engine was lost during the scan", { detail })
+    : new ClamgateError("engine-error", "The scan engine could not scan this", { detail });
+}
