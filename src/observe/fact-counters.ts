@@ -1,0 +1,115 @@
+/** Counts what happened. Every series of a closed set is there at 0 before its first event. */
+
+import type { Registry } from "@prometheus-io/client";
+import { errorCodes } from "../core/errors.ts";
+import type { Fact, Observe } from "../core/ports.ts";
+import { unscannableReasons } from "../core/verdict.ts";
+import { counter, counterBy, counterByBoth, type SeriesName, timings } from "./series.ts";
+
+// Each a whole union of core: a member that is missing here is a type error where its series is looked up.
+const fronts = ["rest", "proxy"] as const;
+const verdictKinds = ["clean", "infected", "unscannable"] as const;
+const sources = ["engine", "cache", "shared", "blocklist"] as const;
+const cacheOperations = ["open", "get", "set", "close"] as const;
+const updateOutcomes = ["updated", "up-to-date", "rate-limited", "blocked", "failed"] as const;
+
+export interface FactCountersOptions {
+  readonly registry: Registry;
+  /** The label values of `clamgate_child_restarts_total`; any other child counts as `other`. */
+  readonly children: readonly string[];
+}
+
+export function countFacts({ registry, children }: FactCountersOptions): Observe {
+  const ours = (name: string, help: string): SeriesName => ({ registry, name: `clamgate_${name}`, help });
+  const countScanned = scanCounters(registry, ours);
+  const deprecatedHits = counter({
+    registry,
+    name: "no_of_hits_on_deprecated_scan_endpoint",
+    help: "The number of hits on the deprecated /scan endpoint. If this is not 0, inform your clients to ajust their code to use the /v2/scan endpoint instead.",
+  });
+  const errors = counterByBoth(ours("scan_errors_total", "Scans without a verdict."), ["code", "front"], errorCodes, fronts);
+  const reloads = counterBy(ours("reloads_total", "Sets of signatures that were tried."), "outcome", ["loaded", "rejected"]);
+  const checks = counterBy(ours("signature_checks_total", "Runs of freshclam."), "outcome", updateOutcomes);
+  const cacheErrors = counterBy(ours("cache_errors_total", "Faults of the verdict cache."), "operation", cacheOperations);
+  const restarts = counterBy(ours("child_restarts_total", "Children that ended and are started again."), "child", [
+    ...new Set([...children, "other"]),
+  ]);
+
+  return (fact) => {
+    switch (fact.kind) {
+      case "scanned":
+        return countScanned(fact);
+      case "scan-failed":
+        return errors[fact.code][fact.via].inc();
+      case "child-exited":
+        return fact.restartInMs === null ? undefined : (restarts[fact.child] ?? restarts.other)?.inc();
+      case "signatures-loaded":
+        return reloads.loaded.inc();
+      case "signatures-rejected":
+        return reloads.rejected.inc();
+      case "signatures-checked":
+        return checks[fact.outcome].inc();
+      case "cache-failed":
+        return cacheErrors[fact.operation].inc();
+      case "deprecated-endpoint":
+        return deprecatedHits.inc();
+      // Told by gauges at each scrape, or by the log alone.
+      case "backend-up":
+      case "backend-down":
+      case "child-started":
+      case "child-line":
+      case "notice":
+        return undefined;
+    }
+  };
+}
+
+function scanCounters(registry: Registry, ours: (name: string, help: string) => SeriesName) {
+  const found = counter({ registry, name: "no_of_found_viruses", help: "The total number of found viruses" });
+  const scans = counterByBoth(
+    ours("scans_total", "Verdicts, from wherever they came."),
+    ["verdict", "front"],
+    verdictKinds,
+    fronts,
+  );
+  const unscannable = counterByBoth(
+    ours("unscannable_total", "Bodies the engine could not see all of."),
+    ["reason", "front"],
+    unscannableReasons,
+    fronts,
+  );
+  const allowed = counterBy(
+    ours("allowed_unscannable_total", "Unscannable bodies that ON_UNSCANNABLE let pass."),
+    "reason",
+    unscannableReasons,
+  );
+  const verdictSources = counterBy(
+    ours(
+      "verdict_source_total",
+      "Verdicts by how they were come by: `cache` is a cache hit, `shared` a scan that was in flight already.",
+    ),
+    "source",
+    sources,
+  );
+  const bytes = counter(ours("scanned_bytes_total", "Bytes of bodies that got a verdict."));
+  const scanSeconds = timings(ours("scan_seconds", "Seconds in the engine, for verdicts it was asked for."));
+  const queueSeconds = timings(
+    ours("queue_seconds", "Seconds of waiting for an engine slot, for verdicts the engine was asked for."),
+  );
+
+  return (fact: Extract<Fact, { readonly kind: "scanned" }>): void => {
+    const { verdict, via, source } = fact;
+    scans[verdict.kind][via].inc();
+    verdictSources[source].inc();
+    bytes.inc(fact.size);
+    // One per infected body: clamav-rest adds a second for the response (rest.md 54, not copied).
+    if (verdict.kind === "infected") found.inc();
+    if (verdict.kind === "unscannable") {
+      unscannable[verdict.reason][via].inc();
+      if (fact.isAllowed) allowed[verdict.reason].inc();
+    }
+    if (source !== "engine") return;
+    scanSeconds.observe(fact.scanSeconds);
+    queueSeconds.observe(fact.queueSeconds);
+  };
+}

@@ -1,0 +1,71 @@
+/** What is true right now: slots, queue, backends, spool, signatures. */
+
+import { Gauge, type Registry } from "@prometheus-io/client";
+import type { Spool } from "../core/ports.ts";
+import type { EngineVersion } from "../core/verdict.ts";
+
+/** The state of the gateway at one moment. */
+export interface GaugeSnapshot {
+  readonly slots: { readonly inUse: number; readonly total: number };
+  /** Scans that wait for a slot. */
+  readonly queueLength: number;
+  readonly backends: { readonly up: number; readonly down: number };
+  readonly spool: ReturnType<Spool["usage"]>;
+  readonly signatures: {
+    /** When the loaded daily database was built; null when none is loaded. */
+    readonly builtAt: Date | null;
+    readonly isTestOnly: boolean;
+  };
+  /** `Engine.version()`. */
+  readonly engine: EngineVersion | null;
+}
+
+export interface GaugesOptions {
+  readonly registry: Registry;
+  readonly version: string;
+  readonly now: () => number;
+}
+
+export function createGauges(options: GaugesOptions): (snapshot: GaugeSnapshot) => void {
+  const { registry, version, now } = options;
+  const gauge = (name: string, help: string) => new Gauge({ name: `clamgate_${name}`, help, registers: [registry] });
+  const labelled = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
+    new Gauge({ name: `clamgate_${name}`, help, labelNames, registers: [registry] });
+
+  const slotsInUse = gauge("slots_in_use", "Engine slots that a scan occupies, abandoned scans included.");
+  const slotsTotal = gauge("slots_total", "Engine slots of all backends that are up.");
+  const queueLength = gauge("queue_length", "Scans that wait for an engine slot.");
+  const backends = labelled("backends", "Backends by state.", ["state"]);
+  const spoolBodies = gauge("spool_bodies", "Bodies held in the spool.");
+  const spoolMemoryBytes = gauge("spool_memory_bytes", "Bytes of bodies held in memory.");
+  const spoolFileBytes = gauge("spool_file_bytes", "Bytes of bodies held in files.");
+  const signatureAge = gauge("signature_age_seconds", "Age of the loaded daily database; absent when none is loaded.");
+  const testOnly = gauge("signatures_test_only", "1 when nothing but the built-in test signatures is loaded, else 0.");
+  const engineLabels = ["engine", "database", "tag"] as const;
+  const engineInfo = labelled("engine_info", "The engine and the signatures that verdicts come from, always 1.", engineLabels);
+  labelled("build_info", "The gateway's version and its runtime's, always 1.", ["version", "node"]).set(
+    { version, node: process.versions.node },
+    1,
+  );
+
+  return (snapshot) => {
+    slotsInUse.set(snapshot.slots.inUse);
+    slotsTotal.set(snapshot.slots.total);
+    queueLength.set(snapshot.queueLength);
+    backends.set({ state: "up" }, snapshot.backends.up);
+    backends.set({ state: "down" }, snapshot.backends.down);
+    spoolBodies.set(snapshot.spool.bodies);
+    spoolMemoryBytes.set(snapshot.spool.memoryBytes);
+    spoolFileBytes.set(snapshot.spool.fileBytes);
+    const { builtAt, isTestOnly } = snapshot.signatures;
+    // Without a database there is no age: 0 would look as fresh as can be.
+    if (builtAt === null) signatureAge.remove();
+    else signatureAge.set(Math.max(0, (now() - builtAt.getTime()) / 1000));
+    testOnly.set(isTestOnly ? 1 : 0);
+    // Labels of the version before must not stay beside the new ones.
+    engineInfo.reset();
+    if (snapshot.engine === null) return;
+    const { engine, database, tag } = snapshot.engine;
+    engineInfo.set({ engine, database: String(database), tag }, 1);
+  };
+}

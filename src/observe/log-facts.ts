@@ -1,0 +1,122 @@
+/** What the log says about each fact, and how loudly. */
+
+import type { ErrorCode } from "../core/errors.ts";
+import type { Fact, Observe } from "../core/ports.ts";
+import type { Verdict } from "../core/verdict.ts";
+import { cut } from "./escape-controls.ts";
+import type { Log, LogFields, LogLevel } from "./log.ts";
+
+/** A sender may send 64 KiB of name. */
+const maxNameLength = 200;
+/** For what children, libraries and peers say. */
+const maxDetailLength = 1000;
+
+/** What only the client or its timing is to blame for warns; what an operator has to look at is an error. */
+const failureLevels = {
+  "too-large": "warn",
+  malformed: "warn",
+  "client-gone": "info",
+  "client-slow": "warn",
+  forbidden: "warn",
+  "not-found": "warn",
+  "engine-unavailable": "error",
+  "backend-lost": "error",
+  "engine-error": "error",
+  "scan-timeout": "error",
+  "queue-full": "warn",
+  "queue-timeout": "warn",
+  "spool-full": "error",
+  stopping: "warn",
+  internal: "error",
+} as const satisfies Record<ErrorCode, LogLevel>;
+
+/** One line per fact. */
+export function logFacts(log: Log): Observe {
+  return (fact) => {
+    switch (fact.kind) {
+      case "scanned":
+        return scanned(log, fact);
+      case "scan-failed":
+        return log.write(failureLevels[fact.code], "scan failed", {
+          id: fact.requestId,
+          via: fact.via,
+          name: cut(fact.name, maxNameLength),
+          code: fact.code,
+          detail: cut(fact.detail, maxDetailLength),
+          seconds: rounded(fact.seconds),
+        });
+      case "backend-up": {
+        const { engine, database, databaseDate, tag } = fact.version;
+        return log.write("info", "backend up", { backend: fact.backend, engine, database, databaseDate, tag });
+      }
+      case "backend-down":
+        return log.write("error", "backend down", { backend: fact.backend, reason: cut(fact.reason, maxDetailLength) });
+      case "child-started":
+        return log.write("info", "child started", { child: fact.child, pid: fact.pid });
+      case "child-line":
+        return log.write(childLineLevel(fact.line), cut(fact.line, maxDetailLength), { child: fact.child });
+      case "child-exited": {
+        const fields = { child: fact.child, reason: cut(fact.reason, maxDetailLength), restartInMs: fact.restartInMs };
+        return log.write(fact.restartInMs === null ? "info" : "error", "child exited", fields);
+      }
+      case "signatures-loaded":
+        return log.write(fact.isTestOnly ? "warn" : "info", "signatures loaded", {
+          set: fact.set,
+          files: fact.files,
+          isTestOnly: fact.isTestOnly,
+          seconds: rounded(fact.seconds),
+        });
+      case "signatures-rejected":
+        return log.write("error", "signatures rejected", { set: fact.set, reason: cut(fact.reason, maxDetailLength) });
+      case "signatures-checked": {
+        const isFine = fact.outcome === "updated" || fact.outcome === "up-to-date";
+        const fields = { outcome: fact.outcome, detail: cut(fact.detail, maxDetailLength), seconds: rounded(fact.seconds) };
+        return log.write(isFine ? "info" : "warn", "signatures checked", fields);
+      }
+      case "cache-failed":
+        return log.write("warn", "cache failed", { operation: fact.operation, detail: cut(fact.detail, maxDetailLength) });
+      case "deprecated-endpoint":
+        return log.write("info", "DEPRECATED ENDPOINT: Migrate from /scan to /v2/scan");
+      case "notice":
+        return log.write(fact.level, fact.message);
+    }
+  };
+}
+
+function scanned(log: Log, fact: Extract<Fact, { readonly kind: "scanned" }>): void {
+  const level = fact.verdict.kind === "clean" ? "info" : "warn";
+  if (!log.isOn(level)) return;
+  log.write(level, "scanned", {
+    id: fact.requestId,
+    via: fact.via,
+    name: cut(fact.name, maxNameLength),
+    digest: fact.sha256,
+    size: fact.size,
+    ...verdictFields(fact.verdict),
+    allowed: fact.isAllowed,
+    source: fact.source,
+    backend: fact.backend,
+    seconds: rounded(fact.seconds),
+  });
+}
+
+function verdictFields(verdict: Verdict): LogFields {
+  switch (verdict.kind) {
+    case "clean":
+      return { verdict: verdict.kind };
+    case "infected":
+      return { verdict: verdict.kind, signatures: verdict.signatures };
+    case "unscannable":
+      return { verdict: verdict.kind, reason: verdict.reason, heuristic: verdict.heuristic };
+  }
+}
+
+/** clamd and freshclam mark what matters in the line itself; libclamav's own errors go to standard error with this beginning. */
+function childLineLevel(line: string): LogLevel {
+  return line.includes("ERROR") || line.includes("WARNING") || line.startsWith("LibClamAV Error") ? "warn" : "debug";
+}
+
+/** Microseconds are enough. */
+function rounded(seconds: number): number {
+  return Math.round(seconds * 1e6) / 1e6;
+}

@@ -1,0 +1,58 @@
+/** The gateway's Prometheus metrics: counted from facts, read from a snapshot at each scrape. */
+
+import { collectDefaultMetrics, Registry } from "@prometheus-io/client";
+import type { Observe } from "../core/ports.ts";
+import { countFacts } from "./fact-counters.ts";
+import { createGauges, type GaugeSnapshot } from "./gauges.ts";
+import { createUpdateGauges, type UpdateTimes } from "./update-gauges.ts";
+
+export interface MetricsText {
+  readonly contentType: string;
+  readonly body: string;
+}
+
+export interface Metrics {
+  readonly observe: Observe;
+  /**
+   * Everything in the text format 0.0.4, whatever the scraper would accept: OpenMetrics renames counters without `_total`
+   * (rest.md 55). Rejects when `gauges` throws.
+   */
+  expose(): Promise<MetricsText>;
+  /** Lets go of every metric. To be called once nothing scrapes any more. */
+  close(): void;
+}
+
+export interface MetricsOptions {
+  /** The gateway's own version. */
+  readonly version: string;
+  /** Called at each scrape; must be cheap. */
+  readonly gauges: () => GaugeSnapshot;
+  readonly updateTimes: UpdateTimes;
+  /** Names of the children there can be: they label `clamgate_child_restarts_total`; any other counts as `other`. */
+  readonly children: readonly string[];
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
+  /**
+   * Whether `process_*` and `nodejs_*` are there too (default true). The library watches garbage collection and the event loop for
+   * them until the process ends; neither keeps the process alive, but a test that makes many gateways does without.
+   */
+  readonly hasRuntime?: boolean;
+}
+
+export function createMetrics(options: MetricsOptions): Metrics {
+  const { version, updateTimes, children, now = Date.now, hasRuntime = true } = options;
+  const registry = new Registry(Registry.PROMETHEUS_CONTENT_TYPE);
+  const observe = countFacts({ registry, children });
+  const showGauges = createGauges({ registry, version, now });
+  const showUpdateTimes = createUpdateGauges({ registry, updateTimes });
+  if (hasRuntime) collectDefaultMetrics({ register: registry });
+  return {
+    observe,
+    async expose() {
+      await showUpdateTimes();
+      showGauges(options.gauges());
+      return { contentType: registry.contentType, body: await registry.metrics() };
+    },
+    close: () => registry.clear(),
+  };
+}
