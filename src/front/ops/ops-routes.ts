@@ -31,7 +31,8 @@ const ReadyAnswer = Type.Object({
   checks: Type.Array(Type.Object({ name: Type.String(), ok: Type.Boolean(), detail: Type.String() })),
 });
 
-const NoAnswer = Type.Null();
+/** An empty body. */
+const NoAnswer = { content: { "text/plain": { schema: Type.Literal("") } } };
 
 /** GET and HEAD of `/livez`, `/readyz`, `/metrics` and `/healthcheck`. Where errors become answers is the server's matter. */
 export function opsRoutes(options: OpsRoutesOptions): FastifyPluginAsyncTypebox {
@@ -84,7 +85,7 @@ export function opsRoutes(options: OpsRoutesOptions): FastifyPluginAsyncTypebox 
       const freshness = judgeFreshness({ version: options.engineVersion(), maxAgeHours: options.maxAgeHours, now: now() });
       reply.header("cache-control", "no-store").code(freshnessStatus[freshness]);
       if (freshness === "unknown") reply.header("retry-after", retryAfterSeconds);
-      return reply.send(null);
+      return reply.type("text/plain").send("");
     });
   };
 }

@@ -1,0 +1,54 @@
+/** One fact of every kind, for tests that must not forget one. */
+
+import type { Fact } from "../../src/core/ports.ts";
+import type { EngineVersion } from "../../src/core/verdict.ts";
+
+export type ScannedFact = Extract<Fact, { readonly kind: "scanned" }>;
+
+export const version: EngineVersion = {
+  engine: "1.4.6",
+  database: 27800,
+  databaseTime: new Date("2026-01-02T03:04:05Z"),
+  databaseDate: "Fri Jan  2 03:04:05 2026",
+  tag: "abc123",
+};
+
+export const scanned: ScannedFact = {
+  kind: "scanned",
+  via: "rest",
+  requestId: "r-1",
+  name: "report.pdf",
+  sha256: "ab".repeat(32),
+  size: 1234,
+  verdict: { kind: "clean" },
+  isAllowed: true,
+  source: "engine",
+  backend: "local",
+  queueSeconds: 0.25,
+  scanSeconds: 0.004,
+  seconds: 0.2543214321,
+};
+
+export const everyFact: { readonly [K in Fact["kind"]]: Extract<Fact, { readonly kind: K }> } = {
+  scanned,
+  "scan-failed": {
+    kind: "scan-failed",
+    via: "proxy",
+    requestId: "r-2",
+    name: "big.iso",
+    code: "scan-timeout",
+    detail: "no answer within 60 s",
+    seconds: 60,
+  },
+  "backend-up": { kind: "backend-up", backend: "local", version },
+  "backend-down": { kind: "backend-down", backend: "local", reason: "connection refused" },
+  "child-started": { kind: "child-started", child: "clamd", pid: 42 },
+  "child-line": { kind: "child-line", child: "clamd", line: "SelfCheck: Database status OK." },
+  "child-exited": { kind: "child-exited", child: "clamd", reason: "signal SIGKILL", restartInMs: 500 },
+  "signatures-loaded": { kind: "signatures-loaded", set: "epoch-3", files: 4, isTestOnly: false, seconds: 12.5 },
+  "signatures-rejected": { kind: "signatures-rejected", set: "epoch-4", reason: "malformed database" },
+  "signatures-checked": { kind: "signatures-checked", outcome: "up-to-date", detail: "exit code 0", seconds: 1.5 },
+  "cache-failed": { kind: "cache-failed", operation: "get", detail: "database is locked" },
+  "deprecated-endpoint": { kind: "deprecated-endpoint" },
+  notice: { kind: "notice", level: "info", message: "listening" },
+};

@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { errorCodes } from "../../src/core/errors.ts";
+import type { Fact } from "../../src/core/ports.ts";
+import { logFacts } from "../../src/observe/log-facts.ts";
+import { capturedLog } from "./captured-log.ts";
+import { everyFact, scanned } from "./every-fact.ts";
+
+/** The one line that a fact makes. */
+function lineOf(fact: Fact): Record<string, unknown> {
+  const { log, only } = capturedLog();
+  logFacts(log)(fact);
+  const { time, ...line } = only();
+  assert.equal(time, "2026-01-02T03:04:05.678Z");
+  return line;
+}
+
+const expected: Record<Fact["kind"], Record<string, unknown>> = {
+  scanned: {
+    level: "info",
+    msg: "scanned",
+    id: "r-1",
+    via: "rest",
+    name: "report.pdf",
+    digest: "ab".repeat(32),
+    size: 1234,
+    verdict: "clean",
+    allowed: true,
+    source: "engine",
+    backend: "local",
+    seconds: 0.254321,
+  },
+  "scan-failed": {
+    level: "error",
+    msg: "scan failed",
+    id: "r-2",
+    via: "proxy",
+    name: "big.iso",
+    code: "scan-timeout",
+    detail: "no answer within 60 s",
+    seconds: 60,
+  },
+  "backend-up": {
+    level: "info",
+    msg: "backend up",
+    backend: "local",
+    engine: "1.4.6",
+    database: 27800,
+    databaseDate: "Fri Jan  2 03:04:05 2026",
+    tag: "abc123",
+  },
+  "backend-down": { level: "error", msg: "backend down", backend: "local", reason: "connection refused" },
+  "child-started": { level: "info", msg: "child started", child: "clamd", pid: 42 },
+  "child-line": { level: "debug", msg: "SelfCheck: Database status OK.", child: "clamd" },
+  "child-exited": { level: "error", msg: "child exited", child: "clamd", reason: "signal SIGKILL", restartInMs: 500 },
+  "signatures-loaded": { level: "info", msg: "signatures loaded", set: "epoch-3", files: 4, isTestOnly: false, seconds: 12.5 },
+  "signatures-rejected": { level: "error", msg: "signatures rejected", set: "epoch-4", reason: "malformed database" },
+  "signatures-checked": { level: "info", msg: "signatures checked", outcome: "up-to-date", detail: "exit code 0", seconds: 1.5 },
+  "cache-failed": { level: "warn", msg: "cache failed", operation: "get", detail: "database is locked" },
+  "deprecated-endpoint": { level: "info", msg: "DEPRECATED ENDPOINT: Migrate from /scan to /v2/scan" },
+  notice: { level: "info", msg: "listening" },
+};
+
+describe("logFacts", () => {
+  for (const fact of Object.values(everyFact)) {
+    test(`makes one line of ${fact.kind}`, () => assert.deepEqual(lineOf(fact), expected[fact.kind]));
+  }
+
+  test("warns of an infected body and names its signatures", () => {
+    const line = lineOf({ ...scanned, verdict: { kind: "infected", signatures: ["A", "B"] }, isAllowed: false });
+    assert.equal(line.level, "warn");
+    assert.equal(line.verdict, "infected");
+    assert.deepEqual(line.signatures, ["A", "B"]);
+    assert.equal(line.allowed, false);
+  });
+
+  test("warns of an unscannable body and says why, also when it was let pass", () => {
+    const verdict = { kind: "unscannable", reason: "encrypted", heuristic: "Heuristics.Encrypted.Zip" } as const;
+    const line = lineOf({ ...scanned, verdict, isAllowed: true });
+    assert.equal(line.level, "warn");
+    assert.equal(line.verdict, "unscannable");
+    assert.equal(line.reason, "encrypted");
+    assert.equal(line.heuristic, "Heuristics.Encrypted.Zip");
+    assert.equal(line.allowed, true);
+  });
+
+  test("says where a remembered verdict came from", () => {
+    const line = lineOf({ ...scanned, source: "cache", backend: null });
+    assert.equal(line.source, "cache");
+    assert.equal(line.backend, null);
+  });
+
+  test("cuts names after 200 characters and details after 1000", () => {
+    assert.equal(lineOf({ ...scanned, name: "n".repeat(200) }).name, "n".repeat(200));
+    assert.equal(lineOf({ ...scanned, name: "n".repeat(65_536) }).name, "n".repeat(200));
+    assert.equal(lineOf({ ...everyFact["scan-failed"], name: "n".repeat(201) }).name, "n".repeat(200));
+    assert.equal(lineOf({ ...everyFact["scan-failed"], detail: "d".repeat(1001) }).detail, "d".repeat(1000));
+    assert.equal(lineOf({ ...everyFact["child-line"], line: "l".repeat(1001) }).msg, "l".repeat(1000));
+  });
+
+  for (const format of ["json", "text"] as const) {
+    test(`keeps a name with CR, LF, ESC, NUL and U+2028 on one line of ${format}`, () => {
+      const { log, written } = capturedLog({ format });
+      logFacts(log)({ ...scanned, name: "a\r\nlevel=error\u001b[2J\0\u2028b" });
+      assert.equal(written.length, 1);
+      assert.match(written[0] ?? "", /^[^\p{Cc}\u2028]+\n$/u);
+      assert.match(written[0] ?? "", /\\u2028b/);
+    });
+  }
+
+  test("has a level for every error: the client's going is no news, faults of ours are errors", () => {
+    const levelOf = (code: (typeof errorCodes)[number]) => lineOf({ ...everyFact["scan-failed"], code }).level;
+    assert.equal(levelOf("client-gone"), "info");
+    for (const code of ["too-large", "malformed", "client-slow", "forbidden", "queue-full"] as const)
+      assert.equal(levelOf(code), "warn");
+    for (const code of ["internal", "engine-error", "backend-lost", "engine-unavailable", "spool-full"] as const) {
+      assert.equal(levelOf(code), "error");
+    }
+    for (const code of errorCodes) assert.ok(["info", "warn", "error"].includes(String(levelOf(code))));
+  });
+
+  test("raises a child's line to a warning only where the child itself complains", () => {
+    const levelOf = (line: string) => lineOf({ ...everyFact["child-line"], line }).level;
+    assert.equal(levelOf("ERROR: Can't open file"), "warn");
+    assert.equal(levelOf("WARNING: Ignoring deprecated option"), "warn");
+    assert.equal(levelOf("LibClamAV Error: cli_loaddbdir(): No supported database files found"), "warn");
+    assert.equal(levelOf("see: LibClamAV Error"), "debug");
+    assert.equal(levelOf("instream(local): OK"), "debug");
+  });
+
+  test("warns of test signatures, of a failed check, and not of a child that ends for good", () => {
+    assert.equal(lineOf({ ...everyFact["signatures-loaded"], isTestOnly: true }).level, "warn");
+    for (const outcome of ["rate-limited", "blocked", "failed"] as const) {
+      assert.equal(lineOf({ ...everyFact["signatures-checked"], outcome }).level, "warn");
+    }
+    assert.equal(lineOf({ ...everyFact["signatures-checked"], outcome: "updated" }).level, "info");
+    assert.equal(lineOf({ ...everyFact["child-exited"], restartInMs: null }).level, "info");
+  });
+
+  test("gives a notice its own level", () => {
+    for (const level of ["info", "warn", "error"] as const) assert.equal(lineOf({ ...everyFact.notice, level }).level, level);
+  });
+
+  test("makes no line of a clean scan when the log is set to warn", () => {
+    const { log, written } = capturedLog({ level: "warn" });
+    logFacts(log)(scanned);
+    assert.deepEqual(written, []);
+  });
+});
