@@ -26,8 +26,8 @@ export interface LogDestination {
 }
 
 export interface LogOptions {
-  /** Lines below it are not written; `silent` writes none. */
-  readonly level: LogLevel | "silent";
+  /** Lines below it are not written: `trace` writes all, `fatal` and `silent` none. */
+  readonly level: "trace" | LogLevel | "fatal" | "silent";
   readonly format: "json" | "text";
   readonly destination: LogDestination;
   /** Colours the text format; only for a terminal. */

@@ -46,10 +46,16 @@ describe("createLog", () => {
     });
   }
 
-  test("set to silent, writes nothing", () => {
-    const { log, written } = capturedLog({ level: "silent" });
-    for (const each of logLevels) log.write(each, "line");
-    assert.deepEqual(written, []);
+  test("set to trace, writes every level; set to fatal or silent, none", () => {
+    for (const [level, lines] of [
+      ["trace", logLevels.length],
+      ["fatal", 0],
+      ["silent", 0],
+    ] as const) {
+      const { log, written } = capturedLog({ level });
+      for (const each of logLevels) log.write(each, "line");
+      assert.equal(written.length, lines);
+    }
   });
 
   for (const format of ["json", "text"] as const) {
