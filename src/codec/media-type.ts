@@ -1,0 +1,80 @@
+/** Values of the shape `type; name=value; name="value"` (Content-Type, Content-Disposition), read as Go's mime.ParseMediaType reads them. */
+
+import { decodeParameters } from "./extended-parameters.ts";
+
+export interface MediaType {
+  /** Lower-case, as `multipart/form-data` or `form-data`. */
+  readonly type: string;
+  /** Lower-case names without their stars; RFC 2231 forms are decoded and win over the plain ones. */
+  readonly parameters: ReadonlyMap<string, string>;
+}
+
+/** What a request's Content-Type makes of its body (rest.md 16). */
+export type BodyKind =
+  | { readonly kind: "multipart"; readonly boundary: string }
+  | { readonly kind: "not-multipart" }
+  | { readonly kind: "no-boundary" };
+
+const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+/;
+const typeOrDisposition = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:\/[!#$%&'*+\-.^_`|~0-9A-Za-z]+)?$/;
+/** RFC 2045 `tspecials`: what a backslash really escapes. Before anything else it is part of a Windows path that nobody escaped. */
+const tspecials = '()<>@,;:\\"/[]?=';
+
+/** `multipart/mixed` counts like `multipart/form-data`, as in Go's `Request.MultipartReader`. */
+export function bodyKind(contentType: string | undefined): BodyKind {
+  const parsed = parseMediaType(contentType ?? "");
+  if (parsed === null || (parsed.type !== "multipart/form-data" && parsed.type !== "multipart/mixed"))
+    return { kind: "not-multipart" };
+  const boundary = parsed.parameters.get("boundary") ?? "";
+  return boundary === "" ? { kind: "no-boundary" } : { kind: "multipart", boundary };
+}
+
+/** Null where any part of the value is malformed; never throws. */
+export function parseMediaType(value: string): MediaType | null {
+  const semicolon = value.indexOf(";");
+  const type = (semicolon < 0 ? value : value.slice(0, semicolon)).trim().toLowerCase();
+  if (!typeOrDisposition.test(type)) return null;
+  const written = new Map<string, string>();
+  let rest = (semicolon < 0 ? "" : value.slice(semicolon)).trim();
+  while (rest !== "" && rest !== ";") {
+    const parameter = takeParameter(rest);
+    if (parameter === null) return null;
+    const known = written.get(parameter.name);
+    if (known !== undefined && known !== parameter.value) return null;
+    written.set(parameter.name, parameter.value);
+    rest = parameter.rest;
+  }
+  return { type, parameters: decodeParameters(written) };
+}
+
+function takeParameter(text: string): { name: string; value: string; rest: string } | null {
+  if (!text.startsWith(";")) return null;
+  const afterSemicolon = text.slice(1).trimStart();
+  const name = token.exec(afterSemicolon)?.[0];
+  if (name === undefined) return null;
+  const afterName = afterSemicolon.slice(name.length).trimStart();
+  if (!afterName.startsWith("=")) return null;
+  const taken = takeValue(afterName.slice(1).trimStart());
+  return taken === null ? null : { name: name.toLowerCase(), value: taken.value, rest: taken.rest.trimStart() };
+}
+
+function takeValue(text: string): { value: string; rest: string } | null {
+  if (!text.startsWith('"')) {
+    const value = token.exec(text)?.[0];
+    return value === undefined ? null : { value, rest: text.slice(value.length) };
+  }
+  let value = "";
+  for (let at = 1; at < text.length; at += 1) {
+    const character = text.charAt(at);
+    if (character === '"') return { value, rest: text.slice(at + 1) };
+    if (character === "\r" || character === "\n") return null;
+    const next = text.charAt(at + 1);
+    if (character === "\\" && next !== "" && tspecials.includes(next)) {
+      value += next;
+      at += 1;
+    } else {
+      value += character;
+    }
+  }
+  return null;
+}
