@@ -1,0 +1,58 @@
+/** Node servers that answer HTTP/1.1 and HTTP/2 on one port, with and without TLS (rest.md 64). */
+
+import type { RequestListener } from "node:http";
+import { createSecureServer } from "node:http2";
+import type { Server } from "node:net";
+import { eitherVersionServer } from "./either-version.ts";
+
+export interface ListenerLimits {
+  /** From the first byte of a request to the end of its head. */
+  readonly headersTimeoutMs: number;
+  /** Between the answers on a connection. */
+  readonly keepAliveTimeoutMs: number;
+  /** Of a request's head. */
+  readonly maxHeaderBytes: number;
+  /** Connections at once; 0 is no limit. */
+  readonly maxConnections: number;
+}
+
+export interface Certificate {
+  /** PEM, with the chain. */
+  readonly cert: string;
+  /** PEM. */
+  readonly key: string;
+}
+
+/** HTTP/1.1, and HTTP/2 by prior knowledge. */
+export function plainServer(handler: RequestListener, limits: ListenerLimits): Server {
+  const options = { http1: http1Options(limits), http2: http2Options(limits), firstBytesMs: limits.headersTimeoutMs };
+  return limited(eitherVersionServer(handler, options), limits);
+}
+
+/** HTTP/1.1 and HTTP/2 by ALPN. `setSecureContext` of what it returns changes the certificate for new connections. */
+export function secureServer(handler: RequestListener, limits: ListenerLimits, certificate: Certificate) {
+  const options = { allowHTTP1: true, ...http1Options(limits), ...http2Options(limits), ...certificate };
+  // The compatibility layer of node:http2 hands over requests that fit an HTTP/1.1 handler; its types do not say so.
+  const server = createSecureServer(options, handler as unknown as Parameters<typeof createSecureServer>[1]);
+  return limited(server, limits);
+}
+
+function limited<S extends Server>(server: S, { maxConnections }: ListenerLimits): S {
+  if (maxConnections > 0) server.maxConnections = maxConnections;
+  return server;
+}
+
+function http1Options({ headersTimeoutMs, keepAliveTimeoutMs, maxHeaderBytes }: ListenerLimits) {
+  // An upload may take as long as it moves: its pace is watched where its body is read.
+  const requestTimeout = 0;
+  return {
+    headersTimeout: headersTimeoutMs,
+    requestTimeout,
+    keepAliveTimeout: keepAliveTimeoutMs,
+    maxHeaderSize: maxHeaderBytes,
+  };
+}
+
+function http2Options({ maxHeaderBytes }: ListenerLimits) {
+  return { settings: { maxConcurrentStreams: 100, maxHeaderListSize: maxHeaderBytes }, maxSessionMemory: 16 } as const;
+}

@@ -1,0 +1,198 @@
+/** A clamd of our own: one supervised child, a private directory per start, and its change to another set of signatures. */
+
+import { randomBytes } from "node:crypto";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Observe } from "./core/ports.ts";
+import type { ClamdAddress } from "./engine/address.ts";
+import { type Backend, type BackendOptions, createBackend } from "./engine/backend.ts";
+import { type ClamdLimits, clamdConf } from "./engine/clamd-conf.ts";
+import type { EnginePool } from "./engine/pool.ts";
+import { askReload, type Clamd, proveClamd } from "./engine/proof.ts";
+import { type SupervisedChild, superviseChild } from "./supervise/child.ts";
+import type { Ledger } from "./supervise/ledger.ts";
+
+export interface OwnClamdOptions {
+  /** Absolute path of the clamd program. */
+  readonly program: string;
+  /** Every start gets a directory of its own in here. */
+  readonly runRoot: string;
+  /** What clamd loads: a link that changes before `load` is called. */
+  readonly databaseDirectory: string;
+  readonly limits: ClamdLimits;
+  /** What every backend of ours has in common. */
+  readonly backend: Omit<BackendOptions, "name" | "address" | "onChange">;
+  readonly pool: EnginePool;
+  readonly ledger: Ledger;
+  readonly observe: Observe;
+}
+
+export type LoadOutcome = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+
+export interface OwnClamd {
+  /**
+   * Makes clamd load what `databaseDirectory` holds now; it is started when it does not run. Resolves with success only when
+   * the canary of `epoch` was found, else with the reason, and the signatures it had before go on.
+   */
+  load(epoch: string): Promise<LoadOutcome>;
+  /** Resolves when nothing of it is left. */
+  stop(): Promise<void>;
+  /** Ends it at once. */
+  kill(): void;
+}
+
+const name = "clamd";
+const runPrefix = "run-";
+/** A full database takes half a minute; a slow disk or a starved container many times that. */
+const loadTimeoutMs = 10 * 60_000;
+/** clamd drops the answers of running scans when it ends, so nothing is gained by waiting for them. */
+const stopGraceMs = 5_000;
+const pollMs = 50;
+
+export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
+  const { program, runRoot, databaseDirectory, limits, pool, ledger, observe } = options;
+  let child: SupervisedChild | null = null;
+  let backend: Backend | null = null;
+  let directory: string | null = null;
+  /** Told of every end and of clamd's own word that a load failed. */
+  let onFailure: ((reason: string) => void) | null = null;
+
+  const socketIn = (runDirectory: string): ClamdAddress => ({ kind: "unix", path: join(runDirectory, "clamd.sock") });
+  const clamdIn = (runDirectory: string): Clamd => ({ ...options.backend, address: socketIn(runDirectory) });
+
+  async function launch() {
+    directory = join(runRoot, `${runPrefix}${randomBytes(4).toString("hex")}`);
+    const temporaryDirectory = join(directory, "tmp");
+    await mkdir(temporaryDirectory, { recursive: true, mode: 0o700 });
+    const socketPath = join(directory, "clamd.sock");
+    const conf = clamdConf({ socketPath, databaseDirectory, temporaryDirectory, slots: options.backend.slots, limits });
+    const confPath = join(directory, "clamd.conf");
+    await writeFile(confPath, conf, { mode: 0o600 });
+    return { command: program, args: ["--foreground", `--config-file=${confPath}`], cwd: directory };
+  }
+
+  async function isReady(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      signal.throwIfAborted();
+      if (directory !== null && (await epochOf(directory, signal)) !== null) return;
+      await delay(pollMs, undefined, { signal });
+    }
+  }
+
+  /** The epoch whose canary the clamd of that directory finds now; null while it finds none. */
+  async function epochOf(runDirectory: string, signal: AbortSignal): Promise<string | null> {
+    try {
+      return (await proveClamd(clamdIn(runDirectory), signal)).epoch;
+    } catch {
+      return null; // still loading; whoever asks has a deadline
+    }
+  }
+
+  function onReady(): void {
+    if (directory === null) return;
+    backend = createBackend({ ...options.backend, name, address: socketIn(directory), onChange });
+    pool.add(backend);
+  }
+
+  function onLost(reason: string): void {
+    if (backend !== null) pool.remove(backend);
+    backend = null;
+    onFailure?.(reason);
+  }
+
+  function onChange(): void {
+    // A thread that never ends cannot be taken back from clamd; too many of them and clamd is better started afresh.
+    const mayBeOverdue = Math.max(1, Math.floor(options.backend.slots / 2));
+    if (backend !== null && backend.overdue() > mayBeOverdue) {
+      child?.restart("too many scans do not end").catch(() => {}); // it is being stopped: what was wanted
+    }
+    pool.dispatch();
+  }
+
+  function onLine(line: string): void {
+    if (/Database (re)?load failed|Malformed database|Can't (load|open|get)/i.test(line)) lastFault = line;
+    if (/Database reload failed/.test(line)) onFailure?.(line);
+  }
+  let lastFault: string | null = null;
+
+  function supervise(): SupervisedChild {
+    return superviseChild({
+      name,
+      launch,
+      isReady,
+      readyTimeoutMs: loadTimeoutMs,
+      onReady,
+      onLost,
+      onLine,
+      onExit: async () => {
+        if (directory !== null) await rm(directory, { recursive: true, force: true });
+      },
+      stopGraceMs,
+      ledger,
+      observe: (fact) => {
+        observe(fact);
+        if (fact.kind === "child-exited") onFailure?.(fact.reason);
+      },
+    });
+  }
+
+  /** Rejects as soon as something tells that the load has failed. */
+  async function unlessItFails<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const failed = new AbortController();
+    const signal = AbortSignal.any([failed.signal, AbortSignal.timeout(loadTimeoutMs)]);
+    lastFault = null;
+    onFailure = (reason) => failed.abort(new Error(lastFault === null ? reason : `${lastFault} (${reason})`));
+    try {
+      return await work(signal);
+    } catch (error) {
+      throw signal.aborted ? signal.reason : error;
+    } finally {
+      onFailure = null;
+    }
+  }
+
+  async function startWith(epoch: string, signal: AbortSignal): Promise<void> {
+    const started = supervise();
+    child = started;
+    try {
+      await started.start(signal);
+      await confirm(epoch, signal);
+    } catch (error) {
+      child = null;
+      await started.stop();
+      throw error;
+    }
+  }
+
+  async function reloadTo(epoch: string, signal: AbortSignal): Promise<void> {
+    if (directory === null) throw new Error("clamd is not running");
+    await askReload(clamdIn(directory), signal);
+    await confirm(epoch, signal);
+  }
+
+  async function confirm(epoch: string, signal: AbortSignal): Promise<void> {
+    while (directory === null || (await epochOf(directory, signal)) !== epoch) await delay(pollMs, undefined, { signal });
+    await backend?.prove();
+  }
+
+  return {
+    async load(epoch) {
+      try {
+        await unlessItFails((signal) => (child === null ? startWith(epoch, signal) : reloadTo(epoch, signal)));
+        return { ok: true };
+      } catch (error) {
+        return { ok: false, reason: error instanceof Error ? error.message : String(error) };
+      }
+    },
+    stop: async () => child?.stop(),
+    kill: () => child?.kill(),
+  };
+}
+
+/** Removes what earlier starts left. To be called before the first start, with the directory locked. */
+export async function wipeRuns(runRoot: string): Promise<void> {
+  for (const entry of await readdir(runRoot)) {
+    if (entry.startsWith(runPrefix)) await rm(join(runRoot, entry), { recursive: true, force: true });
+  }
+}
