@@ -1,0 +1,112 @@
+/** Installs packages with apt-get: from the lists at hand, with fresh lists where those do not do, and goes on after an interruption. */
+
+import { readdirSync } from "node:fs";
+import { causeOf, commandFailure, expectSuccess, SetupFailure } from "./failure.mjs";
+import { at } from "./machine.mjs";
+import { holdServices } from "./services.mjs";
+
+/** @typedef {import("./machine.mjs").Machine} Machine */
+/** @typedef {import("./command.mjs").Run} Run */
+/** @typedef {import("./progress.mjs").Progress} Progress */
+
+/** apt.conf(5), dpkg(1): wait two minutes for another apt, give up on a dead network soon, ask nothing, keep the operator's files. */
+const options = [
+  ...["-o", "DPkg::Lock::Timeout=120"],
+  ...["-o", "Acquire::http::Timeout=20", "-o", "Acquire::https::Timeout=20", "-o", "Acquire::Retries=2"],
+  ...["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Use-Pty=0"],
+];
+
+/** Without the second, Ubuntu's needrestart would restart services that are none of our business. */
+const env = { DEBIAN_FRONTEND: "noninteractive", NEEDRESTART_SUSPEND: "1" };
+
+/**
+ * Rejects with a SetupFailure. The new packages' services are neither running nor enabled afterwards, also when it rejects.
+ * @param {object} need
+ * @param {Machine} need.machine
+ * @param {Run} need.run
+ * @param {Progress} need.progress
+ * @param {readonly string[]} need.packages
+ */
+export async function installWithApt({ machine, run, progress, packages }) {
+  const hold = await holdServices({ machine, run });
+  try {
+    if (isDpkgInterrupted(machine)) {
+      const label = "finishing an interrupted package installation (dpkg --configure -a)";
+      await progress.step(label, async () => {
+        expectSuccess(
+          label,
+          await run("dpkg", ["--force-confdef", "--force-confold", "--configure", "-a"], { env, isAtomic: true }),
+        );
+      });
+    }
+    await download(run, progress, packages);
+    const label = `installing ${packages.join(", ")}`;
+    await progress.step(label, async () => {
+      expectSuccess(label, await run("apt-get", installArguments(packages), { env, isAtomic: true }));
+    });
+  } finally {
+    await hold.release();
+  }
+}
+
+/**
+ * For a person to type.
+ * @param {readonly string[]} packages
+ * @returns {string}
+ */
+export function aptCommand(packages) {
+  return `sudo apt-get install -y --no-install-recommends ${packages.join(" ")}`;
+}
+
+/**
+ * Apart from the installation, so that a stale list or a dead network is told from a fault of dpkg, and so that a stop at
+ * this point is harmless.
+ * @param {Run} run
+ * @param {Progress} progress
+ * @param {readonly string[]} packages
+ */
+async function download(run, progress, packages) {
+  const label = `downloading ${packages.join(", ")}`;
+  const fetch = () => run("apt-get", ["--download-only", ...installArguments(packages)], { env });
+  // A dry run needs no network: it fails where the lists are empty or do not know the packages.
+  const areListed = (await run("apt-get", ["--simulate", ...installArguments(packages)], { env })).code === 0;
+  if (areListed) {
+    const first = await progress.step(label, fetch, hasSucceeded);
+    if (first.code === 0) return;
+    const cause = causeOf(first);
+    if (cause === "locked" || cause === "disk") throw commandFailure(label, first);
+    // Lists age: the version they name may have left the mirror.
+  }
+  const update = await progress.step(
+    "updating the package lists (apt-get update)",
+    () => run("apt-get", [...options, "-o", "APT::Update::Error-Mode=any", "update"], { env }),
+    hasSucceeded,
+  );
+  // One broken source among several fails the update, and yet the packages may be had.
+  await progress.step(label, async () => {
+    const second = await fetch();
+    if (second.code === 0) return;
+    if (update.code === 0) throw commandFailure(label, second);
+    const [updateFailed, fetchFailed] = [commandFailure("updating the package lists", update), commandFailure(label, second)];
+    throw new SetupFailure(updateFailed.step, [...updateFailed.lines.slice(0, -1), ...fetchFailed.lines]);
+  });
+}
+
+/** @param {import("./command.mjs").Outcome} outcome */
+function hasSucceeded({ code }) {
+  return code === 0;
+}
+
+/** @param {readonly string[]} packages */
+function installArguments(packages) {
+  return [...options, "install", "-y", "--no-install-recommends", ...packages];
+}
+
+/** The very sign by which apt-get refuses to work: dpkg's journal is not empty. @param {Machine} machine */
+function isDpkgInterrupted(machine) {
+  try {
+    return readdirSync(at(machine, "/var/lib/dpkg/updates")).some((name) => /^\d+$/.test(name));
+  } catch {
+    return false; // no journal, no interruption
+  }
+}

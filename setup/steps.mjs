@@ -1,0 +1,28 @@
+/** The order of the set-up: what the system must bring first, since that may need a person, then the npm packages. */
+
+import { installDependencies } from "./dependencies.mjs";
+import { detectSystem } from "./machine.mjs";
+import { installParts } from "./packages.mjs";
+import { releaseLeftover } from "./services.mjs";
+
+/**
+ * @typedef {object} SetupOptions
+ * @property {import("./machine.mjs").Machine} machine
+ * @property {import("./command.mjs").Run} run
+ * @property {import("./progress.mjs").Progress} progress
+ * @property {string} directory the repository
+ * @property {"start" | "tests" | "dependencies"} goal
+ */
+
+/**
+ * Each step looks first and does only what is missing, so running it again is quick and goes on where it stopped.
+ * Rejects with a SetupFailure.
+ * @param {SetupOptions} options
+ */
+export async function setUp({ machine, run, progress, directory, goal }) {
+  if (goal !== "dependencies") {
+    if (machine.isRoot && detectSystem(machine).kind === "debian") await releaseLeftover({ machine, run });
+    await installParts({ machine, run, progress, isForTests: goal === "tests" });
+  }
+  await installDependencies({ machine, run, progress, directory });
+}

@@ -1,0 +1,84 @@
+/** What is needed and what of it is missing. */
+
+import assert from "node:assert/strict";
+import { chmodSync, mkdirSync } from "node:fs";
+import { afterEach, beforeEach, describe, test } from "node:test";
+import { findProgram, missingParts, packagesFor } from "../../setup/parts.mjs";
+import { ScratchMachine } from "./scratch-machine.mjs";
+
+/** @type {ScratchMachine} */
+let scratch;
+beforeEach(() => {
+  scratch = new ScratchMachine();
+});
+afterEach(() => scratch.remove());
+
+describe("missingParts", () => {
+  test("names clamd and freshclam for a start", () => {
+    const missing = missingParts(scratch.machine, { isForTests: false });
+    assert.deepEqual(
+      missing.map((part) => part.name),
+      ["clamd", "freshclam"],
+    );
+  });
+
+  test("names everything the tests need besides", () => {
+    scratch.addPrograms("/usr/sbin/clamd", "/usr/bin/freshclam");
+    const missing = missingParts(scratch.machine, { isForTests: true });
+    assert.deepEqual(
+      missing.map((part) => part.name),
+      ["clamscan", "sigtool", "redis-server", "nginx", "curl", "openssl", "ClamAV's test files"],
+    );
+  });
+
+  test("takes an empty directory of test files for none", () => {
+    mkdirSync(scratch.at("/usr/share/clamav-testfiles"), { recursive: true });
+    const names = () => missingParts(scratch.machine, { isForTests: true }).map((part) => part.name);
+    assert.ok(names().includes("ClamAV's test files"));
+    scratch.write("/usr/share/clamav-testfiles/clam.zip", "x");
+    assert.ok(!names().includes("ClamAV's test files"));
+  });
+});
+
+describe("packagesFor", () => {
+  /** @type {ReadonlyArray<readonly [import("../../setup/machine.mjs").SystemKind, string]>} */
+  const cases = [
+    ["debian", "clamav-daemon clamav-freshclam clamav redis-server nginx curl openssl clamav-testfiles"],
+    ["alpine", "clamav-daemon freshclam clamav-scanner valkey valkey-compat nginx curl openssl"],
+    ["fedora", "clamd clamav-freshclam clamav valkey valkey-compat-redis nginx curl openssl"],
+    ["macos", "clamav redis nginx curl openssl"],
+    ["unknown", ""],
+  ];
+  for (const [kind, packages] of cases) {
+    test(`names each package once on ${kind}`, () => {
+      assert.equal(packagesFor(missingParts(scratch.machine, { isForTests: true }), kind).join(" "), packages);
+    });
+  }
+});
+
+describe("findProgram", () => {
+  for (const directory of ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", "/usr/bin"]) {
+    test(`finds clamd in ${directory}, whether on PATH or not`, () => {
+      scratch.addPrograms(`${directory}/clamd`);
+      assert.equal(findProgram(scratch.machine, "clamd"), scratch.at(`${directory}/clamd`));
+    });
+  }
+
+  test("prefers PATH, in its order", () => {
+    scratch.addPrograms("/opt/clamav/bin/clamd", "/usr/sbin/clamd");
+    const machine = { ...scratch.machine, env: { PATH: ":relative:/nowhere:/opt/clamav/bin" } };
+    assert.equal(findProgram(machine, "clamd"), scratch.at("/opt/clamav/bin/clamd"));
+  });
+
+  test("does without a PATH", () => {
+    scratch.addPrograms("/usr/sbin/clamd");
+    assert.equal(findProgram({ ...scratch.machine, env: {} }, "clamd"), scratch.at("/usr/sbin/clamd"));
+  });
+
+  test("passes over a directory and a file that is not executable", () => {
+    mkdirSync(scratch.at("/usr/bin/clamd"), { recursive: true });
+    scratch.addPrograms("/bin/clamd");
+    chmodSync(scratch.at("/bin/clamd"), 0o644);
+    assert.equal(findProgram(scratch.machine, "clamd"), null);
+  });
+});
