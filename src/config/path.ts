@@ -1,0 +1,25 @@
+/** Paths of files and directories, made absolute. */
+
+import { isAbsolute, resolve } from "node:path";
+import { hasControlCharacter, type Parser, value, wrong } from "./parser.ts";
+
+/** Relative to the working directory. */
+export function path(): Parser<string> {
+  return {
+    allowed: "paths without quotes, absolute or relative to the working directory",
+    parse: (text, { cwd }) => (isUsable(text) ? value(resolve(cwd, text)) : wrong(text, "is not a usable path")),
+  };
+}
+
+/** For what says who may read where: there a relative path is more likely a mistake than a wish. */
+export function absolutePath(): Parser<string> {
+  return {
+    allowed: "absolute paths without quotes",
+    parse: (text) => (isUsable(text) && isAbsolute(text) ? value(resolve(text)) : wrong(text, "is not an absolute path")),
+  };
+}
+
+/** Neither clamd.conf nor freshclam.conf can hold a quote in a path: they have no escape for it. */
+function isUsable(text: string): boolean {
+  return !hasControlCharacter(text) && !text.includes('"');
+}

@@ -1,0 +1,20 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { verdictCacheChoice } from "../../src/config/verdict-cache-choice.ts";
+import { faultsOf, valueFrom } from "./parsing.ts";
+
+describe("verdictCacheChoice", () => {
+  test("reads every kind", () => {
+    assert.deepEqual(valueFrom(verdictCacheChoice(), "sqlite:"), { kind: "sqlite", path: "/srv/clamgate/state/verdicts.sqlite" });
+    assert.deepEqual(valueFrom(verdictCacheChoice(), "sqlite:/var/cache/v.db"), { kind: "sqlite", path: "/var/cache/v.db" });
+    assert.deepEqual(valueFrom(verdictCacheChoice(), "sqlite:v.db"), { kind: "sqlite", path: "/srv/clamgate/v.db" });
+    assert.deepEqual(valueFrom(verdictCacheChoice(), "memory:"), { kind: "memory" });
+    assert.deepEqual(valueFrom(verdictCacheChoice(), "none"), { kind: "none" });
+  });
+
+  test("refuses every other kind", () => {
+    for (const text of ["sqlite", "memory", "memory:x", "none:", "redis://localhost", "/var/cache/v.db", "sqlite:a\0b"]) {
+      assert.deepEqual(faultsOf(verdictCacheChoice(), text), [`${text} is not a verdict cache`]);
+    }
+  });
+});
