@@ -1,0 +1,72 @@
+/** What must hold between settings; each by itself is right already. */
+
+import { join, relative } from "node:path";
+import type { Config } from "./settings.ts";
+import { formatSize } from "./size.ts";
+
+/** A socket's path ends within 104 bytes on macOS and 108 on Linux (unix(7) sun_path); a few are left over. */
+const largestSocketPathBytes = 100;
+const socketPathBelowState = join("run-xxxxxxxx", "clamd.sock");
+
+type Check = (config: Partial<Config>) => string | null;
+
+const checks: readonly Check[] = [scanHoldsFile, spoolHoldsFile, portsDiffer, proxyUserHasPassword, socketPathFits, spoolIsApart];
+
+/**
+ * One line for each rule that is broken.
+ * @param config without the settings that are wrong by themselves: a default in their place would be judged for them.
+ */
+export function crossCheck(config: Partial<Config>): readonly string[] {
+  return checks.map((check) => check(config)).filter((fault) => fault !== null);
+}
+
+/** StreamMaxLength is MAX_FILE_SIZE too, so this is the whole order of clamd.md 6; an engine out of order passes files unscanned. */
+function scanHoldsFile({ MAX_FILE_SIZE: file, MAX_SCAN_SIZE: scan }: Partial<Config>): string | null {
+  if (file === undefined || scan === undefined || file <= scan) return null;
+  return `MAX_FILE_SIZE (${formatSize(file)}) must not be larger than MAX_SCAN_SIZE (${formatSize(scan)}).`;
+}
+
+function spoolHoldsFile({ MAX_FILE_SIZE: file, SPOOL_MAX: spool }: Partial<Config>): string | null {
+  if (file === undefined || spool === undefined || file <= spool) return null;
+  return `MAX_FILE_SIZE (${formatSize(file)}) must not be larger than SPOOL_MAX (${formatSize(spool)}).`;
+}
+
+function portsDiffer({ PORT: plain, SSL_PORT: tls }: Partial<Config>): string | null {
+  if (plain === undefined || plain === 0 || plain !== tls) return null;
+  return `PORT and SSL_PORT must differ; both are ${plain}.`;
+}
+
+/** The wording of clamav-rest (rest.md 71). */
+function proxyUserHasPassword({ PROXY_USERNAME: user, PROXY_PASSWORD: password }: Partial<Config>): string | null {
+  if (typeof user !== "string" || password !== null) return null;
+  return "PROXY_PASSWORD must be set when PROXY_USERNAME is provided.";
+}
+
+/** A given clamd has its own socket. */
+function socketPathFits({ STATE_DIRECTORY: state, CLAMD_PORT: given }: Partial<Config>): string | null {
+  if (state === undefined || given !== null) return null;
+  const excess = Buffer.byteLength(join(state, socketPathBelowState)) - largestSocketPathBytes;
+  if (excess <= 0) return null;
+  const bytes = Buffer.byteLength(state);
+  return `STATE_DIRECTORY: ${JSON.stringify(state)} is too long for a socket below it: allowed are ${bytes - excess} bytes, it has ${bytes}.`;
+}
+
+/** The spool refuses a directory that holds anything else, but only once all else has started. */
+function spoolIsApart(config: Partial<Config>): string | null {
+  const { SPOOL_DIRECTORY: spool, VERDICT_CACHE: cache } = config;
+  if (spool === undefined) return null;
+  const others: readonly (readonly [name: string, path: string | undefined])[] = [
+    ["STATE_DIRECTORY", config.STATE_DIRECTORY],
+    ["DATABASE_DIRECTORY", config.DATABASE_DIRECTORY],
+    ["VERDICT_CACHE", cache?.kind === "sqlite" ? cache.path : undefined],
+  ];
+  const within = others.filter(([, path]) => path !== undefined && isWithin(path, spool)).map(([name]) => name);
+  if (within.length === 0) return null;
+  return `SPOOL_DIRECTORY: ${JSON.stringify(spool)} must be a directory of its own; it holds ${within.join(", ")}.`;
+}
+
+/** True for the directory itself too. By name only: links are not followed. */
+function isWithin(path: string, directory: string): boolean {
+  const way = relative(directory, path);
+  return way !== ".." && !way.startsWith("../");
+}

@@ -1,0 +1,48 @@
+/** Which clamd scans: our own, or the ones given. */
+
+import { yesOrNo } from "./choice.ts";
+import { clamdAddresses } from "./clamd-address.ts";
+import { derived, setting, unset, written } from "./setting.ts";
+import { wholeNumber } from "./whole-number.ts";
+
+/** clamd asks for MAX_RECURSION open files for each. */
+const mostThreads = 256;
+
+export const engineSettings = [
+  setting({
+    name: "CLAMD_PORT",
+    group: "Engine",
+    parser: clamdAddresses(),
+    default: unset,
+    help: "Addresses of the clamd servers to use. Without it the gateway runs a clamd and a freshclam of its own.",
+  }),
+  setting({
+    name: "CLAMD_SLOTS",
+    group: "Engine",
+    parser: wholeNumber({ from: 1, to: 1000 }),
+    default: written("10"),
+    help: "Scans at once on each given clamd; no more than its MaxThreads.",
+  }),
+  setting({
+    name: "CLAMD_SHARES_SPOOL",
+    group: "Engine",
+    parser: yesOrNo(),
+    default: written("no"),
+    help: "Whether the given clamd servers can read SPOOL_DIRECTORY under the same path: large bodies are then scanned in place instead of sent.",
+  }),
+  setting({
+    name: "MAX_RECONNECT_TIME",
+    group: "Engine",
+    parser: wholeNumber({ from: 0, to: 100_000 }),
+    default: written("30"),
+    help: "How often a given clamd is tried at the start, 4 seconds apart, before the gateway gives up and exits.",
+  }),
+  setting({
+    name: "MAX_THREADS",
+    group: "Engine",
+    parser: wholeNumber({ from: 1, to: mostThreads }),
+    // One would let a single slow scan hold up all others.
+    default: derived("available cores, at least 2", ({ cores }) => Math.min(Math.max(2, Math.floor(cores)), mostThreads)),
+    help: "Scans at once of the gateway's own clamd. Scanning is bound by the processor, so more than the cores only adds waiting.",
+  }),
+] as const;

@@ -1,0 +1,58 @@
+/** Where the gateway listens, and to whom. */
+
+import { host } from "./host.ts";
+import { list } from "./list.ts";
+import { path } from "./path.ts";
+import { setting, unset, written } from "./setting.ts";
+import { origin } from "./text.ts";
+import { wholeNumber } from "./whole-number.ts";
+
+/** 0 lets the system choose. */
+const port = wholeNumber({ from: 0, to: 65_535 });
+
+export const listenSettings = [
+  setting({
+    name: "HOST",
+    group: "Addresses",
+    parser: host(),
+    // As clamav-rest, which listens on ":9000". An address of one family would be deaf in a cluster that has only the other.
+    default: written("::"),
+    help: "Address to listen on. `::` is every address, IPv4 as well as IPv6; use `0.0.0.0` where the kernel has no IPv6.",
+  }),
+  setting({
+    name: "PORT",
+    group: "Addresses",
+    parser: port,
+    default: written("9000"),
+    help: "Port for HTTP/1.1 and h2c. `0` takes any free one.",
+  }),
+  setting({
+    name: "SSL_PORT",
+    group: "Addresses",
+    parser: port,
+    default: unset,
+    help: "Port for HTTP/1.1 and h2 over TLS. Without it there is no TLS, and SSL_CERT and SSL_KEY count for nothing.",
+  }),
+  setting({
+    name: "SSL_CERT",
+    group: "Addresses",
+    parser: path(),
+    default: written("/etc/ssl/clamav-rest/server.crt"),
+    help: "Certificate chain, PEM. Where it is missing, TLS is left out and the log says so.",
+  }),
+  setting({
+    name: "SSL_KEY",
+    group: "Addresses",
+    parser: path(),
+    default: written("/etc/ssl/clamav-rest/server.key"),
+    help: "Private key of SSL_CERT, PEM.",
+  }),
+  setting({
+    name: "ALLOW_ORIGINS",
+    group: "Addresses",
+    parser: list({ item: origin(), separator: ";" }),
+    default: written(""),
+    isAnyCase: true,
+    help: "Web origins whose pages may call the gateway (CORS); `*` alone is every origin. Unset or empty: only its own.",
+  }),
+] as const;

@@ -1,0 +1,80 @@
+/** How requests reach the engine, how long they wait, what passes, and what is remembered. */
+
+import { choice } from "./choice.ts";
+import { dayMs, duration, longestTimerMs, secondMs } from "./duration.ts";
+import { list } from "./list.ts";
+import { absolutePath } from "./path.ts";
+import { derived, setting, written } from "./setting.ts";
+import { unscannablePolicy } from "./unscannable-policy.ts";
+import { unsupportedFormats } from "./unsupported-format.ts";
+import { verdictCacheChoice } from "./verdict-cache-choice.ts";
+import { wholeNumber } from "./whole-number.ts";
+
+/** What clamd may take beyond its own limit, which it checks only now and then. */
+const scanGraceMs = 30 * secondMs;
+
+export const scanningSettings = [
+  setting({
+    name: "SCAN_PATH_ROOTS",
+    group: "Scanning",
+    parser: list({ item: absolutePath(), separator: ":" }),
+    default: written(""),
+    help: "Directories that `/scanFile` and `/scanPath` may read. With none they read nothing; `/` opens all that the gateway's user may read.",
+  }),
+  setting({
+    name: "SCAN_TIMEOUT",
+    group: "Scanning",
+    parser: duration({ fromMs: 1, toMs: longestTimerMs }),
+    default: derived("MAX_SCAN_TIME + 30s", ({ maxScanTimeMs }) => maxScanTimeMs + scanGraceMs),
+    help: "A scan that has no answer after this long is answered 503.",
+  }),
+  setting({
+    name: "QUEUE_TIMEOUT",
+    group: "Scanning",
+    parser: duration({ fromMs: 0, toMs: longestTimerMs }),
+    default: written("30s"),
+    help: "How long a request waits for a free clamd before it is answered 503.",
+  }),
+  setting({
+    name: "QUEUE_MAX",
+    group: "Scanning",
+    parser: wholeNumber({ from: 0, to: 1_000_000 }),
+    default: written("1000"),
+    help: "Requests that may wait; further ones are answered 503 at once.",
+  }),
+  setting({
+    name: "ON_UNSCANNABLE",
+    group: "Scanning",
+    parser: unscannablePolicy(),
+    default: written("block"),
+    help: "What becomes of a body that could not be scanned whole. `allow:encrypted,limit-time` lets those two pass; every one that passes is logged and counted.",
+  }),
+  setting({
+    name: "UNSUPPORTED_FORMATS",
+    group: "Scanning",
+    parser: list({ item: choice("a format", unsupportedFormats), separator: "," }),
+    default: written(""),
+    help: "Formats, told by their first bytes, that count as unscannable, for a clamd that does not open them.",
+  }),
+  setting({
+    name: "VERDICT_CACHE",
+    group: "Verdict cache",
+    parser: verdictCacheChoice(),
+    default: written("sqlite:"),
+    help: "Where verdicts are remembered. `sqlite:` survives a restart; `memory:` does not; `none` scans every body.",
+  }),
+  setting({
+    name: "VERDICT_TTL",
+    group: "Verdict cache",
+    parser: duration({ fromMs: secondMs, toMs: 3650 * dayMs }),
+    default: written("24h"),
+    help: "How long a verdict is remembered. New signatures end it sooner.",
+  }),
+  setting({
+    name: "VERDICT_CACHE_MAX",
+    group: "Verdict cache",
+    parser: wholeNumber({ from: 1, to: 1_000_000_000 }),
+    default: written("1000000"),
+    help: "Verdicts remembered at most.",
+  }),
+] as const;

@@ -1,0 +1,31 @@
+/** The table of all settings, and the type of a configuration that follows from it. */
+
+import { engineSettings } from "./engine-settings.ts";
+import { limitSettings } from "./limit-settings.ts";
+import { listenSettings } from "./listen-settings.ts";
+import type { Parser } from "./parser.ts";
+import { runningSettings } from "./running-settings.ts";
+import { scanningSettings } from "./scanning-settings.ts";
+import type { Setting } from "./setting.ts";
+import { signatureSettings } from "./signature-settings.ts";
+import { storageSettings } from "./storage-settings.ts";
+
+export const settings = [
+  ...listenSettings,
+  ...engineSettings,
+  ...limitSettings,
+  ...signatureSettings,
+  ...storageSettings,
+  ...scanningSettings,
+  ...runningSettings,
+] as const satisfies readonly Setting[];
+
+type Entry = (typeof settings)[number];
+
+export type SettingName = Entry["name"];
+
+/** What every setting is. Sizes are bytes, durations milliseconds, paths absolute, and null what is unset. */
+export type Config = { readonly [One in Entry as One["name"]]: ValueOf<One> };
+
+type ValueOf<One extends Entry> = Parsable<One> | (One["default"] extends { readonly kind: "unset" } ? null : never);
+type Parsable<One extends Entry> = One["parser"] extends Parser<infer Value> ? Value : never;

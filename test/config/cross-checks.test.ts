@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { crossCheck } from "../../src/config/cross-checks.ts";
+import { type Environment, readConfig } from "../../src/config/read-config.ts";
+
+function faultsOf(environment: Environment): readonly string[] {
+  const reading = readConfig(environment, { cwd: "/srv", cores: 2 });
+  return reading.kind === "faults" ? reading.faults : [];
+}
+
+describe("crossCheck", () => {
+  test("judges nothing that is not there", () => {
+    assert.deepEqual(crossCheck({}), []);
+    assert.deepEqual(crossCheck({ MAX_FILE_SIZE: 5, PROXY_USERNAME: "a", PORT: 1, SPOOL_DIRECTORY: "/" }), []);
+  });
+
+  test("wants MAX_FILE_SIZE no larger than MAX_SCAN_SIZE", () => {
+    assert.deepEqual(faultsOf({ MAX_FILE_SIZE: "99", MAX_SCAN_SIZE: "100" }), []);
+    assert.deepEqual(faultsOf({ MAX_FILE_SIZE: "100", MAX_SCAN_SIZE: "100" }), []);
+    assert.deepEqual(faultsOf({ MAX_FILE_SIZE: "101", MAX_SCAN_SIZE: "100" }), [
+      "MAX_FILE_SIZE (101) must not be larger than MAX_SCAN_SIZE (100).",
+    ]);
+    assert.deepEqual(faultsOf({ MAX_FILE_SIZE: "200M" }), ["MAX_FILE_SIZE (200M) must not be larger than MAX_SCAN_SIZE (100M)."]);
+  });
+
+  test("keeps MAX_FILE_SIZE below 2 GiB - 3, where clamd would lower it in silence", () => {
+    assert.deepEqual(faultsOf({ MAX_FILE_SIZE: "2147483644", MAX_SCAN_SIZE: "2G" }), []);
+    assert.match(
+      faultsOf({ MAX_FILE_SIZE: "2147483645", MAX_SCAN_SIZE: "2G" }).join(),
+      /^MAX_FILE_SIZE: "2147483645" is too large/,
+    );
+    assert.match(faultsOf({ MAX_FILE_SIZE: "0" }).join(), /^MAX_FILE_SIZE: "0" is too small/);
+  });
+
+  test("wants room in the spool for the largest file", () => {
+    assert.deepEqual(faultsOf({ SPOOL_MAX: "25M" }), []);
+    assert.deepEqual(faultsOf({ SPOOL_MAX: "24M" }), ["MAX_FILE_SIZE (25M) must not be larger than SPOOL_MAX (24M)."]);
+  });
+
+  test("wants two ports, unless the system chooses them", () => {
+    assert.deepEqual(faultsOf({ PORT: "9443", SSL_PORT: "9443" }), ["PORT and SSL_PORT must differ; both are 9443."]);
+    assert.deepEqual(faultsOf({ PORT: "0", SSL_PORT: "0" }), []);
+  });
+
+  test("takes SSL_CERT and SSL_KEY with and without SSL_PORT, there or not", () => {
+    assert.deepEqual(faultsOf({ SSL_CERT: "/nowhere/a.crt" }), []);
+    assert.deepEqual(faultsOf({ SSL_PORT: "9443", SSL_KEY: "/nowhere/a.key" }), []);
+  });
+
+  test("wants PROXY_PASSWORD with PROXY_USERNAME, in clamav-rest's words", () => {
+    const fault = "PROXY_PASSWORD must be set when PROXY_USERNAME is provided.";
+    assert.deepEqual(faultsOf({ PROXY_USERNAME: "scanner" }), [fault]);
+    assert.deepEqual(faultsOf({ PROXY_USERNAME: "scanner", PROXY_PASSWORD: "" }), [fault]);
+    assert.deepEqual(faultsOf({ PROXY_USERNAME: "scanner", PROXY_PASSWORD: "x" }), []);
+    assert.deepEqual(faultsOf({ PROXY_PASSWORD: "x" }), []);
+  });
+
+  test("wants room for a socket's path below STATE_DIRECTORY, counted in bytes", () => {
+    const ofBytes = (bytes: number) => `/${"s".repeat(bytes - 1)}`;
+    assert.deepEqual(faultsOf({ STATE_DIRECTORY: ofBytes(75) }), []);
+    assert.deepEqual(faultsOf({ STATE_DIRECTORY: ofBytes(76) }), []);
+    assert.deepEqual(faultsOf({ STATE_DIRECTORY: ofBytes(77) }), [
+      `STATE_DIRECTORY: "${ofBytes(77)}" is too long for a socket below it: allowed are 76 bytes, it has 77.`,
+    ]);
+    assert.equal(faultsOf({ STATE_DIRECTORY: `/${"ü".repeat(38)}` }).length, 1);
+  });
+
+  test("needs no socket of its own beside a given clamd", () => {
+    assert.deepEqual(faultsOf({ STATE_DIRECTORY: `/${"s".repeat(200)}`, CLAMD_PORT: "3310" }), []);
+  });
+
+  test("takes settings of the own clamd beside a given one", () => {
+    assert.deepEqual(faultsOf({ CLAMD_PORT: "3310", MAX_THREADS: "4", MAX_RECURSION: "10", SIGNATURE_CHECKS: "4" }), []);
+  });
+
+  test("wants the spool to itself: it is emptied at the start", () => {
+    assert.deepEqual(faultsOf({ STATE_DIRECTORY: "/data", SPOOL_DIRECTORY: "/data" }), [
+      'SPOOL_DIRECTORY: "/data" must be a directory of its own; it holds STATE_DIRECTORY, DATABASE_DIRECTORY, VERDICT_CACHE.',
+    ]);
+    assert.match(faultsOf({ SPOOL_DIRECTORY: "/" }).join(), /holds STATE_DIRECTORY/);
+    assert.match(faultsOf({ SPOOL_DIRECTORY: "/s", DATABASE_DIRECTORY: "/s/db" }).join(), /it holds DATABASE_DIRECTORY\.$/);
+    assert.match(faultsOf({ SPOOL_DIRECTORY: "/s", VERDICT_CACHE: "sqlite:/s/v" }).join(), /it holds VERDICT_CACHE\.$/);
+    assert.deepEqual(faultsOf({ SPOOL_DIRECTORY: "/s", DATABASE_DIRECTORY: "/s-db", VERDICT_CACHE: "memory:" }), []);
+    assert.deepEqual(faultsOf({ SPOOL_DIRECTORY: "/srv/state/..spool" }), []);
+  });
+});

@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { readConfig } from "../../src/config/read-config.ts";
+import { groups } from "../../src/config/setting.ts";
+import { type Config, settings } from "../../src/config/settings.ts";
+
+const K = 1024;
+const M = 1024 * K;
+const G = 1024 * M;
+
+/** rest.md 65 where clamav-rest has the setting; SSL_PORT and ALLOW_ORIGINS are off here on purpose. */
+const defaults: Config = {
+  HOST: "::",
+  PORT: 9000,
+  SSL_PORT: null,
+  SSL_CERT: "/etc/ssl/clamav-rest/server.crt",
+  SSL_KEY: "/etc/ssl/clamav-rest/server.key",
+  ALLOW_ORIGINS: [],
+  CLAMD_PORT: null,
+  CLAMD_SLOTS: 10,
+  CLAMD_SHARES_SPOOL: false,
+  MAX_RECONNECT_TIME: 30,
+  MAX_THREADS: 4,
+  MAX_SCAN_SIZE: 100 * M,
+  MAX_FILE_SIZE: 25 * M,
+  MAX_RECURSION: 16,
+  MAX_FILES: 10_000,
+  MAX_EMBEDDEDPE: 10 * M,
+  MAX_HTMLNORMALIZE: 10 * M,
+  MAX_HTMLNOTAGS: 2 * M,
+  MAX_SCRIPTNORMALIZE: 5 * M,
+  MAX_ZIPTYPERCG: M,
+  MAX_PARTITIONS: 50,
+  MAX_ICONSPE: 100,
+  PCRE_MATCHLIMIT: 100_000,
+  PCRE_RECMATCHLIMIT: 2000,
+  MAX_SCAN_TIME: 60_000,
+  SIGNATURE_CHECKS: 2,
+  PROXY_SERVER: null,
+  PROXY_PORT: null,
+  PROXY_USERNAME: null,
+  PROXY_PASSWORD: null,
+  DATABASE_DIRECTORY: "/srv/state/signatures",
+  DATABASE_MIRROR: null,
+  DATABASE_CUSTOM_URLS: [],
+  FRESHCLAM_CONF: null,
+  FIRST_FETCH_TIMEOUT: 600_000,
+  MAX_DATABASE_AGE: null,
+  STATE_DIRECTORY: "/srv/state",
+  SPOOL_DIRECTORY: "/srv/state/spool",
+  SPOOL_MEMORY: M,
+  SPOOL_MEMORY_TOTAL: 32 * M,
+  SPOOL_MAX: 10 * G,
+  SCAN_PATH_ROOTS: [],
+  SCAN_TIMEOUT: 90_000,
+  QUEUE_TIMEOUT: 30_000,
+  QUEUE_MAX: 1000,
+  ON_UNSCANNABLE: new Set(),
+  UNSUPPORTED_FORMATS: [],
+  VERDICT_CACHE: { kind: "sqlite", path: "/srv/state/verdicts.sqlite" },
+  VERDICT_TTL: 86_400_000,
+  VERDICT_CACHE_MAX: 1_000_000,
+  CLIENT_IDLE_TIMEOUT: 60_000,
+  CLIENT_MIN_RATE: 0,
+  MAX_CONNECTIONS: 0,
+  SHUTDOWN_GRACE: 30_000,
+  LOG_LEVEL: "info",
+  LOG_FORMAT: "auto",
+};
+
+/** One text for each setting that is not its default, and what it must become. */
+const examples: { readonly [Name in keyof Config]: readonly [text: string, value: Config[Name]] } = {
+  HOST: ["127.0.0.1", "127.0.0.1"],
+  PORT: ["0", 0],
+  SSL_PORT: ["9443", 9443],
+  SSL_CERT: ["tls/a.crt", "/srv/tls/a.crt"],
+  SSL_KEY: ["/tls/a.key", "/tls/a.key"],
+  ALLOW_ORIGINS: ["https://a.example;https://*.b.example", ["https://a.example", "https://*.b.example"]],
+  CLAMD_PORT: ["tcp://clamd:3310", [{ kind: "tcp", host: "clamd", port: 3310 }]],
+  CLAMD_SLOTS: ["20", 20],
+  CLAMD_SHARES_SPOOL: ["yes", true],
+  MAX_RECONNECT_TIME: ["0", 0],
+  MAX_THREADS: ["8", 8],
+  MAX_SCAN_SIZE: ["4G", 4 * G],
+  MAX_FILE_SIZE: ["10M", 10 * M],
+  MAX_RECURSION: ["100", 100],
+  MAX_FILES: ["2147483647", 2_147_483_647],
+  MAX_EMBEDDEDPE: ["0", 0],
+  MAX_HTMLNORMALIZE: ["40M", 40 * M],
+  MAX_HTMLNOTAGS: ["8M", 8 * M],
+  MAX_SCRIPTNORMALIZE: ["20M", 20 * M],
+  MAX_ZIPTYPERCG: ["512K", 512 * K],
+  MAX_PARTITIONS: ["10", 10],
+  MAX_ICONSPE: ["10", 10],
+  PCRE_MATCHLIMIT: ["10000", 10_000],
+  PCRE_RECMATCHLIMIT: ["5000", 5000],
+  MAX_SCAN_TIME: ["120", 120_000],
+  SIGNATURE_CHECKS: ["50", 50],
+  PROXY_SERVER: ["http://proxy.example", "http://proxy.example"],
+  PROXY_PORT: ["3128", 3128],
+  PROXY_USERNAME: ["scanner", "scanner"],
+  PROXY_PASSWORD: [" a=b ", " a=b "],
+  DATABASE_DIRECTORY: ["/var/lib/clamav", "/var/lib/clamav"],
+  DATABASE_MIRROR: ["https://mirror.example", "https://mirror.example"],
+  DATABASE_CUSTOM_URLS: ["file:///a.ndb,https://b.example/b.ndb?x=1", ["file:///a.ndb", "https://b.example/b.ndb?x=1"]],
+  FRESHCLAM_CONF: ["freshclam.conf", "/srv/freshclam.conf"],
+  FIRST_FETCH_TIMEOUT: ["0", 0],
+  MAX_DATABASE_AGE: ["48", 172_800_000],
+  STATE_DIRECTORY: ["data", "/srv/data"],
+  SPOOL_DIRECTORY: ["/spool", "/spool"],
+  SPOOL_MEMORY: ["0", 0],
+  SPOOL_MEMORY_TOTAL: ["1G", G],
+  SPOOL_MAX: ["25M", 25 * M],
+  SCAN_PATH_ROOTS: ["/uploads:/shared/", ["/uploads", "/shared"]],
+  SCAN_TIMEOUT: ["1500ms", 1500],
+  QUEUE_TIMEOUT: ["1m", 60_000],
+  QUEUE_MAX: ["0", 0],
+  ON_UNSCANNABLE: ["allow:encrypted", new Set(["encrypted"] as const)],
+  UNSUPPORTED_FORMATS: ["zstd,RAR", ["zstd", "rar"]],
+  VERDICT_CACHE: ["none", { kind: "none" }],
+  VERDICT_TTL: ["7d", 604_800_000],
+  VERDICT_CACHE_MAX: ["1", 1],
+  CLIENT_IDLE_TIMEOUT: ["250ms", 250],
+  CLIENT_MIN_RATE: ["4K", 4096],
+  MAX_CONNECTIONS: ["500", 500],
+  SHUTDOWN_GRACE: ["5s", 5000],
+  LOG_LEVEL: ["DEBUG", "debug"],
+  LOG_FORMAT: ["json", "json"],
+};
+
+/** What the example needs beside it to pass the cross-checks. */
+const companions: Partial<Record<keyof Config, Readonly<Record<string, string>>>> = {
+  PROXY_USERNAME: { PROXY_PASSWORD: "x" },
+};
+
+describe("settings", () => {
+  test("have the defaults of clamav-rest where it has the setting", () => {
+    assert.deepEqual(readConfig({}, { cwd: "/srv", cores: 4 }), { kind: "config", config: defaults });
+  });
+
+  test("reach the Config each under its own name, and change nothing else that is not derived from them", () => {
+    const follows: Partial<Record<keyof Config, Partial<Config>>> = {
+      MAX_SCAN_TIME: { SCAN_TIMEOUT: 150_000 },
+      STATE_DIRECTORY: {
+        DATABASE_DIRECTORY: "/srv/data/signatures",
+        SPOOL_DIRECTORY: "/srv/data/spool",
+        VERDICT_CACHE: { kind: "sqlite", path: "/srv/data/verdicts.sqlite" },
+      },
+      PROXY_USERNAME: { PROXY_PASSWORD: "x" },
+    };
+    for (const { name } of settings) {
+      const [text, value] = examples[name];
+      const reading = readConfig({ ...companions[name], [name]: text }, { cwd: "/srv", cores: 4 });
+      assert.deepEqual(reading, { kind: "config", config: { ...defaults, ...follows[name], [name]: value } }, name);
+      assert.notDeepEqual(value, defaults[name], `${name}: the example is the default`);
+    }
+  });
+
+  test("have no two entries of one name, and none without a word of help", () => {
+    assert.equal(new Set(settings.map(({ name }) => name)).size, settings.length);
+    for (const { name, help, parser } of settings) {
+      assert.match(name, /^[A-Z][A-Z_]*$/);
+      assert.match(help, /^[A-Z`].*\.$/, name);
+      assert.notEqual(parser.allowed, "", name);
+    }
+  });
+
+  test("leave no group empty", () => {
+    assert.deepEqual([...new Set(settings.map(({ group }) => group))], [...groups]);
+  });
+
+  test("derive a thread for each core, two at least and no more than may be set", () => {
+    const threads = [0, 1, 2, 3, 96, 1000].map((cores) => {
+      const reading = readConfig({}, { cwd: "/srv", cores });
+      return reading.kind === "config" ? reading.config.MAX_THREADS : reading.faults;
+    });
+    assert.deepEqual(threads, [2, 2, 2, 3, 96, 256]);
+  });
+});
