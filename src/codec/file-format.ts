@@ -1,0 +1,26 @@
+/** File formats told by their first bytes, for those that an operator calls unsupported (UNSUPPORTED_FORMATS). */
+
+const magicNumbers: Readonly<Record<string, readonly (readonly number[])[]>> = {
+  "7z": [[0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c]],
+  lz4: [
+    [0x04, 0x22, 0x4d, 0x18],
+    [0x02, 0x21, 0x4c, 0x18],
+  ],
+  lzip: [[0x4c, 0x5a, 0x49, 0x50]],
+  lzop: [[0x89, 0x4c, 0x5a, 0x4f, 0x00, 0x0d, 0x0a, 0x1a, 0x0a]],
+  rar: [[0x52, 0x61, 0x72, 0x21, 0x1a, 0x07]],
+  snappy: [[0xff, 0x06, 0x00, 0x00, 0x73, 0x4e, 0x61, 0x50, 0x70, 0x59]],
+  xz: [[0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
+  zstd: [[0x28, 0xb5, 0x2f, 0xfd]],
+};
+
+/** How many of a body's first bytes `formatOf` looks at. */
+export const longestMagicBytes = 10;
+
+/** The format's name as UNSUPPORTED_FORMATS has it; null for any other. */
+export function formatOf(head: Uint8Array): string | null {
+  for (const [format, numbers] of Object.entries(magicNumbers)) {
+    if (numbers.some((number) => number.every((byte, index) => head[index] === byte))) return format;
+  }
+  return null;
+}

@@ -1,0 +1,321 @@
+/** The composition root: a Config becomes a running gateway, and its orderly end. */
+
+import { join } from "node:path";
+import type { FastifyPluginAsync } from "fastify";
+import { guardedCache } from "./cache/guarded-cache.ts";
+import { memoryCache } from "./cache/memory-cache.ts";
+import { noCache } from "./cache/no-cache.ts";
+import { sqliteCache } from "./cache/sqlite-cache.ts";
+import { formatOf, longestMagicBytes } from "./codec/file-format.ts";
+import type { Config } from "./config/settings.ts";
+import type { Observe, SpooledBody, VerdictCache } from "./core/ports.ts";
+import { createScan } from "./core/scan.ts";
+import { eicarCanary, epochCanary } from "./engine/canary.ts";
+import { type ClamdLimits, describeLimits } from "./engine/clamd-conf.ts";
+import { dialClamd } from "./engine/exchange.ts";
+import { createPool, type EnginePool } from "./engine/pool.ts";
+import type { EngineSide, SignatureState } from "./engine-side.ts";
+import { opsRoutes } from "./front/ops/ops-routes.ts";
+import { judgeReadiness, type Readiness } from "./front/ops/readiness.ts";
+import { restFront } from "./front/rest/front.ts";
+import { givenEngine } from "./given-engine.ts";
+import type { GaugeSnapshot } from "./observe/gauges.ts";
+import type { Log } from "./observe/log.ts";
+import { logFacts } from "./observe/log-facts.ts";
+import { createMetrics } from "./observe/metrics.ts";
+import { observeAll } from "./observe/observe-all.ts";
+import { wipeRuns } from "./own-clamd.ts";
+import { ownEngine } from "./own-engine.ts";
+import { findProgram } from "./program.ts";
+import { type Servers, startServers } from "./servers.ts";
+import { canaryBytes, epochOf } from "./signatures/canary.ts";
+import { openSpool } from "./spool/spool.ts";
+import { openLedger } from "./supervise/ledger.ts";
+import { lockDirectory } from "./supervise/lock.ts";
+
+export interface GatewayOptions {
+  readonly config: Config;
+  readonly log: Log;
+  /** Whether the built-in test signatures will do where no others can be had; never in production. */
+  readonly allowsTestSignatures: boolean;
+  /** The gateway's own version. */
+  readonly version: string;
+  /** PATH, to find the ClamAV programs. */
+  readonly searchPath: string | undefined;
+}
+
+export interface Gateway {
+  readonly urls: readonly string[];
+  /** Resolves when an engine has proved itself, or with nothing to be had for now; rejects when there is no point in going on. */
+  readonly started: Promise<void>;
+  signatures(): SignatureState;
+  readiness(): Readiness;
+  /** Not ready from now on; answers what is under way within the grace, then ends everything. Resolves when nothing is left. */
+  stop(): Promise<void>;
+  /** Ends the children at once, for a process that ends now. */
+  kill(): void;
+}
+
+/** A cache slower than this is passed by. */
+const cacheBudgetMs = 50;
+/** VERSION alone does not tell all of a given clamd's signatures, so its verdicts are believed for less long (clamd.md 4.3). */
+const givenTtlSeconds = 3_600;
+const reapGraceMs = 5_000;
+const healthcheckMaxAgeHours = 48;
+
+/** Rejects with an Error for the operator when the gateway cannot run here; nothing is left behind then. */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const opened = new AsyncDisposableStack();
+  try {
+    return await open(options, opened);
+  } catch (error) {
+    await opened.disposeAsync();
+    throw error;
+  }
+}
+
+async function open(
+  { config, log, allowsTestSignatures, version, searchPath }: GatewayOptions,
+  opened: AsyncDisposableStack,
+): Promise<Gateway> {
+  const clock = () => performance.now();
+  const metrics = opened.adopt(
+    createMetrics({
+      version,
+      gauges: () => snapshot(),
+      updateTimes: { success: () => engine.updateTimes.success(), attempt: () => engine.updateTimes.attempt() },
+      children: ["clamd", "freshclam"],
+    }),
+    async (made) => made.close(),
+  );
+  const observe: Observe = observeAll(logFacts(log), metrics.observe);
+
+  const state = config.STATE_DIRECTORY;
+  opened.adopt(await lockDirectory(state), (lock) => lock.release());
+  const ledger = await openLedger(join(state, "children"));
+  for (const { pid, command } of await ledger.reapOrphans({ graceMs: reapGraceMs })) {
+    observe({ kind: "notice", level: "warn", message: `ended ${command} (process ${pid}), left by a gateway that was killed` });
+  }
+  await wipeRuns(state);
+
+  const spool = opened.adopt(
+    await openSpool({
+      directory: config.SPOOL_DIRECTORY,
+      memoryBytesPerBody: config.SPOOL_MEMORY,
+      memoryBytesTotal: config.SPOOL_MEMORY_TOTAL,
+      maxFileBytesTotal: config.SPOOL_MAX,
+      observe,
+    }),
+    (made) => made.close(),
+  );
+  const cache = opened.adopt(openCache(config, observe), (made) => made.close());
+  const pool = opened.adopt(
+    createPool({ queueMax: config.QUEUE_MAX, queueTimeoutMs: config.QUEUE_TIMEOUT, clock }),
+    async (made) => made.close(),
+  );
+  const engine = opened.adopt(
+    await openEngine({ config, pool, observe, clock, ledger, allowsTestSignatures, searchPath }),
+    (made) => made.stop(),
+  );
+
+  const scan = createScan({
+    spool,
+    engine: pool,
+    cache,
+    policy: { allowedReasons: config.ON_UNSCANNABLE },
+    observe,
+    clock,
+    maxBytes: config.MAX_FILE_SIZE,
+    verdictTtlSeconds: Math.min(config.VERDICT_TTL / 1000, config.CLAMD_PORT === null ? Infinity : givenTtlSeconds),
+    ...(config.UNSUPPORTED_FORMATS.length === 0 ? {} : { isUnsupported: (body) => isListed(body, config.UNSUPPORTED_FORMATS) }),
+  });
+
+  let isStopping = false;
+  const readiness = (): Readiness => {
+    const signatures = engine.signatures();
+    return judgeReadiness({
+      isStopping,
+      backendsUp: pool.status().backends.filter(({ isUp }) => isUp).length,
+      backendsTotal: engine.expectedBackends(),
+      signatures: {
+        loaded: signatures.isLoaded,
+        isTestOnly: signatures.isTestOnly,
+        builtAt: signatures.builtAt,
+        requireReal: !allowsTestSignatures,
+      },
+      maxDatabaseAgeMs: config.MAX_DATABASE_AGE,
+      now: Date.now(),
+      cacheDegraded: false,
+    });
+  };
+
+  function snapshot(): GaugeSnapshot {
+    const { backends, queued } = pool.status();
+    const up = backends.filter(({ isUp }) => isUp);
+    const { builtAt, isTestOnly } = engine.signatures();
+    return {
+      slots: { inUse: sum(backends.map(({ inFlight }) => inFlight)), total: sum(up.map(({ slots }) => slots)) },
+      queueLength: queued,
+      backends: { up: up.length, down: Math.max(0, engine.expectedBackends() - up.length) },
+      spool: spool.usage(),
+      signatures: { builtAt, isTestOnly },
+      engine: pool.version(),
+    };
+  }
+
+  const rest = restFront({
+    scan,
+    engineVersion: () => pool.version(),
+    poolStats: () => {
+      const { slots, queueLength, backends } = snapshot();
+      return { backendsUp: backends.up, slots: slots.total, inFlight: slots.inUse, queued: queueLength };
+    },
+    maxBytes: config.MAX_FILE_SIZE,
+    scanPathRoots: config.SCAN_PATH_ROOTS,
+    allowOrigins: config.ALLOW_ORIGINS,
+    upload: { idleTimeoutMs: config.CLIENT_IDLE_TIMEOUT, minBytesPerSecond: config.CLIENT_MIN_RATE },
+    isTestOnly: () => engine.signatures().isTestOnly,
+    observe,
+  });
+  const ops = opsRoutes({
+    readiness,
+    metrics: () => metrics.expose(),
+    engineVersion: () => pool.version(),
+    maxAgeHours: healthcheckMaxAgeHours,
+  }) as FastifyPluginAsync;
+  const servers = opened.adopt(await listenOn({ config, fronts: [rest, ops], version, observe }), (made) => made.close());
+
+  const started = engine.start();
+  started.catch(() => {}); // it is the caller's to hear
+  return {
+    urls: servers.urls,
+    started,
+    signatures: () => engine.signatures(),
+    readiness,
+    async stop() {
+      isStopping = true;
+      await within(config.SHUTDOWN_GRACE, servers.drain());
+      await opened.disposeAsync();
+    },
+    kill: () => engine.kill(),
+  };
+}
+
+function openCache(config: Config, observe: Observe): VerdictCache {
+  const clock = () => performance.now();
+  const choice = config.VERDICT_CACHE;
+  switch (choice.kind) {
+    case "none":
+      return noCache();
+    case "memory":
+      return memoryCache({ maxEntries: config.VERDICT_CACHE_MAX, clock });
+    case "sqlite": {
+      const cache = sqliteCache({ path: choice.path, maxEntries: config.VERDICT_CACHE_MAX, observe, clock, now: Date.now });
+      return guardedCache({ cache, budgetMs: cacheBudgetMs, observe, clock });
+    }
+  }
+}
+
+interface EngineParts {
+  readonly config: Config;
+  readonly pool: EnginePool;
+  readonly observe: Observe;
+  readonly clock: () => number;
+  readonly ledger: Awaited<ReturnType<typeof openLedger>>;
+  readonly allowsTestSignatures: boolean;
+  readonly searchPath: string | undefined;
+}
+
+async function openEngine({
+  config,
+  pool,
+  observe,
+  clock,
+  ledger,
+  allowsTestSignatures,
+  searchPath,
+}: EngineParts): Promise<EngineSide> {
+  const shared = { dial: dialClamd, scanTimeoutMs: config.SCAN_TIMEOUT, clock, observe };
+  if (config.CLAMD_PORT !== null) {
+    const backend = {
+      ...shared,
+      canary: eicarCanary(),
+      limits: "given",
+      slots: config.CLAMD_SLOTS,
+      sharesSpool: config.CLAMD_SHARES_SPOOL,
+      maxScanTimeMs: null,
+    };
+    return givenEngine({ addresses: config.CLAMD_PORT, backend, pool, attempts: config.MAX_RECONNECT_TIME, observe });
+  }
+  const clamd = await findProgram("clamd", searchPath);
+  if (clamd === null) throw new Error("clamd is not installed: install ClamAV, or set CLAMD_PORT to a clamd that runs elsewhere");
+  const limits = limitsOf(config);
+  const backend = {
+    ...shared,
+    canary: epochCanary(canaryBytes, epochOf),
+    limits: describeLimits(limits),
+    slots: config.MAX_THREADS,
+    sharesSpool: true,
+    maxScanTimeMs: limits.maxScanTimeMs,
+  };
+  const programs = { clamd, freshclam: await findProgram("freshclam", searchPath) };
+  return ownEngine({ config, programs, limits, backend, pool, ledger, allowsTestSignatures, observe });
+}
+
+function limitsOf(config: Config): ClamdLimits {
+  return {
+    maxFileSize: config.MAX_FILE_SIZE,
+    maxScanSize: config.MAX_SCAN_SIZE,
+    maxScanTimeMs: config.MAX_SCAN_TIME,
+    maxRecursion: config.MAX_RECURSION,
+    maxFiles: config.MAX_FILES,
+    maxEmbeddedPe: config.MAX_EMBEDDEDPE,
+    maxHtmlNormalize: config.MAX_HTMLNORMALIZE,
+    maxHtmlNoTags: config.MAX_HTMLNOTAGS,
+    maxScriptNormalize: config.MAX_SCRIPTNORMALIZE,
+    maxZipTypeRcg: config.MAX_ZIPTYPERCG,
+    maxPartitions: config.MAX_PARTITIONS,
+    maxIconsPe: config.MAX_ICONSPE,
+    pcreMatchLimit: config.PCRE_MATCHLIMIT,
+    pcreRecMatchLimit: config.PCRE_RECMATCHLIMIT,
+  };
+}
+
+interface Listening {
+  readonly config: Config;
+  readonly fronts: readonly FastifyPluginAsync[];
+  readonly version: string;
+  readonly observe: Observe;
+}
+
+function listenOn({ config, fronts, version, observe }: Listening): Promise<Servers> {
+  return startServers({
+    host: config.HOST,
+    port: config.PORT,
+    tls: config.SSL_PORT === null ? null : { port: config.SSL_PORT, certPath: config.SSL_CERT, keyPath: config.SSL_KEY },
+    maxConnections: config.MAX_CONNECTIONS,
+    fronts,
+    version,
+    observe,
+  });
+}
+
+async function isListed(body: SpooledBody, formats: readonly string[]): Promise<boolean> {
+  for await (const head of body.read({ end: Math.min(longestMagicBytes, body.size) })) {
+    const format = formatOf(head);
+    return format !== null && formats.includes(format);
+  }
+  return false;
+}
+
+/** Waits no longer than that. */
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  await Promise.race([work, promise]);
+  clearTimeout(timer);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

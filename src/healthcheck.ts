@@ -1,0 +1,36 @@
+/** The question a container's HEALTHCHECK asks: is the gateway beside me ready? */
+
+import { get } from "node:http";
+import type { Config } from "./config/settings.ts";
+
+const timeoutMs = 5_000;
+
+/** Writes one line; resolves with the exit code. */
+export async function checkHealth(config: Pick<Config, "HOST" | "PORT">, output: NodeJS.WritableStream): Promise<number> {
+  // What listens on every address listens on loopback too.
+  const host = config.HOST === "::" || config.HOST === "0.0.0.0" ? "127.0.0.1" : config.HOST;
+  try {
+    const { status, body } = await ask(host, config.PORT);
+    output.write(`${status} ${body.trim()}\n`);
+    return status === 200 ? 0 : 1;
+  } catch (error) {
+    output.write(`no answer on port ${config.PORT}: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  }
+}
+
+function ask(host: string, port: number): Promise<{ readonly status: number; readonly body: string }> {
+  return new Promise((resolve, reject) => {
+    const request = get({ host, port, path: "/readyz", timeout: timeoutMs, agent: false }, (response) => {
+      let body = "";
+      response.setEncoding("utf8");
+      response.on("data", (text: string) => {
+        body += text;
+      });
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
+      response.on("error", reject);
+    });
+    request.on("timeout", () => request.destroy(new Error(`nothing within ${timeoutMs} ms`)));
+    request.on("error", reject);
+  });
+}

@@ -1,0 +1,203 @@
+/** The engine's side when clamd is ours: signatures kept fresh, loaded epoch by epoch into one supervised clamd. */
+
+import { lookup } from "node:dns/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { userInfo } from "node:os";
+import { join } from "node:path";
+import type { Config } from "./config/settings.ts";
+import type { Observe } from "./core/ports.ts";
+import type { BackendOptions } from "./engine/backend.ts";
+import type { ClamdLimits } from "./engine/clamd-conf.ts";
+import type { EnginePool } from "./engine/pool.ts";
+import type { EngineSide } from "./engine-side.ts";
+import { createOwnClamd } from "./own-clamd.ts";
+import { newestDatabaseSeconds } from "./signatures/database-time.ts";
+import { openEpochs } from "./signatures/epochs.ts";
+import { freshclamConf, freshclamConfMode, readFreshclamConf } from "./signatures/freshclam-conf.ts";
+import { keepSignatures } from "./signatures/keeper.ts";
+import type { LoadEpoch } from "./signatures/set-loader.ts";
+import { writeTestSignatures } from "./signatures/test-set.ts";
+import { newestAttemptSeconds } from "./signatures/update-log.ts";
+import type { Ledger } from "./supervise/ledger.ts";
+import { runToEnd } from "./supervise/run.ts";
+
+export interface OwnEngineOptions {
+  readonly config: Config;
+  readonly programs: { readonly clamd: string; readonly freshclam: string | null };
+  readonly limits: ClamdLimits;
+  readonly backend: Omit<BackendOptions, "name" | "address" | "onChange">;
+  readonly pool: EnginePool;
+  readonly ledger: Ledger;
+  /** Whether the built-in test signatures will do while there are no others. */
+  readonly allowsTestSignatures: boolean;
+  readonly observe: Observe;
+}
+
+/** clamd.md 8.3 */
+const freshclamTimeoutMs = 15 * 60_000;
+/** With the mirror out of reach, a start that may fall back on test signatures does not wait for freshclam to find out. */
+const reachMs = 4_000;
+
+export async function ownEngine(options: OwnEngineOptions): Promise<EngineSide> {
+  const { config, pool, ledger, observe } = options;
+  const state = config.STATE_DIRECTORY;
+  const epochs = await openEpochs({ directory: join(state, "epochs") });
+  const source = await signatureSource(config);
+  await mkdir(source.directory, { recursive: true }).catch(() => {}); // read-only: the keeper tells of it
+  const clamd = createOwnClamd({
+    program: options.programs.clamd,
+    runRoot: state,
+    databaseDirectory: epochs.currentPath,
+    limits: options.limits,
+    backend: options.backend,
+    pool,
+    ledger,
+    observe,
+  });
+
+  const load: LoadEpoch = async (epoch) => {
+    const before = await epochs.current();
+    await epochs.activate(epoch);
+    const outcome = await clamd.load(epoch.id);
+    // Whatever starts next must find signatures that are known to load.
+    if (!outcome.ok && before !== null) await epochs.activate(before);
+    return outcome;
+  };
+
+  let fallbackDirectory: string | null = null;
+  if (options.allowsTestSignatures) {
+    fallbackDirectory = join(state, "test-signatures");
+    await writeTestSignatures(fallbackDirectory);
+  }
+
+  const canFetch = options.programs.freshclam !== null;
+  if (!canFetch) observe({ kind: "notice", level: "warn", message: "freshclam is not installed: signatures are not fetched" });
+  const keeper = keepSignatures({
+    directory: source.directory,
+    epochs,
+    load,
+    fallbackDirectory,
+    checksPerDay: canFetch ? config.SIGNATURE_CHECKS : 0,
+    freshclam: {
+      run: (run) => runToEnd({ ...run, ledger }),
+      command: options.programs.freshclam ?? "freshclam",
+      configPath: source.configPath,
+      usesDns: config.DATABASE_MIRROR === null,
+      hasCustomUrls: config.DATABASE_CUSTOM_URLS.length > 0,
+      timeoutMs: freshclamTimeoutMs,
+    },
+    firstUpdateMs: await firstUpdateMs(options),
+    observe,
+    clock: () => performance.now(),
+    now: Date.now,
+    random: Math.random,
+    after(ms, action) {
+      const timer = setTimeout(action, ms);
+      return () => clearTimeout(timer);
+    },
+  });
+
+  return {
+    start: () => keeper.start(),
+    async stop() {
+      // A load that is under way ends with its clamd.
+      const closed = keeper.close();
+      await clamd.stop();
+      await closed;
+      await clamd.stop();
+    },
+    kill: () => clamd.kill(),
+    signatures() {
+      const { set, isTestOnly, builtAt } = keeper.status();
+      return { isLoaded: set !== null, isTestOnly, builtAt, description: describe(keeper.status()) };
+    },
+    expectedBackends: () => 1,
+    updateTimes: {
+      success: () => newestDatabaseSeconds(source.directory),
+      attempt: () => newestAttemptSeconds(source.updateLog),
+    },
+  };
+}
+
+interface SignatureSource {
+  readonly directory: string;
+  readonly configPath: string;
+  readonly updateLog: string;
+}
+
+/** Where freshclam puts signatures and how it is told: a FRESHCLAM_CONF of the operator's is used as it is. */
+async function signatureSource(config: Config): Promise<SignatureSource> {
+  const state = config.STATE_DIRECTORY;
+  const updateLog = join(state, "freshclam.log");
+  if (config.FRESHCLAM_CONF !== null) {
+    const custom = readFreshclamConf(await readFile(config.FRESHCLAM_CONF, "utf8"));
+    return {
+      directory: custom.databaseDirectory ?? config.DATABASE_DIRECTORY,
+      configPath: config.FRESHCLAM_CONF,
+      updateLog: custom.updateLogFile ?? updateLog,
+    };
+  }
+  const { PROXY_SERVER: server, PROXY_PORT: port, PROXY_USERNAME: username, PROXY_PASSWORD: password } = config;
+  const text = freshclamConf({
+    databaseDirectory: config.DATABASE_DIRECTORY,
+    databaseOwner: process.getuid?.() === 0 ? userInfo().username : null,
+    updateLogFile: updateLog,
+    mirror: config.DATABASE_MIRROR,
+    customUrls: config.DATABASE_CUSTOM_URLS,
+    proxy: server === null ? null : { server, port, credentials: username && password ? { username, password } : null },
+    connectTimeoutSeconds: 10,
+    receiveTimeoutSeconds: 60,
+    maxAttempts: 3,
+  });
+  const configPath = join(state, "freshclam.conf");
+  await writeFile(configPath, text, { mode: freshclamConfMode });
+  return { directory: config.DATABASE_DIRECTORY, configPath, updateLog };
+}
+
+/** How long the first fetch is waited for. */
+async function firstUpdateMs({ config, allowsTestSignatures, observe }: OwnEngineOptions): Promise<number> {
+  if (!allowsTestSignatures || config.FRESHCLAM_CONF !== null || config.SIGNATURE_CHECKS === 0) return config.FIRST_FETCH_TIMEOUT;
+  const mirror = config.PROXY_SERVER ?? config.DATABASE_MIRROR ?? "https://database.clamav.net";
+  if (await isReachable(mirror, config.PROXY_SERVER === null ? null : config.PROXY_PORT)) return config.FIRST_FETCH_TIMEOUT;
+  observe({ kind: "notice", level: "warn", message: "the signature mirror cannot be reached: going on without waiting for it" });
+  return Math.min(reachMs, config.FIRST_FETCH_TIMEOUT);
+}
+
+async function isReachable(server: string, port: number | null): Promise<boolean> {
+  const url = URL.parse(server.includes("://") ? server : `http://${server}`);
+  if (url === null) return true; // freshclam will tell what is wrong with it
+  const signal = AbortSignal.timeout(reachMs);
+  const expired = new Promise<boolean>((resolve) => signal.addEventListener("abort", () => resolve(false), { once: true }));
+  return Promise.race([canConnect(url, port), expired]);
+}
+
+async function canConnect(url: URL, port: number | null): Promise<boolean> {
+  try {
+    const { address } = await lookup(url.hostname.replace(/^\[|\]$/g, ""));
+    const toPort = port ?? Number(url.port || (url.protocol === "https:" ? 443 : 80));
+    return await new Promise((resolve) => {
+      const socket = connect({ host: address, port: toPort, timeout: reachMs });
+      const end = (isOpen: boolean) => {
+        socket.destroy();
+        resolve(isOpen);
+      };
+      socket
+        .once("connect", () => end(true))
+        .once("error", () => end(false))
+        .once("timeout", () => end(false));
+    });
+  } catch {
+    return false; // its name is not known here
+  }
+}
+
+function describe({ set, isTestOnly, builtAt, updates }: ReturnType<ReturnType<typeof keepSignatures>["status"]>): string {
+  const fetching =
+    updates === "on" ? "" : updates === "off" ? "; never fetched" : "; the directory is read-only, so nothing is fetched";
+  if (set === null) return `none yet${fetching}`;
+  if (isTestOnly) return `TEST SIGNATURES ONLY: EICAR and ClamAV's own test file are detected, nothing else${fetching}`;
+  const age = builtAt === null ? "" : `, built ${builtAt.toISOString()}`;
+  const daily = set.daily === null ? "" : `, daily ${set.daily.version}`;
+  return `${set.files.length} files${daily}${age}${fetching}`;
+}

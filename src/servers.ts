@@ -1,0 +1,172 @@
+/** The gateway's HTTP servers: one plain, one with TLS, the same fronts on both. */
+
+import { randomUUID } from "node:crypto";
+import { readFile, stat } from "node:fs/promises";
+import type { Server } from "node:net";
+import swagger from "@fastify/swagger";
+import fastify, { type FastifyInstance, type FastifyPluginAsync } from "fastify";
+import type { Observe } from "./core/ports.ts";
+import { type Connections, trackConnections } from "./front/http/connections.ts";
+import { type Certificate, type ListenerLimits, plainServer, secureServer } from "./front/http/listener.ts";
+
+export interface ServersOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: { readonly port: number; readonly certPath: string; readonly keyPath: string } | null;
+  readonly maxConnections: number;
+  /** Registered on every server. */
+  readonly fronts: readonly FastifyPluginAsync[];
+  readonly version: string;
+  readonly observe: Observe;
+}
+
+export interface Servers {
+  /** Where they listen, as `http://[::]:9000`. */
+  readonly urls: readonly string[];
+  /** Takes no new connections and resolves when the last answer has been given. */
+  drain(): Promise<void>;
+  /** Cuts what is left. */
+  close(): Promise<void>;
+}
+
+const certificatePollMs = 10_000;
+const limits = { headersTimeoutMs: 10_000, keepAliveTimeoutMs: 75_000, maxHeaderBytes: 64 * 1024 } as const;
+
+/** Rejects when an address cannot be had or the certificate is unusable; nothing listens then. */
+export async function startServers(options: ServersOptions): Promise<Servers> {
+  const { host, port, tls, observe } = options;
+  const running: Running[] = [];
+  try {
+    running.push(await listen({ ...options, port, scheme: "http" }, null));
+    if (tls !== null) {
+      const certificate = await readCertificate(tls);
+      if (certificate === null) {
+        const message = `TLS is off: ${tls.certPath} or ${tls.keyPath} is not there (SSL_CERT, SSL_KEY)`;
+        observe({ kind: "notice", level: "warn", message });
+      } else
+        running.push(
+          await listen(
+            {
+              host,
+              fronts: options.fronts,
+              version: options.version,
+              maxConnections: options.maxConnections,
+              port: tls.port,
+              scheme: "https",
+            },
+            { ...tls, certificate, observe },
+          ),
+        );
+    }
+  } catch (error) {
+    for (const one of running) await one.close();
+    throw error;
+  }
+  return {
+    urls: running.map(({ url }) => url),
+    drain: async () => {
+      await Promise.all(running.map((one) => one.drain()));
+    },
+    close: async () => {
+      await Promise.all(running.map((one) => one.close()));
+    },
+  };
+}
+
+interface Running {
+  readonly url: string;
+  drain(): Promise<void>;
+  close(): Promise<void>;
+}
+
+type ListenOptions = Pick<ServersOptions, "host" | "port" | "fronts" | "version" | "maxConnections"> & {
+  readonly scheme: "http" | "https";
+};
+type TlsFiles = NonNullable<ServersOptions["tls"]> & { readonly certificate: Certificate; readonly observe: Observe };
+
+async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Running> {
+  const allLimits: ListenerLimits = { ...limits, maxConnections: options.maxConnections };
+  let server: Server | null = null;
+  let connections: Connections | null = null;
+  let stopReloading = () => {};
+  const app: FastifyInstance = fastify({
+    logger: false,
+    genReqId: () => randomUUID(),
+    // Paths come as they were sent: the routes decide about their cleanness.
+    routerOptions: { ignoreTrailingSlash: false, caseSensitive: true, maxParamLength: 4096 },
+    serverFactory: (handler) => {
+      if (tls === null) server = plainServer(handler, allLimits);
+      else {
+        const secure = secureServer(handler, allLimits, tls.certificate);
+        stopReloading = reloadCertificate(tls, (certificate) => secure.setSecureContext({ ...certificate }));
+        server = secure;
+      }
+      connections = trackConnections(server);
+      // The servers behind it are Node's own; Fastify's types know only one of them.
+      return server as ReturnType<NonNullable<Parameters<typeof fastify>[0]>["serverFactory"] & {}>;
+    },
+  });
+  await app.register(swagger, {
+    openapi: {
+      info: { title: "clamgate", version: options.version, description: "Antivirus gateway powered by ClamAV." },
+    },
+  });
+  for (const front of options.fronts) await app.register(front);
+  app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
+  const address = await app.listen({ host: options.host, port: options.port });
+  const { port } = new URL(address);
+  const shownHost = options.host.includes(":") ? `[${options.host}]` : options.host;
+  return {
+    url: `${options.scheme}://${shownHost}:${port}`,
+    async drain() {
+      stopReloading();
+      server?.close();
+      await connections?.drain();
+    },
+    async close() {
+      stopReloading();
+      connections?.destroy();
+      await app.close();
+    },
+  };
+}
+
+async function readCertificate({ certPath, keyPath }: { certPath: string; keyPath: string }): Promise<Certificate | null> {
+  try {
+    return { cert: await readFile(certPath, "utf8"), key: await readFile(keyPath, "utf8") };
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/** Renewed certificates are taken up without a restart; a broken one leaves the old in place. */
+function reloadCertificate(tls: TlsFiles, use: (certificate: Certificate) => void): () => void {
+  let current = tls.certificate;
+  let seen = "";
+  const look = async () => {
+    try {
+      const marks = await Promise.all([stat(tls.certPath), stat(tls.keyPath)]);
+      const mark = marks.map(({ mtimeMs, ino, size }) => `${mtimeMs} ${ino} ${size}`).join("; ");
+      if (mark === seen) return;
+      const next = await readCertificate(tls);
+      if (next === null) return;
+      if (next.cert !== current.cert || next.key !== current.key) {
+        use(next);
+        tls.observe({ kind: "notice", level: "info", message: "the TLS certificate was renewed" });
+      }
+      current = next;
+      seen = mark;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      tls.observe({
+        kind: "notice",
+        level: "error",
+        message: `the TLS certificate could not be renewed, the old one stays: ${reason}`,
+      });
+    }
+  };
+  const timer = setInterval(() => void look(), certificatePollMs);
+  timer.unref();
+  return () => clearInterval(timer);
+}
