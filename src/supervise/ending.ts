@@ -1,0 +1,19 @@
+/** How a process ended, as values and in words. */
+
+/** Exactly one of the three is not null. */
+export interface Ending {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** Why there never was a process, or none that was let run. */
+  readonly failure: string | null;
+}
+
+/** As `exit code 1`, `signal SIGKILL` or why it could not be started. */
+export function describeEnding({ code, signal, failure }: Ending): string {
+  return failure ?? (signal === null ? `exit code ${code}` : `signal ${signal}`);
+}
+
+/** What an operator can read in any thrown value. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
