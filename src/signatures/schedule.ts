@@ -1,0 +1,47 @@
+/** When to look for new signatures again. */
+
+import type { UpdateOutcome } from "../core/ports.ts";
+
+export interface ScheduleOptions {
+  /** 1 to 50. */
+  readonly checksPerDay: number;
+  /** How the last check ended; null before the first. */
+  readonly last: { readonly outcome: UpdateOutcome; readonly coolDownUntil: Date | null } | null;
+  /** Failed checks in a row, this one included. */
+  readonly failures: number;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  /** From 0 (inclusive) to 1 (exclusive). */
+  readonly random: () => number;
+}
+
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+
+/** What freshclam itself waits when the server names no time (clamd.md 8.1). */
+const coolDownMs = { "rate-limited": 4 * hourMs, blocked: 24 * hourMs } as const;
+
+/**
+ * Milliseconds until the next check. The first is at once. The interval is spread by a tenth either way, so that a fleet
+ * started together does not ask together; after a failure sooner, two minutes and then twice as long each time; after a
+ * refusal not before the cool-down is over, since asking earlier is what turns a limit into a block.
+ */
+export function nextCheckMs({ checksPerDay, last, failures, now, random }: ScheduleOptions): number {
+  if (last === null) return 0;
+  const intervalMs = (24 * hourMs) / checksPerDay;
+  const regularMs = intervalMs * (0.9 + 0.2 * random());
+  switch (last.outcome) {
+    case "updated":
+    case "up-to-date":
+      return regularMs;
+    case "failed": {
+      const backoffMs = 2 * minuteMs * 2 ** Math.min(Math.max(failures, 1) - 1, 10);
+      return Math.min(regularMs, Math.min(backoffMs, hourMs) * (1 + 0.2 * random()));
+    }
+    case "rate-limited":
+    case "blocked": {
+      const waitMs = last.coolDownUntil === null ? coolDownMs[last.outcome] : last.coolDownUntil.getTime() - now;
+      return Math.max(regularMs, waitMs + 10 * minuteMs * random());
+    }
+  }
+}
