@@ -19,7 +19,8 @@ export interface Ledger {
   remove(pid: number): Promise<void>;
   /**
    * Ends what is left of an earlier gateway: SIGTERM to the group, after `graceMs` SIGKILL. Only a process with the recorded
-   * number *and* start time is touched, so what a leader that died since then left in its group stays. To be called with the directory locked and before any child is started.
+   * number *and* start time is touched, so what a leader that died since then left in its group stays. To be called with the
+   * directory locked and before any child is started.
    */
   reapOrphans(options: { readonly graceMs: number }): Promise<readonly Orphan[]>;
 }
