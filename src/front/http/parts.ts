@@ -1,0 +1,126 @@
+/** The parts of a multipart body, one after the other, each pulled from the body as far as its reader reads. */
+
+import { fileNameOf } from "../../codec/content-disposition.ts";
+import { type MultipartEvent, type MultipartLimits, MultipartParser } from "../../codec/multipart.ts";
+import type { PartHeaders } from "../../codec/part-headers.ts";
+import { ProtocolError } from "../../codec/protocol-error.ts";
+import { QuotedPrintableDecoder } from "../../codec/quoted-printable.ts";
+import { ClamgateError } from "../../core/errors.ts";
+
+export interface Part {
+  /** Fit to be shown; null where the part names no file. */
+  readonly fileName: string | null;
+  readonly headers: PartHeaders;
+  /**
+   * Single use. Ends only when the part is whole; else throws what `readParts` throws. Quoted-printable is decoded, base64 is not
+   * (rest.md 27). Once the next part has been asked for, an unread rest is gone and reading it throws.
+   */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/**
+ * Throws `malformed` (cause: ProtocolError) where the body is not whole, well-formed multipart within its limits, or what `body` threw;
+ * in the part's body and again when the next part is asked for. The last part is followed by the epilogue, so that the end of the
+ * generator is the end of `body`. `body` is never returned or destroyed: whoever made it does that. One reader at a time.
+ */
+export async function* readParts(
+  body: AsyncIterable<Uint8Array>,
+  boundary: string,
+  limits: MultipartLimits = {},
+): AsyncGenerator<Part, void, undefined> {
+  const events = new EventReader(body, boundary, limits);
+  // Counts the times that the reader has moved on.
+  let turn = 0;
+  try {
+    for (let event = await events.next(); event !== null; event = await events.next()) {
+      // Else it is of the part that its reader has left unread, or the end.
+      if (event.type === "part-begin") {
+        const mine = turn;
+        const raw = partBytes(events, () => mine === turn);
+        const isEncoded = event.headers.get("content-transfer-encoding")?.toLowerCase() === "quoted-printable";
+        yield {
+          fileName: fileNameOf(event.headers.get("content-disposition")),
+          headers: event.headers,
+          body: isEncoded ? decoded(raw, events) : raw,
+        };
+        turn += 1;
+      }
+    }
+  } finally {
+    turn += 1;
+  }
+}
+
+/** The parser's events, pulled one at a time; null at the end of the body. A fault stays. */
+class EventReader {
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #parser: MultipartParser;
+  #events: Iterator<MultipartEvent, void> | null = null;
+  #isAtEnd = false;
+  #failure: unknown = null;
+
+  constructor(body: AsyncIterable<Uint8Array>, boundary: string, limits: MultipartLimits) {
+    this.#chunks = body[Symbol.asyncIterator]();
+    this.#parser = parserOf(boundary, limits);
+  }
+
+  async next(): Promise<MultipartEvent | null> {
+    if (this.#failure !== null) throw this.#failure;
+    try {
+      for (;;) {
+        const event = this.#events?.next();
+        if (event !== undefined && !event.done) return event.value;
+        if (this.#isAtEnd) return null;
+        const chunk = await this.#chunks.next();
+        this.#isAtEnd = chunk.done === true;
+        this.#events = chunk.done ? this.#parser.finish() : this.#parser.feed(chunk.value);
+      }
+    } catch (thrown) {
+      throw this.fail(thrown);
+    }
+  }
+
+  /** Makes the fault of one part's decoding that of the whole body. */
+  fail(thrown: unknown): unknown {
+    this.#failure = thrown instanceof ProtocolError ? malformed(thrown) : thrown;
+    return this.#failure;
+  }
+}
+
+async function* partBytes(events: EventReader, isCurrent: () => boolean): AsyncGenerator<Uint8Array, void, undefined> {
+  for (;;) {
+    if (!isCurrent())
+      throw new ClamgateError("internal", "Internal error", { detail: "a part was read after the next one was asked for" });
+    const event = await events.next();
+    if (event?.type === "part-end") return;
+    if (event?.type !== "data")
+      throw new ClamgateError("internal", "Internal error", { detail: `a part met ${event?.type ?? "the end"}` });
+    yield event.bytes;
+  }
+}
+
+async function* decoded(raw: AsyncIterable<Uint8Array>, events: EventReader): AsyncGenerator<Uint8Array, void, undefined> {
+  const decoder = new QuotedPrintableDecoder();
+  try {
+    for await (const chunk of raw) {
+      const bytes = decoder.feed(chunk);
+      if (bytes.length > 0) yield bytes;
+    }
+    const bytes = decoder.finish();
+    if (bytes.length > 0) yield bytes;
+  } catch (thrown) {
+    throw thrown instanceof ProtocolError ? events.fail(thrown) : thrown;
+  }
+}
+
+function parserOf(boundary: string, limits: MultipartLimits): MultipartParser {
+  try {
+    return new MultipartParser(boundary, limits);
+  } catch (thrown) {
+    throw thrown instanceof ProtocolError ? malformed(thrown) : thrown;
+  }
+}
+
+function malformed(cause: ProtocolError): ClamgateError {
+  return new ClamgateError("malformed", `Malformed multipart body: ${cause.message}`, { cause });
+}
