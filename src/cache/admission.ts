@@ -1,0 +1,71 @@
+/** What any cache may remember, decided here and nowhere else in this room. */
+
+import type { VerdictKey } from "../core/ports.ts";
+import { type UnscannableReason, unscannableReasons, type Verdict } from "../core/verdict.ts";
+
+export interface Admission {
+  /** The key as one string. */
+  readonly id: string;
+  /** A frozen copy: what the caller does to its own afterwards changes no later answer. */
+  readonly verdict: Verdict;
+  /** At least 1. */
+  readonly ttlMs: number;
+}
+
+const sha256Pattern = /^[0-9a-f]{64}$/;
+const maxTagLength = 256;
+/** About 31 years: far enough, and never beyond what a date or an SQL integer can hold. */
+const maxTtlMs = 1e12;
+
+/** Null where the verdict, the key or the time is not to be stored; that is no fault. */
+export function admit(key: VerdictKey, verdict: Verdict, ttlSeconds: number): Admission | null {
+  const id = keyId(key);
+  const admitted = parseVerdict(verdict);
+  const ttlMs = Math.min(Math.floor(ttlSeconds * 1000), maxTtlMs);
+  if (id === null || admitted === null || !(ttlMs >= 1)) return null;
+  return { id, verdict: admitted, ttlMs };
+}
+
+/**
+ * Null for a key that is not a whole digest and a tag: parsed as hexadecimal, "zz" and "" would be the same empty digest,
+ * and two bodies would share a verdict.
+ */
+export function keyId({ sha256, tag }: VerdictKey): string | null {
+  const isTag = tag.length > 0 && tag.length <= maxTagLength && tag.isWellFormed();
+  return isTag && sha256Pattern.test(sha256) ? sha256 + tag : null;
+}
+
+/** A verdict from where anything may stand; null for what is no verdict, and for one that must not be remembered. */
+export function parseVerdict(value: unknown): Verdict | null {
+  if (typeof value !== "object" || value === null || !("kind" in value)) return null;
+  if (value.kind === "clean") return Object.freeze({ kind: "clean" });
+  if (value.kind === "infected" && "signatures" in value && isSignatures(value.signatures)) {
+    return Object.freeze({ kind: "infected", signatures: Object.freeze([...value.signatures]) });
+  }
+  if (value.kind === "unscannable" && "reason" in value && "heuristic" in value) {
+    const { reason, heuristic } = value;
+    if (!isLasting(reason) || !(heuristic === null || typeof heuristic === "string")) return null;
+    return Object.freeze({ kind: "unscannable", reason, heuristic });
+  }
+  return null;
+}
+
+/** As `parseVerdict`, of JSON text. */
+export function parseVerdictJson(text: unknown): Verdict | null {
+  if (typeof text !== "string") return null;
+  try {
+    return parseVerdict(JSON.parse(text));
+  } catch {
+    // Not JSON is not a verdict either.
+    return null;
+  }
+}
+
+/** A time limit depends on the load, and poison on a crash that may be mended: neither is a property of the bytes. */
+function isLasting(value: unknown): value is UnscannableReason {
+  return unscannableReasons.some((reason) => reason === value) && value !== "limit-time" && value !== "poison";
+}
+
+function isSignatures(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.length > 0 && value.every((name) => typeof name === "string" && name !== "");
+}

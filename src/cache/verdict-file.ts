@@ -1,0 +1,156 @@
+/** One SQLite file of verdicts: rows in and out, in one schema of ours. Synchronous; throws SQLite's errors as they are. */
+
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+
+export interface VerdictRow {
+  readonly sha256: string;
+  readonly tag: string;
+  /** JSON. */
+  readonly verdict: string;
+  /** Milliseconds of the wall clock, as all times here. */
+  readonly storedAt: number;
+  readonly expiresAt: number;
+}
+
+/** A row as it is found: anything may stand in it. */
+export type FoundRow = Readonly<Record<"verdict" | "storedAt" | "expiresAt", unknown>>;
+
+/** The file is a database, but not one of this schema: another program's, or a newer version's. */
+export class ForeignFileError extends Error {
+  override readonly name = "ForeignFileError";
+}
+
+/** "CLMG", in the header field that SQLite has for telling whose file it is. */
+const applicationId = 0x434c4d47;
+const schemaVersion = 1;
+/** At the start another process may be closing the same file; later a wait would stop the whole gateway. */
+const openBusyMs = 500;
+const busyMs = 10;
+
+/** `IF NOT EXISTS`: two gateways may find the same empty file at the same time. */
+const schema = `
+  CREATE TABLE IF NOT EXISTS verdicts (
+    tag BLOB NOT NULL, sha256 BLOB NOT NULL, verdict TEXT NOT NULL, stored_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+    PRIMARY KEY (tag, sha256)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS verdicts_by_expiry ON verdicts (expires_at);
+  PRAGMA application_id = ${applicationId};
+  PRAGMA user_version = ${schemaVersion};`;
+
+export class VerdictFile {
+  readonly #database: DatabaseSync;
+  readonly #read: StatementSync;
+  readonly #insert: StatementSync;
+  readonly #update: StatementSync;
+  readonly #deleteExpired: StatementSync;
+  readonly #deleteSoonest: StatementSync;
+  readonly #deleteTag: StatementSync;
+  readonly #nextTag: StatementSync;
+  #count: number;
+
+  /** @param path of a file that exists, if only an empty one. Throws ForeignFileError, or SQLite's error. */
+  constructor(path: string) {
+    const database = new DatabaseSync(path, { timeout: openBusyMs });
+    try {
+      claim(database);
+      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 8388608");
+      this.#read = database.prepare(
+        "SELECT verdict, stored_at AS storedAt, expires_at AS expiresAt FROM verdicts WHERE tag = ? AND sha256 = ?",
+      );
+      this.#insert = database.prepare(
+        "INSERT OR IGNORE INTO verdicts (tag, sha256, verdict, stored_at, expires_at) VALUES (?, ?, ?, ?, ?)",
+      );
+      this.#update = database.prepare(
+        "UPDATE verdicts SET verdict = ?3, stored_at = ?4, expires_at = ?5 WHERE tag = ?1 AND sha256 = ?2",
+      );
+      this.#deleteExpired = database.prepare(
+        "DELETE FROM verdicts WHERE (tag, sha256) IN (SELECT tag, sha256 FROM verdicts WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)",
+      );
+      this.#deleteSoonest = database.prepare(
+        "DELETE FROM verdicts WHERE (tag, sha256) IN (SELECT tag, sha256 FROM verdicts ORDER BY expires_at LIMIT ?)",
+      );
+      this.#deleteTag = database.prepare(
+        "DELETE FROM verdicts WHERE tag = ?1 AND sha256 IN (SELECT sha256 FROM verdicts WHERE tag = ?1 LIMIT ?2)",
+      );
+      this.#nextTag = database.prepare("SELECT min(tag) AS tag FROM verdicts WHERE tag > ?");
+      this.#count = Number(database.prepare("SELECT count(*) AS count FROM verdicts").get()?.count);
+      database.exec(`PRAGMA busy_timeout = ${busyMs}`);
+    } catch (thrown) {
+      database.close();
+      throw thrown;
+    }
+    this.#database = database;
+  }
+
+  /** Rows there are, as far as this process has seen: another one may write as well. */
+  get count(): number {
+    return this.#count;
+  }
+
+  find(sha256: string, tag: string): FoundRow | null {
+    const row = this.#read.get(Buffer.from(tag), Buffer.from(sha256, "hex"));
+    return row === undefined ? null : { verdict: row.verdict, storedAt: row.storedAt, expiresAt: row.expiresAt };
+  }
+
+  /** Runs `change` in one transaction; where it throws, nothing of it stays. */
+  transact(change: () => void): void {
+    const before = this.#count;
+    this.#database.exec("BEGIN IMMEDIATE");
+    try {
+      change();
+      this.#database.exec("COMMIT");
+    } catch (thrown) {
+      this.#count = before;
+      // A full disk, for one, has made SQLite roll back by itself.
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      throw thrown;
+    }
+  }
+
+  put({ sha256, tag, verdict, storedAt, expiresAt }: VerdictRow): void {
+    const values = [Buffer.from(tag), Buffer.from(sha256, "hex"), verdict, storedAt, expiresAt] as const;
+    const { changes } = this.#insert.run(...values);
+    this.#count += Number(changes);
+    if (Number(changes) === 0) this.#update.run(...values);
+  }
+
+  deleteExpired(now: number, limit: number): void {
+    this.#count -= Number(this.#deleteExpired.run(now, limit).changes);
+  }
+
+  /** Those that would expire first. */
+  deleteSoonest(limit: number): void {
+    this.#count -= Number(this.#deleteSoonest.run(limit).changes);
+  }
+
+  deleteTag(tag: string, limit: number): void {
+    this.#count -= Number(this.#deleteTag.run(Buffer.from(tag), limit).changes);
+  }
+
+  /** Every tag that has rows; one look at the index for each. */
+  tags(): string[] {
+    const tags: string[] = [];
+    for (let last: Uint8Array = new Uint8Array(0); ; ) {
+      const tag = this.#nextTag.get(last)?.tag;
+      if (!(tag instanceof Uint8Array)) return tags;
+      tags.push(Buffer.from(tag).toString());
+      last = tag;
+    }
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+}
+
+/** Before anything is written: a file that is not ours stays as it was. */
+function claim(database: DatabaseSync): void {
+  const id = Number(database.prepare("PRAGMA application_id").get()?.application_id);
+  const version = Number(database.prepare("PRAGMA user_version").get()?.user_version);
+  if (id === applicationId && version === schemaVersion) return;
+  const tables = Number(database.prepare("SELECT count(*) AS count FROM sqlite_schema").get()?.count);
+  if (id !== 0 || version !== 0 || tables !== 0) {
+    throw new ForeignFileError(`a database of application ${id}, version ${version}, with ${tables} tables and indexes`);
+  }
+  database.exec(`BEGIN IMMEDIATE; ${schema} COMMIT;`);
+}
