@@ -21,7 +21,7 @@ export interface FreshclamSettings {
   readonly connectTimeoutSeconds: number;
   /** Of silence; 0 waits for ever. */
   readonly receiveTimeoutSeconds: number;
-  /** Five seconds lie between two attempts. */
+  /** Five seconds lie between two attempts. Nothing is read from the directory meanwhile, so one that fails should fail soon. */
   readonly maxAttempts: number;
 }
 
