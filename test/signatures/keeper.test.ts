@@ -345,6 +345,7 @@ describe("keepSignatures: updates", () => {
       await keeper.start();
       assert.equal(await keeper.checkNow(), null);
     });
+    await chmod(stage.database, 0o755);
     assert.equal(stage.runs.length, 0);
     assert.equal(keeper.status().updates, "read-only");
     assert.equal(stage.loads.length, 1);
