@@ -62,6 +62,8 @@ const cacheBudgetMs = 50;
 const givenTtlSeconds = 3_600;
 const reapGraceMs = 5_000;
 const healthcheckMaxAgeHours = 48;
+/** What a refused client is told to wait: a restart of clamd with a full database takes longer, a full queue far less. */
+const retryAfterSeconds = 5;
 
 /** Rejects with an Error for the operator when the gateway cannot run here; nothing is left behind then. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
@@ -100,7 +102,8 @@ async function open(
 
   const spool = opened.adopt(
     await openSpool({
-      directory: config.SPOOL_DIRECTORY,
+      // A directory of its own: what is mounted may belong to another user, or hold what is not ours.
+      directory: join(config.SPOOL_DIRECTORY, "bodies"),
       memoryBytesPerBody: config.SPOOL_MEMORY,
       memoryBytesTotal: config.SPOOL_MEMORY_TOTAL,
       maxFileBytesTotal: config.SPOOL_MAX,
@@ -173,6 +176,7 @@ async function open(
     maxBytes: config.MAX_FILE_SIZE,
     scanPathRoots: config.SCAN_PATH_ROOTS,
     allowOrigins: config.ALLOW_ORIGINS,
+    retryAfterSeconds,
     upload: { idleTimeoutMs: config.CLIENT_IDLE_TIMEOUT, minBytesPerSecond: config.CLIENT_MIN_RATE },
     isTestOnly: () => engine.signatures().isTestOnly,
     observe,

@@ -1,0 +1,122 @@
+/** A gateway as its users run it: a process of its own, with a real clamd, on loopback and free ports. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+export interface GatewayProcess extends AsyncDisposable {
+  readonly urls: readonly string[];
+  /** The plain one. */
+  readonly url: string;
+  readonly port: number;
+  readonly pid: number;
+  readonly state: string;
+  /** Every line it has written. */
+  readonly lines: string[];
+  /** Resolves with the first line, past or to come, that holds the text. */
+  line(text: string): Promise<string>;
+  metric(name: string): Promise<number>;
+  /** Resolves when `/readyz` answers 200. */
+  ready(): Promise<void>;
+  signal(signal: NodeJS.Signals): void;
+  /** The exit code, or the signal's name. */
+  readonly ended: Promise<number | string>;
+  residentBytes(): Promise<number>;
+}
+
+export interface GatewayProcessOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Kept when the process ends; a new one, removed at the end, when not given. */
+  readonly state?: string;
+  readonly args?: readonly string[];
+}
+
+const main = new URL("../../src/main.ts", import.meta.url).pathname;
+
+/** Resolves when it listens; it is not ready yet. */
+export async function startGatewayProcess(options: GatewayProcessOptions = {}): Promise<GatewayProcess> {
+  const state = options.state ?? (await mkdtemp(join(tmpdir(), "clamgate-e2e-")));
+  const { PATH = "", HOME = "/" } = process.env;
+  const child = spawn(process.execPath, [main, ...(options.args ?? ["serve", "--allow-test-signatures"])], {
+    env: {
+      PATH,
+      HOME,
+      HOST: "127.0.0.1",
+      PORT: "0",
+      STATE_DIRECTORY: state,
+      // No test may reach for real signatures.
+      SIGNATURE_CHECKS: "0",
+      LOG_FORMAT: "json",
+      ...options.env,
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const lines: string[] = [];
+  const listeners = new Set<() => void>();
+  for (const pipe of [child.stdout, child.stderr]) {
+    createInterface({ input: pipe }).on("line", (line) => {
+      lines.push(line);
+      for (const listener of listeners) listener();
+    });
+  }
+  const ended = once(child, "exit").then(([code, signal]: unknown[]) => (typeof code === "number" ? code : String(signal)));
+
+  async function line(text: string): Promise<string> {
+    for (;;) {
+      const found = lines.find((candidate) => candidate.includes(text));
+      if (found !== undefined) return found;
+      await Promise.race([
+        new Promise<void>((resolve) => listeners.add(resolve)),
+        ended.then((end) => Promise.reject(new Error(`ended with ${end} without saying ${text}:\n${lines.join("\n")}`))),
+      ]);
+      listeners.clear();
+    }
+  }
+
+  const listening = await line("listening on ");
+  const urls = [...listening.matchAll(/https?:\/\/[^\s"]+/g)].map(([url]) => url);
+  const [url = ""] = urls;
+  return {
+    urls,
+    url,
+    port: Number(new URL(url).port),
+    pid: pidOf(child),
+    state,
+    lines,
+    line,
+    metric: (name) => readMetric(url, name),
+    async ready() {
+      while ((await fetch(`${url}/readyz`)).status !== 200) {
+        if (child.exitCode !== null) throw new Error(`the gateway ended:\n${lines.join("\n")}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    },
+    signal: (signal) => child.kill(signal),
+    ended,
+    async residentBytes() {
+      const status = await readFile(`/proc/${pidOf(child)}/status`, "utf8");
+      return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
+    },
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM");
+      await ended;
+      if (options.state === undefined) await rm(state, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The sum of a metric's samples; a name with labels, as `x{source="cache"}`, means those samples alone. */
+async function readMetric(url: string, name: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const isWanted = (line: string) => line.startsWith(name) && /[ {]/.test(line[name.length] ?? " ");
+  const samples = text.split("\n").filter((line) => !line.startsWith("#") && isWanted(line));
+  return samples.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
+}
+
+function pidOf(child: ChildProcess): number {
+  if (child.pid === undefined) throw new Error("the gateway was not started");
+  return child.pid;
+}
