@@ -1,0 +1,65 @@
+/** Sends a finished text with its status: exact bytes, which nothing serialises again, and which reach a client that is still sending. */
+
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { ClamgateError } from "../../core/errors.ts";
+import { answerEarly } from "../http/early-answer.ts";
+import type { LingerBounds } from "../http/linger.ts";
+import type { RawRequest } from "../http/raw.ts";
+import { formatJson, resultOfError } from "./result.ts";
+
+export const jsonType = "application/json; charset=utf-8";
+/** What Go's server guesses where clamav-rest names no type (rest.md 23, 42, 47). */
+export const textType = "text/plain; charset=utf-8";
+
+export interface Answer {
+  readonly status: number;
+  /** Names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Without a Content-Type when empty, as Go does. */
+  readonly contentType: string;
+  readonly body: string;
+}
+
+export interface AnswerOptions {
+  /** Sent with each 503. */
+  readonly retryAfterSeconds: number;
+  /** For clients that are answered before they have sent everything. */
+  readonly linger: LingerBounds;
+}
+
+/** Answers once. Headers that hooks have set on `reply` go along. To be returned by the handler or hook that calls it. */
+export async function sendAnswer(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { status, headers = {}, contentType, body }: Answer,
+  { retryAfterSeconds, linger }: AnswerOptions,
+): Promise<FastifyReply> {
+  if (reply.raw.destroyed) return reply.hijack(); // nobody is there to read it
+  reply.code(status).headers(headers);
+  if (body !== "") reply.header("content-type", contentType);
+  if (status === 503) reply.header("retry-after", String(retryAfterSeconds));
+  if (isRead(request.raw)) return reply.send(body === "" ? undefined : body);
+  // Fastify would end the response, and Node the connection with it, while the client still sends: its answer would be lost.
+  reply.hijack();
+  const all = Object.fromEntries(Object.entries(reply.getHeaders()).filter(([, value]) => value !== undefined));
+  await answerEarly(request.raw, reply.raw, { status, headers: all as Record<string, string>, body }, linger);
+  return reply;
+}
+
+export function sendError(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  error: ClamgateError,
+  options: AnswerOptions,
+): Promise<FastifyReply> {
+  const result = resultOfError(error, "");
+  return sendAnswer(request, reply, { status: result.httpStatus, contentType: jsonType, body: formatJson(result) }, options);
+}
+
+/** True also where there is no body to read. */
+function isRead(request: RawRequest): boolean {
+  if (request.readableEnded) return true;
+  if ("stream" in request) return request.stream.endAfterHeaders;
+  const { "content-length": length = "0", "transfer-encoding": coding } = request.headers;
+  return coding === undefined && Number(length) === 0;
+}

@@ -1,0 +1,60 @@
+/** Cross-origin answers as rs/cors 1.11.1 gives them (rest.md 60-63), for every path, known or not. */
+
+import type { FastifyInstance } from "fastify";
+
+export interface CorsOptions {
+  /** ALLOW_ORIGINS, split: whole origins, each with at most one `*`, or `*` alone for all. Empty: same origin only. */
+  readonly allowOrigins: readonly string[];
+}
+
+const allowedMethods = new Set(["GET", "POST", "OPTIONS"]);
+const allowedHeaders = new Set(["content-type", "accept-language", "accept"]);
+const preflightVary = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
+
+/** To be added before any route, so that no answer goes without its `Vary`. */
+export function addCors(server: FastifyInstance, { allowOrigins }: CorsOptions): void {
+  const allowOrigin = createOriginRule(allowOrigins);
+
+  server.addHook("onRequest", async (request, reply) => {
+    const origin = request.headers.origin;
+    const allowed = origin === undefined ? null : allowOrigin(origin);
+    const requestedMethod = request.headers["access-control-request-method"];
+    if (request.method !== "OPTIONS" || !requestedMethod) {
+      reply.header("vary", "Origin");
+      if (allowed !== null && allowedMethods.has(request.method)) reply.header("access-control-allow-origin", allowed);
+      return;
+    }
+    reply.code(204).header("vary", preflightVary);
+    const requestedHeaders = request.headers["access-control-request-headers"];
+    if (allowed !== null && allowedMethods.has(requestedMethod) && areAllowed(requestedHeaders)) {
+      reply.header("access-control-allow-origin", allowed).header("access-control-allow-methods", requestedMethod);
+      if (requestedHeaders) reply.header("access-control-allow-headers", requestedHeaders);
+    }
+    return reply.send();
+  });
+}
+
+/** Gives what `Access-Control-Allow-Origin` says to an origin, or null. */
+function createOriginRule(allowOrigins: readonly string[]): (origin: string) => string | null {
+  if (allowOrigins.includes("*")) return () => "*";
+  const rules = allowOrigins.map((pattern) => {
+    const [prefix = "", ...rest] = pattern.toLowerCase().split("*");
+    return { prefix, suffix: rest.length === 0 ? null : rest.join("*") };
+  });
+  return (origin) => {
+    const sent = origin.toLowerCase();
+    const isAllowed = rules.some(({ prefix, suffix }) => {
+      if (suffix === null) return sent === prefix;
+      return sent.length >= prefix.length + suffix.length && sent.startsWith(prefix) && sent.endsWith(suffix);
+    });
+    return isAllowed ? origin : null;
+  };
+}
+
+function areAllowed(requestedHeaders: string | undefined): boolean {
+  if (!requestedHeaders) return true;
+  return requestedHeaders.split(",").every((name) => {
+    const trimmed = name.trim().toLowerCase();
+    return trimmed === "" || allowedHeaders.has(trimmed);
+  });
+}

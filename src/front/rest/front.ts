@@ -1,0 +1,94 @@
+/** The REST front as one Fastify plugin: clamav-rest's routes, and its manners for every route of the server. */
+
+import type { FastifyInstance, FastifyPluginAsync } from "fastify";
+import { toClamgateError } from "../../core/errors.ts";
+import type { Observe } from "../../core/ports.ts";
+import type { Scan } from "../../core/scan.ts";
+import type { EngineVersion } from "../../core/verdict.ts";
+import type { LingerBounds } from "../http/linger.ts";
+import { type AnswerOptions, sendError } from "./answer.ts";
+import { addBodyRoute } from "./body-route.ts";
+import { addCors } from "./cors.ts";
+import { addPathRoutes } from "./path-routes.ts";
+import { keepBodiesRaw } from "./raw-bodies.ts";
+import { createScanRoots } from "./scan-roots.ts";
+import type { SkipLimits } from "./skip-budget.ts";
+import { addStateRoutes, type PoolStats } from "./state-routes.ts";
+import { addUploadRoutes, type UploadPace } from "./upload-routes.ts";
+import type { WalkLimits } from "./walk.ts";
+import { addWrongRoutes } from "./wrong-routes.ts";
+
+export interface RestFrontOptions {
+  readonly scan: Scan;
+  /** The limit of one body, which `scan` enforces; a request that declares more is refused unread. */
+  readonly maxBytes: number;
+  readonly engineVersion: () => EngineVersion | null;
+  readonly poolStats: () => PoolStats;
+  /** While true, every answer says `X-Clamgate-Signatures: test-only`. */
+  readonly isTestOnly: () => boolean;
+  /** SCAN_PATH_ROOTS: absolute paths; none closes `/scanFile` and `/scanPath`. */
+  readonly scanPathRoots: readonly string[];
+  /** ALLOW_ORIGINS; none: same origin only. */
+  readonly allowOrigins: readonly string[];
+  readonly upload: UploadPace;
+  readonly retryAfterSeconds: number;
+  readonly observe: Observe;
+  /** How long a client that was answered early is read on, so that it gets to read the answer. */
+  readonly linger?: LingerBounds;
+  /** How long the rest of a file that is too large is read on, for the files behind it. */
+  readonly skip?: SkipLimits;
+  /** Parts of one form; more are malformed. */
+  readonly maxParts?: number;
+  /** Scans of one form that wait for their verdicts at once. */
+  readonly maxUnfinished?: number;
+  /** For a directory given to `/scanFile` or `/scanPath`. */
+  readonly walkLimits?: WalkLimits;
+}
+
+const defaults = {
+  linger: { maxMs: 30_000, idleMs: 5_000, maxBytes: 256 * 1024 * 1024 },
+  skip: { maxMs: 10_000, maxBytes: 256 * 1024 * 1024 },
+  maxParts: 10_000,
+  maxUnfinished: 4,
+  walkLimits: { maxDepth: 15, maxEntries: 10_000 },
+};
+
+/**
+ * Register it before all other routes: a path that no route takes, a wrong method, cross-origin headers and the mark of test signatures
+ * are answered by it for the whole server. Works with any server that Fastify takes, HTTP/1.1 and HTTP/2.
+ */
+export function restFront(given: RestFrontOptions): FastifyPluginAsync {
+  const options = { ...defaults, ...given };
+  const plugin: FastifyPluginAsync = async (server) => {
+    addTestMark(server, options.isTestOnly);
+    addCors(server, options);
+    addWrongRoutes(server, options);
+    await server.register(async (scope) => {
+      keepBodiesRaw(scope);
+      // The schemas are for people: bad requests get clamav-rest's answers, from the routes.
+      scope.setValidatorCompiler(() => () => true);
+      addErrorAnswer(scope, options);
+      addUploadRoutes(scope, options);
+      addBodyRoute(scope, options);
+      addPathRoutes(scope, { ...options, roots: createScanRoots(options.scanPathRoots) });
+      addStateRoutes(scope, options);
+    });
+  };
+  // What the package fastify-plugin does: the hooks above are for the server that the plugin is registered on, not for a scope of its own.
+  return Object.assign(plugin, { [Symbol.for("skip-override")]: true });
+}
+
+function addTestMark(server: FastifyInstance, isTestOnly: () => boolean): void {
+  server.addHook("onRequest", async (_request, reply) => {
+    if (isTestOnly()) reply.header("x-clamgate-signatures", "test-only");
+  });
+}
+
+/** No route throws on purpose: this is for faults of ours, and tells the client no more than that. */
+function addErrorAnswer(scope: FastifyInstance, options: AnswerOptions & { readonly observe: Observe }): void {
+  scope.setErrorHandler((thrown, request, reply) => {
+    const error = toClamgateError(thrown);
+    options.observe({ kind: "notice", level: "error", message: `request ${request.id} failed: ${error.message}` });
+    return sendError(request, reply, error, options);
+  });
+}

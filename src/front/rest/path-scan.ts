@@ -1,0 +1,65 @@
+/** What a path leads to, scanned file by file. */
+
+import { ClamgateError, toClamgateError } from "../../core/errors.ts";
+import type { Scan } from "../../core/scan.ts";
+import type { EngineVersion } from "../../core/verdict.ts";
+import { type Judgement, judge } from "./judgement.ts";
+import type { OpenedFile, ScanRoots } from "./scan-roots.ts";
+import { type Walked, type WalkLimits, walk } from "./walk.ts";
+
+export interface PathScanOptions {
+  readonly scan: Scan;
+  readonly engineVersion: () => EngineVersion | null;
+  readonly roots: ScanRoots;
+  readonly walkLimits: WalkLimits;
+  readonly requestId: string;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * One judgement for a file. For a directory one for each file in its tree, and a failed one for each part of it that was not seen;
+ * none for an empty one. Never rejects.
+ */
+export async function* judgePath(path: Buffer, options: PathScanOptions): AsyncGenerator<Judgement> {
+  try {
+    const opened = await options.roots.open(path);
+    if (opened.kind === "file") {
+      yield await judgeFile(path, opened.file, options);
+      return;
+    }
+    // Else an empty directory would be called clean while nothing could be found in a full one.
+    if (options.engineVersion() === null) throw new ClamgateError("engine-unavailable", "The scan engine is not available");
+    for await (const walked of walk(opened.path, options.walkLimits)) {
+      options.signal.throwIfAborted();
+      yield await judgeWalked(walked, options);
+    }
+  } catch (error) {
+    yield failed(error);
+  }
+}
+
+async function judgeWalked(walked: Walked, options: PathScanOptions): Promise<Judgement> {
+  switch (walked.kind) {
+    case "limit":
+      return failed(new ClamgateError("malformed", "The directory has too many files or levels"));
+    case "unreadable":
+      return failed(new ClamgateError("not-found", "A directory cannot be read"));
+    case "file":
+      try {
+        const opened = await options.roots.open(walked.path);
+        if (opened.kind === "file") return await judgeFile(walked.path, opened.file, options);
+        return failed(new ClamgateError("not-found", "A file became a directory"));
+      } catch (error) {
+        return failed(error);
+      }
+  }
+}
+
+async function judgeFile(path: Buffer, opened: OpenedFile, { scan, requestId, signal }: PathScanOptions): Promise<Judgement> {
+  await using file = opened;
+  return await judge(scan, file.read(), { requestId, name: path.toString(), signal, expectedBytes: file.size });
+}
+
+function failed(error: unknown): Judgement {
+  return { kind: "failed", error: toClamgateError(error) };
+}

@@ -1,0 +1,79 @@
+/** One line of clamav-rest's answer: what became of one body, in its words and its formats. */
+
+import type { ClamgateError } from "../../core/errors.ts";
+import type { ScannedBody } from "../../core/scan.ts";
+import type { UnscannableReason } from "../../core/verdict.ts";
+import { goJsonString } from "./go-json.ts";
+import { errorStatus, type Status } from "./status.ts";
+
+export interface Result {
+  readonly status: "OK" | "FOUND" | "ERROR" | "PARSE ERROR";
+  readonly description: string;
+  /** Empty where the endpoint names no file; JSON leaves it out then (rest.md 7). */
+  readonly fileName: string;
+  readonly httpStatus: Status;
+}
+
+/** rest.md 18 */
+export const namelessPart: Result = {
+  status: "ERROR",
+  description: "MimePart FileName missing",
+  fileName: "",
+  httpStatus: 422,
+};
+
+/** What the verdict is called where the engine gave it no name: like a heuristic of ClamAV's, but ours. */
+const gatewayHeuristics = {
+  "limit-size": "Heuristics.Clamgate.LimitSize",
+  "limit-files": "Heuristics.Clamgate.LimitFiles",
+  "limit-recursion": "Heuristics.Clamgate.LimitRecursion",
+  "limit-time": "Heuristics.Clamgate.LimitTime",
+  encrypted: "Heuristics.Clamgate.Encrypted",
+  unsupported: "Heuristics.Clamgate.Unsupported",
+  "too-large": "Heuristics.Clamgate.TooLarge",
+  poison: "Heuristics.Clamgate.Poison",
+} as const satisfies Record<UnscannableReason, string>;
+
+/** The names under which a body was found, most telling first; empty when it may pass. */
+export function findings({ report: { verdict }, decision }: Pick<ScannedBody, "report" | "decision">): readonly string[] {
+  if (decision.isAllowed) return [];
+  switch (verdict.kind) {
+    // Cannot be: a clean body is allowed. Said so that no change of policy ever answers OK by accident.
+    case "clean":
+      return ["Heuristics.Clamgate.Policy"];
+    case "infected":
+      return verdict.signatures.length === 0 ? ["(unnamed)"] : verdict.signatures;
+    case "unscannable":
+      return [verdict.heuristic ?? gatewayHeuristics[verdict.reason]];
+  }
+}
+
+/** clamav-rest names one signature per body; the others are in a header (verdict-headers.ts). */
+export function resultOfScan(scanned: Pick<ScannedBody, "report" | "decision">, fileName: string): Result {
+  const [name] = findings(scanned);
+  if (name === undefined) return { status: "OK", description: "", fileName, httpStatus: 200 };
+  const { verdict } = scanned.report;
+  if (verdict.kind === "unscannable" && verdict.reason === "too-large") return tooLarge(fileName);
+  return { status: "FOUND", description: name, fileName, httpStatus: 406 };
+}
+
+export function resultOfError(error: ClamgateError, fileName: string): Result {
+  if (error.code === "too-large") return tooLarge(fileName);
+  return { status: "ERROR", description: error.publicMessage, fileName, httpStatus: errorStatus[error.code] };
+}
+
+/** Keys in this order, no blank, no line end (rest.md 7). */
+export function formatJson({ status, description, fileName }: Result): string {
+  const name = fileName === "" ? "" : `,"FileName":${goJsonString(fileName)}`;
+  return `{"Status":"${status}","Description":${goJsonString(description)}${name}}`;
+}
+
+/** Go's `%v` of the result, which is what `/scanHandlerBody` has always answered (rest.md 35). */
+export function formatGoStruct({ status, description, fileName, httpStatus }: Result): string {
+  return `{${status} ${description} ${fileName} ${httpStatus}}`;
+}
+
+/** rest.md 13 */
+function tooLarge(fileName: string): Result {
+  return { status: "PARSE ERROR", description: "File size limit exceeded", fileName, httpStatus: 413 };
+}

@@ -1,0 +1,59 @@
+/** `GET /version` and `GET /`: what clamav-rest passes on from clamd, told from the gateway's own figures (rest.md 49-52). */
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { ClamgateError } from "../../core/errors.ts";
+import type { EngineVersion } from "../../core/verdict.ts";
+import { type AnswerOptions, jsonType, sendAnswer, sendError } from "./answer.ts";
+import { statsSchema, versionSchema } from "./schemas.ts";
+
+/** All backends together. */
+export interface PoolStats {
+  readonly backendsUp: number;
+  readonly slots: number;
+  readonly inFlight: number;
+  readonly queued: number;
+}
+
+export interface StateRoutesOptions extends AnswerOptions {
+  readonly engineVersion: () => EngineVersion | null;
+  readonly poolStats: () => PoolStats;
+}
+
+export function addStateRoutes(server: FastifyInstance, options: StateRoutesOptions): void {
+  server.get("/version", { schema: versionSchema, exposeHeadRoute: true }, async (request, reply) => {
+    const version = options.engineVersion();
+    return version === null ? sendUnavailable(request, reply) : send(request, reply, formatVersion(version));
+  });
+
+  // Not asked of clamd: its STATS can bring down releases before 1.4.6.
+  server.get("/", { schema: statsSchema, exposeHeadRoute: true }, async (request, reply) => {
+    const stats = options.poolStats();
+    return stats.backendsUp <= 0 ? sendUnavailable(request, reply) : send(request, reply, formatStats(stats));
+  });
+
+  function send(request: FastifyRequest, reply: FastifyReply, body: string): Promise<FastifyReply> {
+    return sendAnswer(request, reply, { status: 200, contentType: jsonType, body }, options);
+  }
+
+  function sendUnavailable(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const error = new ClamgateError("engine-unavailable", "The scan engine is not available");
+    return sendError(request, reply, error, options);
+  }
+}
+
+/** The blanks are part of it: some clients cut this text up by hand. */
+function formatVersion({ engine, database, databaseDate }: EngineVersion): string {
+  if (databaseDate === "") return `{ "Clamav": "${engine}" }`;
+  return `{ "Clamav": "${engine}", "Signature": "${database}" , "Signature_date": "${databaseDate}" }`;
+}
+
+/** clamd's own words, of which `Pools` alone goes without its prefix (rest.md 51). 30 is clamd's default IdleTimeout. */
+function formatStats({ backendsUp, slots, inFlight, queued }: PoolStats): string {
+  return JSON.stringify({
+    Pools: String(backendsUp),
+    State: "STATE: VALID PRIMARY",
+    Threads: `THREADS: live ${inFlight}  idle ${Math.max(0, slots - inFlight)} max ${slots} idle-timeout 30`,
+    Memstats: "MEMSTATS: heap N/A mmap N/A used N/A free N/A releasable N/A pools N/A pools_used N/A pools_total N/A",
+    Queue: `QUEUE: ${queued} items`,
+  });
+}

@@ -1,0 +1,104 @@
+/** `POST /v2/scan` and the deprecated `POST /scan`: the files of a form (rest.md 16-34). */
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { bodyKind } from "../../codec/media-type.ts";
+import type { Observe } from "../../core/ports.ts";
+import type { Scan } from "../../core/scan.ts";
+import { clientGone } from "../http/client-gone.ts";
+import { readParts } from "../http/parts.ts";
+import { requestBody } from "../http/request-body.ts";
+import { type Answer, type AnswerOptions, jsonType, sendAnswer, textType } from "./answer.ts";
+import { formatJson, namelessPart, type Result, resultOfError, resultOfScan } from "./result.ts";
+import { deprecatedUploadSchema, uploadSchema } from "./schemas.ts";
+import type { SkipLimits } from "./skip-budget.ts";
+import { mostSevere } from "./status.ts";
+import { type PartOutcome, scanUpload } from "./upload.ts";
+import { verdictHeaders } from "./verdict-headers.ts";
+import { textAnswer } from "./wrong-routes.ts";
+
+/** What a client must keep up with. */
+export interface UploadPace {
+  readonly idleTimeoutMs: number;
+  readonly minBytesPerSecond: number;
+}
+
+export interface UploadRoutesOptions extends AnswerOptions {
+  readonly scan: Scan;
+  readonly upload: UploadPace;
+  readonly maxParts: number;
+  /** Of one request, see `UploadOptions`. */
+  readonly maxUnfinished: number;
+  readonly skip: SkipLimits;
+  readonly observe: Observe;
+}
+
+export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOptions): void {
+  server.post("/v2/scan", { schema: uploadSchema }, async (request, reply) => {
+    return sendAnswer(request, reply, await answerTo(request, reply, arrayAnswer), options);
+  });
+
+  server.post("/scan", { schema: deprecatedUploadSchema }, async (request, reply) => {
+    options.observe({ kind: "deprecated-endpoint" });
+    const { host = request.raw.headers[":authority"] ?? "" } = request.raw.headers;
+    // Neither is how RFC 8288 or RFC 9745 would write it; clients of clamav-rest get what they know.
+    reply.header("deprecation", "version=v1").header("link", `${host}/v2/scan; rel=successor-version`);
+    return sendAnswer(request, reply, await answerTo(request, reply, sequenceAnswer), options);
+  });
+
+  async function answerTo(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    write: (outcomes: readonly PartOutcome[]) => Answer,
+  ): Promise<Answer> {
+    const kind = bodyKind(request.raw.headers["content-type"]);
+    switch (kind.kind) {
+      case "not-multipart":
+        return textAnswer(400, "request Content-Type isn't multipart/form-data\n");
+      case "no-boundary":
+        return textAnswer(400, "no multipart boundary param in Content-Type\n");
+      case "multipart":
+        return write(await outcomesOf(request, reply, kind.boundary));
+    }
+  }
+
+  async function outcomesOf(request: FastifyRequest, reply: FastifyReply, boundary: string): Promise<readonly PartOutcome[]> {
+    const { scan, upload, maxParts, maxUnfinished, skip } = options;
+    const signal = clientGone(request.raw, reply.raw);
+    const reading = new AbortController();
+    const body = requestBody(request.raw, { ...upload, signal: AbortSignal.any([signal, reading.signal]) });
+    try {
+      const parts = readParts(body, boundary, { maxParts });
+      return await scanUpload(parts, { scan, requestId: request.id, signal, maxUnfinished, skip });
+    } finally {
+      // A read that still waits would stand in the way of the linger.
+      reading.abort();
+    }
+  }
+}
+
+/** rest.md 18, 20-23 */
+function arrayAnswer(outcomes: readonly PartOutcome[]): Answer {
+  const results = outcomes.map((outcome) => (outcome.kind === "nameless" ? namelessPart : resultOf(outcome)));
+  const hasResult = outcomes.some(({ kind }) => kind === "judged");
+  return {
+    ...statusAndHeaders(results, outcomes),
+    contentType: hasResult ? jsonType : textType,
+    body: `[${results.map(formatJson).join(",")}]`,
+  };
+}
+
+/** rest.md 32, 33: no array, no file names, no word of parts without one. */
+function sequenceAnswer(outcomes: readonly PartOutcome[]): Answer {
+  const results = outcomes.filter((outcome) => outcome.kind === "judged").map(resultOf);
+  const body = results.map((result) => formatJson({ ...result, fileName: "" })).join("");
+  return { ...statusAndHeaders(results, outcomes), contentType: jsonType, body };
+}
+
+function statusAndHeaders(results: readonly Result[], outcomes: readonly PartOutcome[]): Pick<Answer, "status" | "headers"> {
+  const judgements = outcomes.flatMap((outcome) => (outcome.kind === "judged" ? [outcome.judgement] : []));
+  return { status: mostSevere(results.map(({ httpStatus }) => httpStatus)), headers: verdictHeaders(judgements) };
+}
+
+function resultOf({ fileName, judgement }: PartOutcome & { kind: "judged" }): Result {
+  return judgement.kind === "scanned" ? resultOfScan(judgement, fileName) : resultOfError(judgement.error, fileName);
+}

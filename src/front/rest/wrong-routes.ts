@@ -1,0 +1,48 @@
+/** Answers for requests that no route takes: an unclean path, a wrong method, an unknown path (rest.md 4, 5). */
+
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { type Answer, type AnswerOptions, sendAnswer, textType } from "./answer.ts";
+import { redirectTarget } from "./clean-path.ts";
+
+const methods = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"] as const;
+
+/**
+ * Concerns every route of the server, also those that others add. It is a hook and not Fastify's 404 handler, since that
+ * would have the body parsed before it.
+ */
+export function addWrongRoutes(server: FastifyInstance, options: AnswerOptions): void {
+  server.addHook("onRequest", async (request, reply) => {
+    if (request.is404) return sendAnswer(request, reply, answer(request), options);
+  });
+
+  function answer(request: FastifyRequest): Answer {
+    const target = request.raw.url ?? "/";
+    const redirect = redirectTarget(target);
+    if (redirect !== null) return redirectAnswer(request, redirect);
+    const [path = "/"] = target.split("?", 1);
+    const allowed = methods.filter((method) => server.hasRoute({ method, url: path }));
+    return allowed.length === 0 ? textAnswer(404, "404 page not found\n") : notAllowedAnswer(request, allowed);
+  }
+}
+
+/** As Go's `http.Error` sends it. */
+export function textAnswer(status: number, body: string, headers: Readonly<Record<string, string>> = {}): Answer {
+  return { status, contentType: textType, headers: { ...headers, "x-content-type-options": "nosniff" }, body };
+}
+
+function notAllowedAnswer({ method }: FastifyRequest, allowed: readonly string[]): Answer {
+  // clamav-rest's home page takes GET of every path, so its answer lists GET for scan routes too (rest.md 4); a GET itself hears the truth.
+  const isGet = method === "GET" || method === "HEAD";
+  const listed = isGet ? allowed : [...new Set(["GET", "HEAD", ...allowed])].sort();
+  return textAnswer(405, "Method Not Allowed\n", { allow: listed.join(", ") });
+}
+
+/** 307 keeps method and body; Go's own little page goes with it. */
+function redirectAnswer({ method }: FastifyRequest, location: string): Answer {
+  const body = method === "GET" ? `<a href="${escapeHtml(location)}">Temporary Redirect</a>.\n\n` : "";
+  return { status: 307, contentType: "text/html; charset=utf-8", headers: { location }, body };
+}
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}
