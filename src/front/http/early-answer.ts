@@ -13,8 +13,8 @@ export interface EarlyAnswer {
 }
 
 /**
- * Sends the answer at once, discards what the client still sends (see `linger`) and ends the response. Never rejects. Fit for a request
- * that has been read to its end as well.
+ * Sends the answer at once, discards what the client still sends (see `linger`) and ends the response. Nothing of the response may
+ * have been sent before; then it never rejects. Fit for a request that has been read to its end as well.
  */
 export async function answerEarly(
   request: RawRequest,

@@ -42,8 +42,14 @@ async function discard(request: RawRequest, bounds: LingerBounds): Promise<Linge
   const { promise, resolve } = Promise.withResolvers<LingerOutcome>();
   const cut = (): void => resolve("cut");
   const total = setTimeout(cut, bounds.maxMs);
-  const idle = setTimeout(cut, bounds.idleMs);
   let bytes = 0;
+  const idle = setTimeout(() => {
+    // When the event loop was held up, timers come before the bytes that have been waiting for it.
+    const before = bytes;
+    setImmediate(() => {
+      if (bytes === before) cut();
+    });
+  }, bounds.idleMs);
   const count = (chunk: Uint8Array): void => {
     idle.refresh();
     bytes += chunk.length;

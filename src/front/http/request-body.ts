@@ -97,7 +97,8 @@ class RequestBody implements AsyncIterableIterator<Uint8Array> {
     const signal = this.#signal;
     const { promise, resolve } = Promise.withResolvers<void>();
     const wake = (): void => resolve();
-    const timer = setTimeout(wake, this.#pace.remainingMs());
+    // When the event loop was held up, timers come before the bytes that have been waiting for it.
+    const timer = setTimeout(() => setImmediate(wake), this.#pace.remainingMs());
     for (const change of changes) request.on(change, wake);
     signal?.addEventListener("abort", wake);
     try {

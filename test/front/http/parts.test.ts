@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { ProtocolError } from "../../../src/codec/protocol-error.ts";
+import { ClamgateError } from "../../../src/core/errors.ts";
+import { readParts } from "../../../src/front/http/parts.ts";
+
+/** A source that counts what is pulled and notices when it is returned. */
+class Source implements AsyncIterableIterator<Uint8Array> {
+  readonly #chunks: Iterator<Uint8Array>;
+  pulled = 0;
+  isReturned = false;
+
+  constructor(text: string, size = 7) {
+    const bytes = Buffer.from(text, "latin1");
+    const chunks: Uint8Array[] = [];
+    for (let at = 0; at < bytes.length; at += size) chunks.push(bytes.subarray(at, at + size));
+    this.#chunks = chunks.values();
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    this.pulled += 1;
+    const chunk = this.#chunks.next();
+    return chunk.done ? { done: true, value: undefined } : { done: false, value: chunk.value };
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array, undefined>> {
+    this.isReturned = true;
+    return { done: true, value: undefined };
+  }
+}
+
+function part(name: string, body: string, headers = ""): string {
+  return `--bnd\r\nContent-Disposition: form-data; name="f"; filename="${name}"\r\n${headers}\r\n${body}\r\n`;
+}
+
+async function text(body: AsyncIterable<Uint8Array>): Promise<string> {
+  let read = "";
+  for await (const chunk of body) read += Buffer.from(chunk).toString("latin1");
+  return read;
+}
+
+async function failure(promise: Promise<unknown>): Promise<ClamgateError> {
+  try {
+    await promise;
+  } catch (thrown) {
+    assert.ok(thrown instanceof ClamgateError);
+    return thrown;
+  }
+  return assert.fail("did not fail");
+}
+
+const two = `${part("a.txt", "first body")}${part("dir/b.txt", "second")}--bnd--\r\n`;
+
+describe("readParts", () => {
+  test("gives each part's name, headers and body", async () => {
+    const found: unknown[] = [];
+    for await (const { fileName, headers, body } of readParts(new Source(two), "bnd")) {
+      found.push([fileName, headers.size, await text(body)]);
+    }
+    assert.deepEqual(found, [
+      ["a.txt", 1, "first body"],
+      ["b.txt", 1, "second"],
+    ]);
+  });
+
+  test("names no file where the part names none, or an empty one", async () => {
+    const names: unknown[] = [];
+    const form = `--bnd\r\nContent-Disposition: form-data; name="f"\r\n\r\nx\r\n--bnd\r\n\r\nx\r\n${part("", "x")}--bnd--`;
+    for await (const { fileName } of readParts(new Source(form), "bnd")) names.push(fileName);
+    assert.deepEqual(names, [null, null, null]);
+  });
+
+  test("skips what its reader leaves unread", async () => {
+    const source = new Source(two);
+    const found: string[] = [];
+    for await (const { body } of readParts(source, "bnd")) {
+      for await (const chunk of body) {
+        found.push(Buffer.from(chunk).toString("latin1"));
+        break;
+      }
+    }
+    assert.equal(found.length, 2);
+    assert.ok("first body".startsWith(found[0] ?? "-") && "second".startsWith(found[1] ?? "-"));
+    assert.equal(source.isReturned, false);
+  });
+
+  test("reads the source no further than its reader reads", async () => {
+    const source = new Source(`${part("a", "x".repeat(7_000))}--bnd--`);
+    const parts = readParts(source, "bnd");
+    assert.equal(source.pulled, 0);
+    const first = await parts.next();
+    assert.ok(first.value);
+    const body = first.value.body[Symbol.asyncIterator]();
+    await body.next();
+    const before = source.pulled;
+    await body.next();
+    assert.ok(source.pulled - before <= 1);
+    assert.ok(source.pulled < 20);
+    await parts.return();
+    assert.equal(source.isReturned, false);
+  });
+
+  test("does not let a left part be read, as if it ended there", async () => {
+    const parts = readParts(new Source(two), "bnd");
+    const first = await parts.next();
+    assert.ok(first.value);
+    const body = first.value.body[Symbol.asyncIterator]();
+    await body.next();
+    await parts.next();
+    assert.equal((await failure(body.next())).code, "internal");
+  });
+
+  test("fails in the part's body and again in the parts when the body is cut at any byte", async () => {
+    const end = two.lastIndexOf("--bnd--") + "--bnd--".length;
+    for (let length = 0; length < end; length += 1) {
+      const parts = readParts(new Source(two.slice(0, length), 16), "bnd");
+      const bodies: string[] = [];
+      const inParts = await failure(
+        (async () => {
+          for await (const { body } of parts) {
+            try {
+              bodies.push(await text(body));
+            } catch (thrown) {
+              assert.ok(thrown instanceof ClamgateError && thrown.code === "malformed");
+            }
+          }
+        })(),
+      );
+      assert.equal(inParts.code, "malformed");
+      assert.ok(inParts.cause instanceof ProtocolError);
+      assert.deepEqual(bodies, ["first body", "second"].slice(0, bodies.length), `cut at ${length}`);
+    }
+  });
+
+  test("passes the source's own error on, to both", async () => {
+    const gone = new ClamgateError("client-gone", "gone");
+    async function* broken(): AsyncGenerator<Uint8Array> {
+      yield Buffer.from(part("a", "body"));
+      throw gone;
+    }
+    const parts = readParts(broken(), "bnd");
+    const first = await parts.next();
+    assert.ok(first.value);
+    assert.equal(await failure(text(first.value.body)), gone);
+    assert.equal(await failure(parts.next()), gone);
+  });
+
+  test("decodes quoted-printable and leaves base64 as it is", async () => {
+    const encoded = `${part("q", "k=C3=A4se=\r\n!", "content-transfer-encoding: Quoted-Printable\r\n")}${part("b", "Zm9v", "Content-Transfer-Encoding: base64\r\n")}--bnd--`;
+    const found: string[] = [];
+    for await (const { body } of readParts(new Source(encoded, 3), "bnd")) found.push(await text(body));
+    assert.deepEqual(found, ["k\xc3\xa4se!", "Zm9v"]);
+  });
+
+  test("takes malformed quoted-printable for malformed", async () => {
+    const encoded = `${part("q", "nul \0", "Content-Transfer-Encoding: quoted-printable\r\n")}${part("b", "x")}--bnd--`;
+    const parts = readParts(new Source(encoded), "bnd");
+    const first = await parts.next();
+    assert.ok(first.value);
+    assert.equal((await failure(text(first.value.body))).code, "malformed");
+    assert.equal((await failure(parts.next())).code, "malformed");
+  });
+
+  test("reads the source to its end, behind the closing boundary too", async () => {
+    const source = new Source(`${two}epilogue`, 5);
+    for await (const { body } of readParts(source, "bnd")) await text(body);
+    assert.equal(source.pulled, Math.ceil(`${two}epilogue`.length / 5) + 1);
+  });
+
+  test("refuses a boundary that cannot be one, and what passes a limit", async () => {
+    assert.equal((await failure(readParts(new Source(two), "b\0").next())).code, "malformed");
+    const parts = readParts(new Source(two), "bnd", { maxParts: 1 });
+    await parts.next();
+    assert.match((await failure(parts.next())).publicMessage, /^Malformed multipart body: .*more than 1 parts/);
+  });
+});
