@@ -6,7 +6,9 @@ export type ClamdReply =
   | { readonly kind: "verdict"; readonly verdict: Verdict }
   /** clamd could not scan this body: its own error text. */
   | { readonly kind: "error"; readonly text: string }
-  /** Not an answer to a scan: nothing, a part of one, several, or something else altogether. */
+  /** clamd closed without a word: a crash, its end, no room for a temporary file, or no engine (clamd.md 1.3). */
+  | { readonly kind: "nothing" }
+  /** Not an answer to a scan: a part of one, several, or something else altogether. */
   | { readonly kind: "garbage"; readonly text: string };
 
 export interface ClamdVersion {
@@ -75,7 +77,7 @@ function classify(name: string): Verdict {
 }
 
 function parseUnterminated(text: string): ClamdReply {
-  if (text === "") return { kind: "garbage", text: "closed without a reply" };
+  if (text === "") return { kind: "nothing" };
   // clamd ends this one with a line feed whatever the command's form was.
   if (text === "COMMAND READ TIMED OUT\n") return { kind: "error", text: "COMMAND READ TIMED OUT" };
   return { kind: "garbage", text: shorten(text) };

@@ -6,7 +6,8 @@ import type { Clock, Observe, SpooledBody } from "../core/ports.ts";
 import type { EngineVersion, Verdict } from "../core/verdict.ts";
 import { instreamBytes, instreamFile, type Request, scanCommand } from "./commands.ts";
 import { ExchangeError, exchange } from "./exchange.ts";
-import { type Clamd, proveClamd } from "./proof.ts";
+import { type HealthTiming, watchHealth } from "./health.ts";
+import type { Clamd } from "./proof.ts";
 
 export interface BackendOptions extends Clamd {
   /** As it stands in logs. */
@@ -23,7 +24,22 @@ export interface BackendOptions extends Clamd {
   readonly observe: Observe;
   /** Told when a slot comes free or the state changes. */
   readonly onChange: () => void;
+  readonly timing?: BackendTiming;
 }
+
+export interface BackendTiming extends HealthTiming {
+  readonly connectTimeoutMs: number;
+  /** An answer that has not come by then never will: the connection is cut and the slot is free again. */
+  readonly abandonAfterMs: number;
+}
+
+export const backendTiming: BackendTiming = {
+  connectTimeoutMs: 3_000,
+  proofTimeoutMs: 3_000,
+  proofIntervalMs: 2_000,
+  proofRetryMs: 500,
+  abandonAfterMs: 30 * 60_000,
+};
 
 export type BackendOutcome =
   | { readonly kind: "verdict"; readonly verdict: Verdict; readonly version: EngineVersion; readonly isCacheable: boolean }
@@ -31,8 +47,10 @@ export type BackendOutcome =
   | { readonly kind: "unreached"; readonly reason: string }
   /** The connection ended without a whole answer. */
   | { readonly kind: "lost"; readonly reason: string }
-  /** clamd answered, but not with a verdict. */
+  /** clamd answered, but not with a verdict; or not what it was asked. */
   | { readonly kind: "failed"; readonly reason: string }
+  /** The body itself could not be read: no fault of clamd's. */
+  | { readonly kind: "unreadable"; readonly error: unknown }
   | { readonly kind: "timeout" };
 
 export interface Backend {
@@ -44,114 +62,59 @@ export interface Backend {
   inFlight(): number;
   /** Scans that were answered as timed out and still run: their slots are not free. */
   overdue(): number;
-  /** Takes a slot and gives it back; the caller has looked that one is free. Never rejects. */
+  /**
+   * Takes a slot at once and gives it back; the caller has looked that one is free. Rejects only when the body is disposed.
+   * After a loss the backend is down, and has to prove itself again, before its slot is free.
+   */
   scan(body: SpooledBody): Promise<BackendOutcome>;
   /** Asks for a new proof now; resolves with whether it was given. */
   prove(): Promise<boolean>;
-  /** Not to be used until it has proved itself again. */
-  markDown(reason: string): void;
   /** Ends the watch; scans that run go on to their answers. */
   retire(): void;
   /** Ends the watch and cuts every exchange. */
   close(): void;
 }
 
-const connectTimeoutMs = 3_000;
-const proofIntervalMs = 2_000;
-const proofRetryMs = 500;
-/** An answer that has not come by then never will: the connection is cut and the slot is free again. */
-const abandonAfterMs = 30 * 60_000;
-
 export function createBackend(options: BackendOptions): Backend {
-  const { name, address, slots, dial, clock, observe, onChange } = options;
-  const retired = new AbortController();
+  const { name, address, slots, dial, clock, observe, onChange, timing = backendTiming } = options;
+  const health = watchHealth({ clamd: options, name, busyMs: options.scanTimeoutMs, clock, observe, onChange, timing });
   const closed = new AbortController();
-  let version: EngineVersion | null = null;
-  let isUp = false;
-  let hasReported = false;
   let inFlight = 0;
   let overdue = 0;
-  let proof: Promise<boolean> | null = null;
-
-  function markDown(reason: string): void {
-    if (!isUp && hasReported) return;
-    isUp = false;
-    hasReported = true;
-    observe({ kind: "backend-down", backend: name, reason });
-    onChange();
-  }
-
-  function markUp(next: EngineVersion): void {
-    const isNews = !isUp || version?.tag !== next.tag;
-    version = next;
-    isUp = true;
-    hasReported = true;
-    if (!isNews) return;
-    observe({ kind: "backend-up", backend: name, version: next });
-    onChange();
-  }
-
-  async function proveOnce(): Promise<boolean> {
-    try {
-      const { version: proven } = await proveClamd(options, retired.signal);
-      if (retired.signal.aborted) return false;
-      markUp(proven);
-      return true;
-    } catch (error) {
-      if (!retired.signal.aborted) markDown(error instanceof Error ? error.message : String(error));
-      return false;
-    }
-  }
-
-  function prove(): Promise<boolean> {
-    proof ??= proveOnce().finally(() => {
-      proof = null;
-    });
-    return proof;
-  }
-
-  async function watch(): Promise<void> {
-    while (!retired.signal.aborted) {
-      const isProven = await prove();
-      await delay(isProven ? proofIntervalMs : proofRetryMs, undefined, { signal: retired.signal, ref: false }).catch(() => {}); // retired
-    }
-  }
 
   /** The whole exchange, however long clamd takes. */
   async function run(body: SpooledBody): Promise<BackendOutcome> {
-    const before = version;
+    const before = health.version();
     const startedAt = clock();
-    const isByPath = body.path !== null && options.sharesSpool;
-    const subject = isByPath ? body.path : "stream";
+    // clamd answers SCAN of an empty file with two lines (clamd.md 1.4).
+    const path = options.sharesSpool && body.size > 0 ? body.path : null;
+    const subject = path ?? "stream";
     try {
-      const signal = AbortSignal.any([closed.signal, AbortSignal.timeout(abandonAfterMs)]);
-      const reply = parseScanReply(
-        await exchange(requestFor(body, isByPath), { dial, address, connectTimeoutMs, signal }),
-        subject,
-      );
-      return judge(reply, before, clock() - startedAt);
+      const { connectTimeoutMs, abandonAfterMs: timeoutMs } = timing;
+      const request = requestFor(body, path);
+      const received = await exchange(request, { dial, address, connectTimeoutMs, timeoutMs, signal: closed.signal });
+      return judge(parseScanReply(received, subject), before, clock() - startedAt);
     } catch (error) {
-      if (!(error instanceof ExchangeError))
-        return { kind: "lost", reason: error instanceof Error ? error.message : String(error) };
-      if (!error.wasConnected) return { kind: "unreached", reason: error.message };
+      if (closed.signal.aborted) return { kind: "lost", reason: "the backend is closed" };
+      if (!(error instanceof ExchangeError)) return { kind: "unreadable", error };
+      if (error.fault === "unreached") return { kind: "unreached", reason: error.message };
       const reply = parseScanReply(error.received, subject);
-      // A refusal stands even when the rest of the body ran into a reset; OK and FOUND need a proper end.
-      const isRefusal = reply.kind === "error" || (reply.kind === "verdict" && reply.verdict.kind === "unscannable");
-      return isRefusal ? judge(reply, before, clock() - startedAt) : { kind: "lost", reason: error.message };
+      // A refusal stands even when the rest of the body ran into a reset; every other verdict needs a proper end.
+      if (reply.kind === "error" || isTooLarge(reply)) return judge(reply, before, clock() - startedAt);
+      return { kind: error.fault === "nonsense" ? "failed" : "lost", reason: error.message };
     }
   }
 
   function judge(reply: ClamdReply, before: EngineVersion | null, scanMs: number): BackendOutcome {
     switch (reply.kind) {
       case "error":
-        return { kind: "failed", reason: reply.text };
       case "garbage":
-        return reply.text === "closed without a reply"
-          ? { kind: "lost", reason: reply.text }
-          : { kind: "failed", reason: reply.text };
+        return { kind: "failed", reason: reply.text };
+      case "nothing":
+        return { kind: "lost", reason: "closed without a reply" };
       case "verdict": {
         if (before === null) return { kind: "failed", reason: "answered without ever having proved itself" };
-        const isCacheable = isUp && version?.tag === before.tag;
+        const isCacheable = health.isUp() && health.version()?.tag === before.tag;
         const isTooLate = reply.verdict.kind === "clean" && options.maxScanTimeMs !== null && scanMs >= options.maxScanTimeMs;
         const verdict: Verdict = isTooLate ? { kind: "unscannable", reason: "limit-time", heuristic: null } : reply.verdict;
         return { kind: "verdict", verdict, version: before, isCacheable };
@@ -160,14 +123,15 @@ export function createBackend(options: BackendOptions): Backend {
   }
 
   async function scan(body: SpooledBody): Promise<BackendOutcome> {
-    inFlight += 1;
     const held = body.hold();
+    inFlight += 1;
     let isOverdue = false;
-    const finished = run(held).finally(async () => {
+    const finished = run(held).then(async (outcome) => {
       inFlight -= 1;
       if (isOverdue) overdue -= 1;
-      onChange();
+      release(outcome);
       await held[Symbol.asyncDispose]();
+      return outcome;
     });
     const timer = new AbortController();
     const timeout = delay(options.scanTimeoutMs, { kind: "timeout" } as const, { signal: timer.signal, ref: false });
@@ -182,26 +146,36 @@ export function createBackend(options: BackendOptions): Backend {
     return outcome;
   }
 
-  void watch();
+  /** Down first: the slot must not go to the next one while the backend still counts as up. */
+  function release(outcome: BackendOutcome): void {
+    if (!closed.signal.aborted && (outcome.kind === "lost" || outcome.kind === "unreached")) health.markDown(outcome.reason);
+    // An error text may be this body's own fault. Where nothing was reached, the watch tries again after its pause.
+    if (outcome.kind === "lost" || outcome.kind === "failed") void health.prove();
+    onChange();
+  }
+
   return {
     name,
     slots,
-    isUp: () => isUp,
-    version: () => (isUp ? version : null),
+    isUp: health.isUp,
+    version: () => (health.isUp() ? health.version() : null),
     inFlight: () => inFlight,
     overdue: () => overdue,
     scan,
-    prove,
-    markDown,
-    retire: () => retired.abort(),
+    prove: health.prove,
+    retire: health.close,
     close() {
-      retired.abort();
+      health.close();
       closed.abort(new Error("the backend is closed"));
     },
   };
+}
 
-  function requestFor(body: SpooledBody, isByPath: boolean): Request {
-    if (body.bytes !== null) return instreamBytes(body.bytes);
-    return isByPath && body.path !== null ? scanCommand(body.path) : instreamFile(body);
-  }
+function requestFor(body: SpooledBody, path: string | null): Request {
+  if (body.bytes !== null) return instreamBytes(body.bytes);
+  return path === null ? instreamFile(body) : scanCommand(path);
+}
+
+function isTooLarge(reply: ClamdReply): boolean {
+  return reply.kind === "verdict" && reply.verdict.kind === "unscannable" && reply.verdict.reason === "too-large";
 }

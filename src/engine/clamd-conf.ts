@@ -11,6 +11,7 @@ export interface ClamdConf {
 
 /** Bytes, counts and milliseconds as clamd.conf(5) has them. */
 export interface ClamdLimits {
+  /** Of a body as it is sent; what is unpacked from it may be as large as `maxScanSize`. */
   readonly maxFileSize: number;
   readonly maxScanSize: number;
   readonly maxScanTimeMs: number;
@@ -73,10 +74,15 @@ export function describeLimits(limits: ClamdLimits): string {
     .join(" ");
 }
 
+/** clamd takes more for this (clamd.md 6). */
+const mostMaxFileSize = 2 ** 31 - 3;
+
 function limitOptions(limits: ClamdLimits): readonly (readonly [string, number])[] {
   return [
     ["StreamMaxLength", limits.maxFileSize],
-    ["MaxFileSize", limits.maxFileSize],
+    // Of a zip's entry that is larger clamd scans this much and says OK, for all of AlertExceedsMax (tried with 1.4.6). As large
+    // as MaxScanSize, it cuts no entry before MaxScanSize does, and that is told.
+    ["MaxFileSize", Math.max(limits.maxFileSize, Math.min(limits.maxScanSize, mostMaxFileSize))],
     ["MaxScanSize", limits.maxScanSize],
     ["MaxScanTime", limits.maxScanTimeMs],
     ["MaxRecursion", limits.maxRecursion],

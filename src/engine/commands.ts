@@ -2,6 +2,7 @@
 
 import type { SpooledBody } from "../core/ports.ts";
 
+/** Each inner array goes out in one system call. */
 export type Request = AsyncIterable<readonly Uint8Array[]> | Iterable<readonly Uint8Array[]>;
 
 const chunkEnd = new Uint8Array(4);
@@ -21,10 +22,17 @@ export function instreamBytes(bytes: Uint8Array): Request {
   return [[instream, lengthOf(bytes), bytes, chunkEnd]];
 }
 
-/** INSTREAM of a body that is not in memory, a chunk per piece of the file. */
+/** INSTREAM of a body that is not in memory, a chunk per piece of the file. Throws where the body cannot be read whole. */
 export async function* instreamFile(body: SpooledBody): AsyncGenerator<readonly Uint8Array[]> {
+  let sent = 0;
   yield [instream];
-  for await (const piece of body.read()) yield [lengthOf(piece), piece];
+  for await (const piece of body.read()) {
+    // A chunk of no length would be clamd's end of the body: it would answer for a part of it.
+    if (piece.length === 0) continue;
+    sent += piece.length;
+    yield [lengthOf(piece), piece];
+  }
+  if (sent !== body.size) throw new Error(`the body has ${body.size} bytes, but ${sent} could be read`);
   yield [chunkEnd];
 }
 

@@ -29,6 +29,7 @@ export function discoverBackends(options: DiscoveryOptions): { close(): void } {
     const key = describeAddress(address);
     try {
       const hosts = await options.lookup(address.host);
+      if (hosts.length === 0) throw new Error("it has no address");
       const found = hosts.map((host): ClamdAddress => ({ ...address, host }));
       lastAnswer.set(key, found);
       return found;

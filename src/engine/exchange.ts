@@ -3,6 +3,7 @@
 import { connect, type Socket } from "node:net";
 import { maxReplyBytes } from "../codec/clamd-reply.ts";
 import type { ClamdAddress } from "./address.ts";
+import type { Request } from "./commands.ts";
 
 /** Opens a connection; must not be connected yet, or be about to. */
 export type Dial = (address: ClamdAddress) => Socket;
@@ -10,27 +11,38 @@ export type Dial = (address: ClamdAddress) => Socket;
 export const dialClamd: Dial = (address) =>
   address.kind === "unix"
     ? connect({ path: address.path, allowHalfOpen: true })
-    : connect({ host: address.host, port: address.port, allowHalfOpen: true, noDelay: true });
+    : // clamd is silent while it scans: without keep-alive a peer that has vanished would never be noticed.
+      connect({ ...address, allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 });
 
-/** How an exchange ended without a whole stream of answer bytes. */
+/**
+ * `unreached`: no connection, clamd cannot have begun. `cut`: the connection broke before the end of the answer. `late`: no
+ * whole answer in time. `nonsense`: more than any answer can be, or an answer to a request that had not been sent yet.
+ */
+export type ExchangeFault = "unreached" | "cut" | "late" | "nonsense";
+
+/** How an exchange ended without a whole answer to the whole request. */
 export class ExchangeError extends Error {
   override readonly name = "ExchangeError";
-  /** False when clamd cannot have begun: nothing was lost, and any other backend will do. */
-  readonly wasConnected: boolean;
+  readonly fault: ExchangeFault;
   /** What had arrived by then: clamd may refuse a body and close while more of it is on the way, which ends in a reset. */
   readonly received: Uint8Array;
 
-  constructor(message: string, context: { wasConnected: boolean; received: Uint8Array; cause: unknown }) {
-    super(message, { cause: context.cause });
-    this.wasConnected = context.wasConnected;
-    this.received = context.received;
+  constructor(fault: ExchangeFault, received: Uint8Array, cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    this.fault = fault;
+    this.received = received;
   }
 }
+
+/** What follows a refusal in mid-body is the close of the connection, and that comes at once. */
+const refusalGraceMs = 250;
 
 export interface ExchangeOptions {
   readonly dial: Dial;
   readonly address: ClamdAddress;
   readonly connectTimeoutMs: number;
+  /** For all of it, the connecting included. */
+  readonly timeoutMs: number;
   /** Ends the exchange by force. */
   readonly signal?: AbortSignal;
 }
@@ -38,31 +50,46 @@ export interface ExchangeOptions {
 /**
  * Writes `request` piece by piece and resolves with all bytes that clamd sent up to its end of stream (at most
  * `maxReplyBytes`). Pieces of one inner array go out in one system call. Stops writing once clamd has begun to answer.
- * Rejects with ExchangeError; with the signal's reason when that aborts.
+ * Rejects with ExchangeError; with the signal's reason when that aborts; with whatever `request` itself throws.
  */
 export async function exchange(
-  request: AsyncIterable<readonly Uint8Array[]> | Iterable<readonly Uint8Array[]>,
-  { dial, address, connectTimeoutMs, signal }: ExchangeOptions,
+  request: Request,
+  { dial, address, connectTimeoutMs, timeoutMs, signal }: ExchangeOptions,
 ): Promise<Uint8Array> {
   signal?.throwIfAborted();
+  const received: Uint8Array[] = [];
+  let isLate = false;
+  let graceTimer: NodeJS.Timeout | undefined;
+  const failed = (fault: ExchangeFault, cause: unknown) => new ExchangeError(fault, Buffer.concat(received), cause);
   const socket = dial(address);
   const onAbort = () => socket.destroy();
   signal?.addEventListener("abort", onAbort, { once: true });
-  let wasConnected = false;
-  const received: Uint8Array[] = [];
+  // A plain timer: an AbortSignal.timeout could not be taken back and would stay for as long as the longest scan.
+  const timer = setTimeout(() => {
+    isLate = true;
+    socket.destroy(new Error(`no whole answer within ${timeoutMs} ms`));
+  }, timeoutMs);
   try {
     // The reader is in place before the first byte is written: clamd may answer, and close, before it has read everything.
     const reply = readToEnd(socket, received);
     reply.catch(() => {}); // it is awaited below, after the writing, where it is heard
-    await connected(socket, connectTimeoutMs);
-    wasConnected = true;
-    await write(request, socket, reply);
-    return await reply;
+    await connected(socket, connectTimeoutMs).catch((error) => Promise.reject(failed("unreached", error)));
+    const isSent = await send(request, socket, reply);
+    // Who answers before the end has no more to say; clamd closes right after such a refusal.
+    if (!isSent) graceTimer = setTimeout(() => socket.destroy(), refusalGraceMs);
+    const isWhole = await reply.catch((error) => {
+      if (!isSent && received.length > 0) return true;
+      throw failed(isLate ? "late" : "cut", error);
+    });
+    if (!isWhole) throw failed("nonsense", `more than ${maxReplyBytes} bytes of reply`);
+    if (!isSent && received.length > 0) throw failed("nonsense", "answered before it had been sent everything");
+    return Buffer.concat(received);
   } catch (error) {
     signal?.throwIfAborted();
-    const message = error instanceof Error ? error.message : String(error);
-    throw new ExchangeError(message, { wasConnected, received: Buffer.concat(received), cause: error });
+    throw error;
   } finally {
+    clearTimeout(timer);
+    clearTimeout(graceTimer);
     signal?.removeEventListener("abort", onAbort);
     socket.destroy();
   }
@@ -82,42 +109,57 @@ function connected(socket: Socket, timeoutMs: number): Promise<void> {
   });
 }
 
-/** Resolves at the end of the stream, and only there: an answer that ends in a reset is not a whole one. */
-function readToEnd(socket: Socket, chunks: Uint8Array[]): Promise<Uint8Array> {
+/**
+ * Resolves at the end of the stream, and only there: an answer that ends in a reset is not a whole one. Resolves with false
+ * when it is longer than any answer can be.
+ */
+function readToEnd(socket: Socket, chunks: Uint8Array[]): Promise<boolean> {
   return new Promise((resolve, reject) => {
     let size = 0;
     socket.on("data", (chunk: Buffer) => {
       size += chunk.length;
-      if (size > maxReplyBytes) socket.destroy(new Error(`more than ${maxReplyBytes} bytes of reply`));
-      else chunks.push(chunk);
+      if (size <= maxReplyBytes) return chunks.push(chunk);
+      resolve(false);
+      socket.destroy();
     });
-    socket.once("end", () => resolve(Buffer.concat(chunks)));
+    socket.once("end", () => resolve(true));
     socket.once("error", reject);
     socket.once("close", () => reject(new Error("closed before the end of the reply")));
   });
 }
 
-async function write(
-  request: AsyncIterable<readonly Uint8Array[]> | Iterable<readonly Uint8Array[]>,
-  socket: Socket,
-  reply: Promise<Uint8Array>,
-): Promise<void> {
-  let hasAnswer = false;
-  const stop = () => {
-    hasAnswer = true;
+/**
+ * Resolves with whether everything had left this process before the first byte of the answer came: an answer to a part of a
+ * body says nothing about the body. Rejects only with what `request` throws; a broken connection is heard from `reply`.
+ */
+async function send(request: Request, socket: Socket, reply: Promise<unknown>): Promise<boolean> {
+  const answered = Promise.withResolvers<void>();
+  let isExhausted = false;
+  let isAnswered = false;
+  let isEarly = false;
+  const onAnswer = () => {
+    isAnswered = true;
+    isEarly ||= !isExhausted || socket.writableLength > 0;
+    answered.resolve();
   };
-  socket.once("data", stop);
-  socket.once("end", stop);
+  socket.once("data", onAnswer);
+  reply.then(onAnswer, onAnswer);
+  let isFirst = true;
   for await (const pieces of request) {
-    if (hasAnswer) return;
-    socket.cork();
+    // Lets an answer that is there be read first: a write into a connection that clamd has closed would destroy it unread.
+    if (!isFirst) await new Promise(setImmediate);
+    if (isAnswered) return false;
+    isFirst = false;
     let isFlowing = true;
+    socket.cork();
     for (const piece of pieces) isFlowing = socket.write(piece);
     socket.uncork();
-    if (!isFlowing) await Promise.race([drained(socket), reply]);
-    // Lets an answer that has already arrived be read: writing into a closed connection would destroy it unread.
-    await new Promise(setImmediate);
+    if (!isFlowing) await Promise.race([drained(socket), answered.promise]);
   }
+  // Nothing may wait between the last write and this: the answer to a whole request must find it exhausted.
+  isExhausted = true;
+  await answered.promise;
+  return !isEarly;
 }
 
 function drained(socket: Socket): Promise<void> {

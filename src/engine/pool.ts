@@ -4,11 +4,12 @@ import { ClamgateError } from "../core/errors.ts";
 import type { Clock, Engine, EngineScan, SpooledBody } from "../core/ports.ts";
 import type { EngineVersion } from "../core/verdict.ts";
 import type { Backend, BackendOutcome } from "./backend.ts";
+import { createLosses } from "./losses.ts";
 
 export interface PoolOptions {
   /** Requests that may wait for a slot. */
   readonly queueMax: number;
-  /** Longest wait for a slot, retries included. */
+  /** Longest wait for a slot, that for a second try included, the scanning not. */
   readonly queueTimeoutMs: number;
   readonly clock: Clock;
 }
@@ -37,8 +38,7 @@ export interface EnginePool extends Engine {
 interface Attempt {
   readonly backend: Backend;
   readonly outcome: BackendOutcome;
-  readonly queueMs: number;
-  readonly scanMs: number;
+  readonly startedAt: number;
 }
 
 interface Waiter {
@@ -47,11 +47,18 @@ interface Waiter {
   readonly refuse: (error: unknown) => void;
 }
 
+const lossesTtlMs = 10 * 60_000;
+const lossesEntries = 10_000;
+
 export function createPool({ queueMax, queueTimeoutMs, clock }: PoolOptions): EnginePool {
   const backends = new Set<Backend>();
+  /** Removed, and still at work for somebody. */
+  const leaving = new Set<Backend>();
+  const losses = createLosses({ ttlMs: lossesTtlMs, maxEntries: lossesEntries, clock });
   const queue: Waiter[] = [];
   /** When the last backend was lost; null while one is up. */
   let downSince: number | null = -Infinity;
+  let isClosed = false;
 
   function leastBusy(avoid: Backend | null): Backend | null {
     let best: Backend | null = null;
@@ -71,6 +78,7 @@ export function createPool({ queueMax, queueTimeoutMs, clock }: PoolOptions): En
   function dispatch(): void {
     const isAnyUp = backends.values().some((backend) => backend.isUp());
     downSince = isAnyUp ? null : (downSince ?? clock());
+    for (const backend of leaving) if (backend.inFlight() === 0) leaving.delete(backend);
     for (let index = 0; index < queue.length; ) {
       const waiter = queue[index];
       const backend = waiter === undefined ? null : leastBusy(waiter.avoid);
@@ -90,13 +98,15 @@ export function createPool({ queueMax, queueTimeoutMs, clock }: PoolOptions): En
     use: (backend: Backend) => Promise<T>,
     { avoid, deadline, signal }: { avoid: Backend | null; deadline: number; signal: AbortSignal },
   ): Promise<T> {
+    if (isClosed) return Promise.reject(stopping());
     if (downSince !== null && clock() - downSince > queueTimeoutMs) {
       return Promise.reject(new ClamgateError("engine-unavailable", "The scan engine is not available"));
     }
-    if (clock() >= deadline) return Promise.reject(timedOut());
-    // Whoever waits already goes first.
-    const free = queue.length === 0 || avoid !== null ? leastBusy(avoid) : null;
+    // Whoever waits already goes first, but for those who wait for another backend than the one that is free.
+    const isFirst = avoid !== null || queue.every((waiter) => waiter.avoid !== null);
+    const free = isFirst ? leastBusy(avoid) : null;
     if (free !== null) return use(free);
+    if (clock() >= deadline) return Promise.reject(timedOut());
     if (queue.length >= queueMax && avoid === null) {
       return Promise.reject(new ClamgateError("queue-full", "Too many scans are waiting"));
     }
@@ -135,32 +145,39 @@ export function createPool({ queueMax, queueTimeoutMs, clock }: PoolOptions): En
   }
 
   async function scan(body: SpooledBody, signal: AbortSignal): Promise<EngineScan> {
-    signal.throwIfAborted();
-    const startedAt = clock();
-    const deadline = startedAt + queueTimeoutMs;
+    let waitedMs = 0;
     let avoid: Backend | null = null;
     for (let hasFailed = false; ; ) {
-      const { backend, outcome, queueMs, scanMs }: Attempt = await onFreeSlot(
-        async (backend) => {
-          const queueMs = clock() - startedAt;
-          const outcome = await backend.scan(body);
-          return { backend, outcome, queueMs, scanMs: clock() - startedAt - queueMs };
-        },
-        { avoid, deadline, signal },
+      signal.throwIfAborted();
+      const askedAt = clock();
+      const { backend, outcome, startedAt }: Attempt = await onFreeSlot(
+        async (backend) => ({ backend, startedAt: clock(), outcome: await backend.scan(body) }),
+        { avoid, deadline: askedAt + queueTimeoutMs - waitedMs, signal },
       );
-      if (outcome.kind === "verdict") {
-        const { verdict, version, isCacheable } = outcome;
-        return { verdict, version, isCacheable, backend: backend.name, queueMs, scanMs };
-      }
-      if (outcome.kind === "timeout") {
-        throw new ClamgateError("scan-timeout", "The scan took too long", { detail: backend.name });
-      }
-      // It has to prove itself before it gets anything else; a mere error text may be this body's own fault.
-      if (outcome.kind !== "failed") backend.markDown(outcome.reason);
-      void backend.prove();
-      if (outcome.kind !== "unreached") {
-        if (hasFailed) throw lastError(backend, outcome);
-        hasFailed = true;
+      waitedMs += startedAt - askedAt;
+      switch (outcome.kind) {
+        case "verdict": {
+          losses.clear(body.sha256);
+          const { verdict, version, isCacheable } = outcome;
+          return { verdict, version, isCacheable, backend: backend.name, queueMs: waitedMs, scanMs: clock() - startedAt };
+        }
+        case "timeout":
+          throw new ClamgateError("scan-timeout", "The scan took too long", { detail: backend.name });
+        case "unreadable":
+          throw outcome.error;
+        case "lost":
+          if (isClosed) throw stopping();
+          if (losses.add(body.sha256) > 1) throw lost(`${backend.name}: ${outcome.reason}`);
+          if (hasFailed) throw failed(`${backend.name}: ${outcome.reason}`);
+          hasFailed = true;
+          break;
+        case "failed":
+          if (hasFailed) throw failed(`${backend.name}: ${outcome.reason}`);
+          hasFailed = true;
+          break;
+        case "unreached":
+          // Nothing has happened to the body; only the queue's deadline ends this.
+          break;
       }
       avoid = backend;
     }
@@ -175,6 +192,7 @@ export function createPool({ queueMax, queueTimeoutMs, clock }: PoolOptions): En
     },
     remove(backend) {
       backends.delete(backend);
+      leaving.add(backend);
       backend.retire();
       dispatch();
     },
@@ -190,8 +208,9 @@ export function createPool({ queueMax, queueTimeoutMs, clock }: PoolOptions): En
       queued: queue.length,
     }),
     close() {
-      for (const waiter of [...queue]) waiter.refuse(new ClamgateError("stopping", "The gateway is stopping"));
-      for (const backend of backends) backend.close();
+      isClosed = true;
+      for (const waiter of [...queue]) waiter.refuse(stopping());
+      for (const backend of [...backends, ...leaving]) backend.close();
       backends.clear();
     },
   };
@@ -203,9 +222,14 @@ function newest(versions: Iterable<EngineVersion | null>): EngineVersion | null 
   return best;
 }
 
-function lastError(backend: Backend, outcome: BackendOutcome & { kind: "lost" | "failed" }): ClamgateError {
-  const detail = `${backend.name}: ${outcome.reason}`;
-  return outcome.kind === "lost"
-    ? new ClamgateError("backend-lost", "The scan engine was lost during the scan", { detail })
-    : new ClamgateError("engine-error", "The scan engine could not scan this", { detail });
+function stopping(): ClamgateError {
+  return new ClamgateError("stopping", "The gateway is stopping");
+}
+
+function lost(detail: string): ClamgateError {
+  return new ClamgateError("backend-lost", "The scan engine was lost during the scan", { detail });
+}
+
+function failed(detail: string): ClamgateError {
+  return new ClamgateError("engine-error", "The scan engine could not scan this", { detail });
 }

@@ -1,11 +1,11 @@
 /** The proof that a clamd detects, and with what: the canary found, then VERSION. A PONG proves nothing (clamd.md 4.1). */
 
-import { type ClamdReply, parseScanReply, parseVersionReply } from "../codec/clamd-reply.ts";
+import { type ClamdReply, type ClamdVersion, parseScanReply, parseVersionReply } from "../codec/clamd-reply.ts";
 import type { EngineVersion } from "../core/verdict.ts";
 import type { ClamdAddress } from "./address.ts";
 import type { Canary } from "./canary.ts";
 import { instreamBytes, type Request, reloadCommand, versionCommand } from "./commands.ts";
-import { type Dial, exchange } from "./exchange.ts";
+import { type Dial, ExchangeError, exchange } from "./exchange.ts";
 import { engineTag } from "./tag.ts";
 
 export interface Clamd {
@@ -22,28 +22,51 @@ export interface Proof {
   readonly epoch: string;
 }
 
-const timeoutMs = 3_000;
+/** clamd is alive, but no thread of it was free for the canary in time: neither a proof nor a sign of illness. */
+export class ClamdBusy extends Error {
+  override readonly name = "ClamdBusy";
+}
 
-/** Rejects with an Error that says what is missing, or with the signal's reason. */
-export async function proveClamd(clamd: Clamd, signal: AbortSignal): Promise<Proof> {
-  const reply = parseScanReply(await ask(clamd, instreamBytes(clamd.canary.bytes), signal), "stream");
+const defaultTimeoutMs = 3_000;
+
+/** Rejects with ClamdBusy, with an Error that says what is missing, or with the signal's reason. */
+export async function proveClamd(clamd: Clamd, signal: AbortSignal, timeoutMs = defaultTimeoutMs): Promise<Proof> {
+  // Both at once: the receiving thread answers VERSION however long the canary waits for a scanning one.
+  const [found, told] = await Promise.allSettled([
+    ask(clamd, instreamBytes(clamd.canary.bytes), signal, timeoutMs),
+    ask(clamd, versionCommand, signal, timeoutMs),
+  ]);
+  signal.throwIfAborted();
+  const version = told.status === "fulfilled" ? parseVersionReply(told.value) : null;
+  if (found.status === "rejected")
+    throw version !== null && isLate(found.reason) ? new ClamdBusy("every thread is busy") : found.reason;
+  const reply = parseScanReply(found.value, "stream");
   const epoch = clamd.canary.epochOf(reply);
   if (epoch === null) throw new Error(`the canary was not detected: ${describe(reply)}`);
-  const told = parseVersionReply(await ask(clamd, versionCommand, signal));
-  if (told === null) throw new Error("no usable answer to VERSION");
-  const databaseTime = told.databaseDate === "" ? null : new Date(told.databaseDate);
-  return { epoch, version: { ...told, databaseTime, tag: engineTag({ ...told, epoch, limits: clamd.limits }) } };
+  if (told.status === "rejected") throw told.reason;
+  if (version === null) throw new Error("no usable answer to VERSION");
+  const { limits } = clamd;
+  return { epoch, version: { ...version, databaseTime: timeOf(version), tag: engineTag({ ...version, epoch, limits }) } };
 }
 
 /** Asks for a reload. The answer says only that it was heard; the canary of the new epoch says that it is done. */
 export async function askReload(clamd: Clamd, signal: AbortSignal): Promise<void> {
-  const answer = Buffer.from(await ask(clamd, reloadCommand, signal)).toString();
+  const answer = Buffer.from(await ask(clamd, reloadCommand, signal, defaultTimeoutMs)).toString();
   if (answer !== "RELOADING\0") throw new Error(`RELOAD was answered by ${JSON.stringify(answer.slice(0, 200))}`);
 }
 
-function ask({ dial, address }: Clamd, request: Request, signal: AbortSignal): Promise<Uint8Array> {
-  const bounded = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-  return exchange(request, { dial, address, connectTimeoutMs: timeoutMs, signal: bounded });
+function ask({ dial, address }: Clamd, request: Request, signal: AbortSignal, timeoutMs: number): Promise<Uint8Array> {
+  return exchange(request, { dial, address, connectTimeoutMs: timeoutMs, timeoutMs, signal });
+}
+
+function isLate(error: unknown): boolean {
+  return error instanceof ExchangeError && error.fault === "late";
+}
+
+/** clamd writes its local time without a zone: in another zone than ours this is hours off. */
+function timeOf({ databaseDate }: ClamdVersion): Date | null {
+  const time = new Date(databaseDate);
+  return Number.isNaN(time.getTime()) ? null : time;
 }
 
 function describe(reply: ClamdReply): string {
@@ -53,5 +76,7 @@ function describe(reply: ClamdReply): string {
     case "error":
     case "garbage":
       return reply.text;
+    case "nothing":
+      return "closed without a reply";
   }
 }

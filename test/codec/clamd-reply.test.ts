@@ -62,8 +62,11 @@ describe("parseScanReply", () => {
     });
   }
 
+  test("tells a close without a word from every answer", () => {
+    assert.deepEqual(parse(""), { kind: "nothing" });
+  });
+
   const garbage = [
-    "",
     "stream: OK",
     "stream: OK\n",
     "stream: O\0",

@@ -7,119 +7,222 @@ import type { ClamdAddress } from "../../src/engine/address.ts";
 export type Act =
   /** Sends the pieces one after the other, then ends the connection. */
   | { readonly kind: "answer"; readonly pieces: readonly (string | Uint8Array)[] }
+  /** Sends the pieces and leaves the connection open. */
+  | { readonly kind: "linger"; readonly pieces: readonly (string | Uint8Array)[] }
   /** Sends the pieces, then resets the connection. */
-  | { readonly kind: "reset"; readonly pieces: readonly string[] }
+  | { readonly kind: "reset"; readonly pieces: readonly (string | Uint8Array)[] }
   /** Never answers; the connection stays. */
   | { readonly kind: "stall" };
 
-export interface FakeClamd extends AsyncDisposable {
-  readonly address: ClamdAddress & { readonly kind: "tcp" };
-  /** Bodies that came by INSTREAM, canaries left out. */
-  readonly bodies: Buffer[];
-  readonly commands: string[];
-  /** Ends all connections and the listener, as a killed clamd would. */
-  kill(): Promise<void>;
-  /** Connections that are open now. */
-  open(): number;
-}
+/** Decides on one command; may take its time. */
+type Decide<T> = (subject: T) => Act | Promise<Act>;
 
 export interface FakeClamdOptions {
-  /** Decides on each scanned body; an Act may be late. Canary bodies do not come here. */
-  readonly scan?: (body: Buffer) => Act | Promise<Act>;
-  /** Answers the canary; default: found. */
-  readonly canary?: () => Act;
+  /** On each body that came by INSTREAM, canaries left out; default: clean. */
+  readonly scan?: Decide<Buffer>;
+  /** On each path that came by SCAN; default: clean. */
+  readonly scanPath?: Decide<string>;
+  /** On the canary; default: found. */
+  readonly canary?: () => Act | Promise<Act>;
   readonly isCanary?: (body: Buffer) => boolean;
-  readonly version?: () => string;
-  /** Answers before the body has come, as clamd does on its size limit. */
+  readonly version?: () => string | Act;
+  /** Answers once more than that many bytes of a body have come, and reads no more, as clamd does on its size limit. */
   readonly refuseEarly?: { readonly afterBytes: number; readonly act: Act };
   readonly port?: number;
+}
+
+export interface FakeClamd extends AsyncDisposable {
+  readonly address: ClamdAddress & { readonly kind: "tcp" };
+  /** Bodies that came whole by INSTREAM, canaries left out. */
+  readonly bodies: Buffer[];
+  readonly commands: string[];
+  /** Bodies and paths being decided on now, canaries left out; a stalled one for ever. */
+  scanning(): number;
+  /** The most there ever were at once. */
+  mostAtOnce(): number;
+  /** Resolves when that many bodies and paths have come in all. */
+  received(count: number): Promise<void>;
+  /** Connections that are open now. */
+  open(): number;
+  /** Ends all connections and the listener, as a killed clamd would. */
+  kill(): Promise<void>;
 }
 
 export const answer = (...pieces: (string | Uint8Array)[]): Act => ({ kind: "answer", pieces });
 export const clean = answer("stream: OK\0");
 export const found = (name: string): Act => answer(`stream: ${name} FOUND\0`);
+export const stall: Act = { kind: "stall" };
+export const reset = (...pieces: string[]): Act => ({ kind: "reset", pieces });
 
 export async function startFakeClamd(options: FakeClamdOptions = {}): Promise<FakeClamd> {
-  const sockets = new Set<Socket>();
-  const bodies: Buffer[] = [];
-  const commands: string[] = [];
-  const isCanary = options.isCanary ?? ((body) => body.includes("EICAR") && body.length === 68);
+  const fake = new Fake(options);
+  await fake.listen(options.port ?? 0);
+  return fake;
+}
 
-  async function decide(body: Buffer): Promise<Act> {
-    if (isCanary(body)) return options.canary?.() ?? found("Eicar-Signature");
-    bodies.push(body);
-    return (await options.scan?.(body)) ?? clean;
+class Fake implements FakeClamd {
+  readonly bodies: Buffer[] = [];
+  readonly commands: string[] = [];
+  readonly #options: FakeClamdOptions;
+  readonly #sockets = new Set<Socket>();
+  readonly #server: Server;
+  readonly #waiting = new Set<() => void>();
+  #port = 0;
+  #scanning = 0;
+  #mostAtOnce = 0;
+  #received = 0;
+
+  constructor(options: FakeClamdOptions) {
+    this.#options = options;
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#serve(socket));
   }
 
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket));
+  get address(): ClamdAddress & { readonly kind: "tcp" } {
+    return { kind: "tcp", host: "127.0.0.1", port: this.#port };
+  }
+
+  async listen(port: number): Promise<void> {
+    await new Promise<void>((resolve, reject) => this.#server.once("error", reject).listen(port, "127.0.0.1", resolve));
+    const address = this.#server.address();
+    if (address === null || typeof address === "string") throw new Error("not listening on TCP");
+    this.#port = address.port;
+  }
+
+  scanning(): number {
+    return this.#scanning;
+  }
+
+  mostAtOnce(): number {
+    return this.#mostAtOnce;
+  }
+
+  async received(count: number): Promise<void> {
+    while (this.#received < count) await new Promise<void>((resolve) => this.#waiting.add(resolve));
+  }
+
+  open(): number {
+    return this.#sockets.size;
+  }
+
+  kill(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    if (!this.#server.listening) return Promise.resolve();
+    return new Promise((resolve) => this.#server.close(() => resolve()));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.kill();
+  }
+
+  #serve(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on("close", () => this.#sockets.delete(socket));
     socket.on("error", () => {}); // the gateway may cut it
-    void serve(socket, commands, decide, options);
-  });
-  await new Promise<void>((resolve) => server.listen(options.port ?? 0, "127.0.0.1", resolve));
-  const kill = () => close(server, sockets);
-  return {
-    address: { kind: "tcp", host: "127.0.0.1", port: portOf(server) },
-    bodies,
-    commands,
-    kill,
-    open: () => sockets.size,
-    [Symbol.asyncDispose]: kill,
-  };
-}
+    const reader = new CommandReader();
+    socket.on("data", (chunk: Buffer) => {
+      const command = reader.read(chunk);
+      const { refuseEarly } = this.#options;
+      if (command !== null) {
+        socket.removeAllListeners("data").resume();
+        void this.#decide(command).then((act) => perform(socket, act));
+      } else if (refuseEarly !== undefined && reader.bodyBytes > refuseEarly.afterBytes) {
+        // Unread bytes stay behind: the close of such a connection is a reset.
+        socket.removeAllListeners("data").pause();
+        void perform(socket, refuseEarly.act, () => socket.destroy());
+      }
+    });
+  }
 
-async function serve(
-  socket: Socket,
-  commands: string[],
-  decide: (body: Buffer) => Promise<Act>,
-  { version, refuseEarly }: FakeClamdOptions,
-): Promise<void> {
-  let buffer = Buffer.alloc(0);
-  let command: string | null = null;
-  let body = Buffer.alloc(0);
-  for await (const chunk of socket) {
-    buffer = Buffer.concat([buffer, chunk]);
-    if (command === null) {
-      const end = buffer.indexOf(0);
-      if (end === -1) continue;
-      command = buffer.subarray(1, end).toString();
-      buffer = buffer.subarray(end + 1);
-      commands.push(command);
-      if (command === "VERSION") return act(socket, answer(`${version?.() ?? "ClamAV 1.4.6/27001/Thu Nov 20 10:13:12 2025"}\0`));
-      if (command === "RELOAD") return act(socket, answer("RELOADING\0"));
-      if (command !== "INSTREAM") return act(socket, await decide(Buffer.from(command)));
+  async #decide({ name, body }: Command): Promise<Act> {
+    const { isCanary = isEicar, canary, version, scan, scanPath } = this.#options;
+    this.commands.push(name);
+    if (name === "VERSION") {
+      const told = version?.() ?? "ClamAV 1.4.6/27001/Thu Nov 20 10:13:12 2025";
+      return typeof told === "string" ? answer(`${told}\0`) : told;
     }
-    for (;;) {
-      if (buffer.length < 4) break;
-      const length = buffer.readUInt32BE(0);
-      if (length === 0) return act(socket, await decide(body));
-      if (buffer.length < 4 + length) break;
-      body = Buffer.concat([body, buffer.subarray(4, 4 + length)]);
-      buffer = buffer.subarray(4 + length);
-      if (refuseEarly !== undefined && body.length > refuseEarly.afterBytes) return act(socket, refuseEarly.act);
+    if (name === "RELOAD") return answer("RELOADING\0");
+    if (name.startsWith("SCAN ")) {
+      const path = name.slice("SCAN ".length);
+      return this.#counted(() => scanPath?.(path) ?? answer(`${path}: OK\0`));
     }
+    if (name !== "INSTREAM") return answer("UNKNOWN COMMAND\0");
+    if (isCanary(body)) return canary?.() ?? found("Eicar-Signature");
+    this.bodies.push(body);
+    return this.#counted(() => scan?.(body) ?? clean);
+  }
+
+  async #counted(decide: () => Act | Promise<Act>): Promise<Act> {
+    this.#received += 1;
+    this.#scanning += 1;
+    this.#mostAtOnce = Math.max(this.#mostAtOnce, this.#scanning);
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
+    const act = await decide();
+    if (act.kind !== "stall") this.#scanning -= 1;
+    return act;
   }
 }
 
-async function act(socket: Socket, what: Act): Promise<void> {
-  if (what.kind === "stall") return;
-  for (const piece of what.pieces) {
-    socket.write(piece);
+interface Command {
+  readonly name: string;
+  /** Of an INSTREAM; else empty. */
+  readonly body: Buffer;
+}
+
+/** One command in `z` form, and the chunks that follow INSTREAM. */
+class CommandReader {
+  #pending: Buffer[] = [];
+  #pendingBytes = 0;
+  #name: string | null = null;
+  readonly #chunks: Buffer[] = [];
+  bodyBytes = 0;
+
+  /** The command once it is whole. */
+  read(chunk: Buffer): Command | null {
+    this.#pending.push(chunk);
+    this.#pendingBytes += chunk.length;
+    if (this.#name === null) {
+      const end = this.#peek().indexOf(0);
+      if (end === -1) return null;
+      this.#name = this.#take(end + 1).toString("utf8", 1, end);
+      if (this.#name !== "INSTREAM") return { name: this.#name, body: Buffer.alloc(0) };
+    }
+    while (this.#pendingBytes >= 4) {
+      const length = this.#peek().readUInt32BE(0);
+      if (length === 0) return { name: this.#name, body: Buffer.concat(this.#chunks) };
+      if (this.#pendingBytes < 4 + length) break;
+      this.#chunks.push(this.#take(4 + length).subarray(4));
+      this.bodyBytes += length;
+    }
+    return null;
+  }
+
+  #peek(): Buffer {
+    const [first, second] = this.#pending;
+    if (first !== undefined && second === undefined) return first;
+    const all = Buffer.concat(this.#pending);
+    this.#pending = [all];
+    return all;
+  }
+
+  #take(length: number): Buffer {
+    const all = this.#peek();
+    this.#pending = [all.subarray(length)];
+    this.#pendingBytes -= length;
+    return all.subarray(0, length);
+  }
+}
+
+async function perform(socket: Socket, act: Act, end: () => void = () => socket.end()): Promise<void> {
+  if (act.kind === "stall") return;
+  for (const piece of act.pieces) {
+    await new Promise<void>((resolve) => socket.write(piece, () => resolve()));
     await new Promise(setImmediate);
   }
-  if (what.kind === "reset") socket.resetAndDestroy();
-  else socket.end();
+  if (act.kind === "reset") socket.resetAndDestroy();
+  else if (act.kind === "answer") end();
 }
 
-function portOf(server: Server): number {
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("not listening on TCP");
-  return address.port;
-}
-
-function close(server: Server, sockets: Set<Socket>): Promise<void> {
-  for (const socket of sockets) socket.destroy();
-  if (!server.listening) return Promise.resolve();
-  return new Promise((resolve) => server.close(() => resolve()));
+function isEicar(body: Buffer): boolean {
+  return body.length === 68 && body.includes("EICAR");
 }

@@ -1,0 +1,127 @@
+/** A pool over whatever clamd servers a test names, with a real spool to scan from, and what must be left when it is over. */
+
+import assert from "node:assert/strict";
+import type { Socket } from "node:net";
+import type { Fact, Spool, SpooledBody } from "../../src/core/ports.ts";
+import type { ClamdAddress } from "../../src/engine/address.ts";
+import { type Backend, type BackendOptions, backendTiming, createBackend } from "../../src/engine/backend.ts";
+import { eicarCanary } from "../../src/engine/canary.ts";
+import { dialClamd } from "../../src/engine/exchange.ts";
+import { createPool, type EnginePool, type PoolOptions } from "../../src/engine/pool.ts";
+import { openSpool } from "../../src/spool/spool.ts";
+import { scratchDirectory } from "../spool/scratch-directory.ts";
+import { eventually } from "../supervise/stage.ts";
+
+export const clock = () => performance.now();
+
+/** A second of waiting is a failure here. */
+export const quickTiming = {
+  ...backendTiming,
+  connectTimeoutMs: 1_000,
+  proofTimeoutMs: 1_000,
+  proofIntervalMs: 25,
+  proofRetryMs: 10,
+};
+
+/** Bodies of more bytes than this are in files. */
+export const memoryBytesPerBody = 64 * 1024;
+
+export interface PoolStageOptions extends Partial<Omit<PoolOptions, "clock">> {
+  readonly addresses: readonly ClamdAddress[];
+  readonly backend?: Partial<BackendOptions>;
+}
+
+export interface PoolStage extends AsyncDisposable {
+  readonly pool: EnginePool;
+  readonly backends: readonly Backend[];
+  readonly facts: Fact[];
+  /** Connections that were opened and are not closed yet. */
+  openSockets(): number;
+  readonly spool: Spool;
+  body(bytes: string | Uint8Array): Promise<SpooledBody>;
+  /** Spools the bytes, scans them and gives them up again. */
+  scan(bytes: string | Uint8Array, signal?: AbortSignal): ReturnType<EnginePool["scan"]>;
+  addBackend(address: ClamdAddress): Backend;
+  /** Resolves when so many backends are up. */
+  isUp(count?: number): Promise<void>;
+}
+
+/** Resolves when every backend has been tried. Its disposal fails when a body or a connection is left. */
+export async function openPool(options: PoolStageOptions): Promise<PoolStage> {
+  const { addresses, backend, queueMax = 1000, queueTimeoutMs = 10_000 } = options;
+  const directory = await scratchDirectory();
+  const spool = await openSpool({
+    directory: directory.path,
+    memoryBytesPerBody,
+    memoryBytesTotal: 256 * 1024 * 1024,
+    maxFileBytesTotal: 256 * 1024 * 1024,
+  });
+  const facts: Fact[] = [];
+  const sockets = new Set<Socket>();
+  const never = new AbortController().signal;
+  const pool = createPool({ queueMax, queueTimeoutMs, clock });
+  const backends: Backend[] = [];
+
+  function dial(address: ClamdAddress): Socket {
+    const socket = (backend?.dial ?? dialClamd)(address);
+    sockets.add(socket);
+    return socket.once("close", () => sockets.delete(socket));
+  }
+
+  function addBackend(address: ClamdAddress): Backend {
+    const made = createBackend({
+      name: `clamd-${backends.length}`,
+      slots: 2,
+      sharesSpool: false,
+      maxScanTimeMs: null,
+      scanTimeoutMs: 10_000,
+      canary: eicarCanary(),
+      limits: "",
+      timing: quickTiming,
+      ...backend,
+      address,
+      clock,
+      dial,
+      observe: (fact) => facts.push(fact),
+      onChange: () => pool.dispatch(),
+    });
+    backends.push(made);
+    pool.add(made);
+    return made;
+  }
+
+  async function body(bytes: string | Uint8Array): Promise<SpooledBody> {
+    async function* source(): AsyncGenerator<Uint8Array> {
+      yield Buffer.from(bytes);
+    }
+    return spool.take(source(), { maxBytes: Number.MAX_SAFE_INTEGER, signal: never });
+  }
+
+  for (const address of addresses) addBackend(address);
+  await Promise.all(backends.map((made) => made.prove()));
+  return {
+    pool,
+    backends,
+    facts,
+    openSockets: () => sockets.size,
+    spool,
+    body,
+    async scan(bytes, signal = never) {
+      await using held = await body(bytes);
+      return await pool.scan(held, signal);
+    },
+    addBackend,
+    isUp: (count = 1) => eventually(`${count} are up`, () => pool.status().backends.filter(({ isUp }) => isUp).length === count),
+    async [Symbol.asyncDispose]() {
+      pool.close();
+      try {
+        await eventually("every connection is closed", () => sockets.size === 0);
+        await eventually("no body is held", () => spool.usage().bodies === 0);
+        assert.deepEqual(pool.status().queued, 0);
+      } finally {
+        await spool.close();
+        await directory[Symbol.asyncDispose]();
+      }
+    },
+  };
+}
