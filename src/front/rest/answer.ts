@@ -41,9 +41,15 @@ export async function sendAnswer(
   if (isRead(request.raw)) return reply.send(body === "" ? undefined : body);
   // Fastify would end the response, and Node the connection with it, while the client still sends: its answer would be lost.
   reply.hijack();
-  const all = Object.fromEntries(Object.entries(reply.getHeaders()).filter(([, value]) => value !== undefined));
-  await answerEarly(request.raw, reply.raw, { status, headers: all as Record<string, string>, body }, linger);
+  const all: Record<string, number | string | readonly string[]> = {};
+  for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) all[name] = value;
+  await answerEarly(request.raw, reply.raw, { status, headers: all, body }, linger);
   return reply;
+}
+
+/** As Go's `http.Error` sends it. */
+export function textAnswer(status: number, body: string, headers: Readonly<Record<string, string>> = {}): Answer {
+  return { status, contentType: textType, headers: { ...headers, "x-content-type-options": "nosniff" }, body };
 }
 
 export function sendError(

@@ -10,7 +10,8 @@ export type Judgement =
 /** Never rejects. */
 export async function judge(scan: Scan, body: AsyncIterable<Uint8Array>, options: Omit<ScanOptions, "via">): Promise<Judgement> {
   try {
-    await using scanned = await scan(body, { ...options, via: "rest" });
+    const scanned = await scan(body, { ...options, via: "rest" });
+    await scanned[Symbol.asyncDispose]();
     return { kind: "scanned", report: scanned.report, decision: scanned.decision };
   } catch (error) {
     return { kind: "failed", error: toClamgateError(error) };

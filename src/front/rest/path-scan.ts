@@ -55,9 +55,12 @@ async function judgeWalked(walked: Walked, options: PathScanOptions): Promise<Ju
   }
 }
 
-async function judgeFile(path: Buffer, opened: OpenedFile, { scan, requestId, signal }: PathScanOptions): Promise<Judgement> {
-  await using file = opened;
-  return await judge(scan, file.read(), { requestId, name: path.toString(), signal, expectedBytes: file.size });
+async function judgeFile(path: Buffer, file: OpenedFile, { scan, requestId, signal }: PathScanOptions): Promise<Judgement> {
+  try {
+    return await judge(scan, file.read(), { requestId, name: path.toString(), signal, expectedBytes: file.size });
+  } finally {
+    await file[Symbol.asyncDispose]();
+  }
 }
 
 function failed(error: unknown): Judgement {

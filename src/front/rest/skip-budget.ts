@@ -6,7 +6,7 @@ export interface SkipLimits {
 }
 
 /** Shared by all parts of a request that are skipped. The time runs from the first of them, whatever the client then sends. */
-export class SkipBudget implements Disposable {
+export class SkipBudget {
   readonly #limits: SkipLimits;
   #bytes = 0;
   #timer: NodeJS.Timeout | null = null;
@@ -36,7 +36,8 @@ export class SkipBudget implements Disposable {
     });
   }
 
-  [Symbol.dispose](): void {
+  /** Nothing is skipped after that. */
+  close(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
   }
 }

@@ -7,14 +7,13 @@ import type { Scan } from "../../core/scan.ts";
 import { clientGone } from "../http/client-gone.ts";
 import { readParts } from "../http/parts.ts";
 import { requestBody } from "../http/request-body.ts";
-import { type Answer, type AnswerOptions, jsonType, sendAnswer, textType } from "./answer.ts";
+import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer, textType } from "./answer.ts";
 import { formatJson, namelessPart, type Result, resultOfError, resultOfScan } from "./result.ts";
 import { deprecatedUploadSchema, uploadSchema } from "./schemas.ts";
 import type { SkipLimits } from "./skip-budget.ts";
 import { mostSevere } from "./status.ts";
 import { type PartOutcome, scanUpload } from "./upload.ts";
 import { verdictHeaders } from "./verdict-headers.ts";
-import { textAnswer } from "./wrong-routes.ts";
 
 /** What a client must keep up with. */
 export interface UploadPace {

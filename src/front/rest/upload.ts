@@ -35,7 +35,7 @@ export interface UploadOptions {
 export async function scanUpload(parts: AsyncIterator<FilePart>, options: UploadOptions): Promise<readonly PartOutcome[]> {
   const outcomes: Promise<PartOutcome>[] = [];
   const unfinished = new Set<Promise<unknown>>();
-  using budget = new SkipBudget(options.skip);
+  const budget = new SkipBudget(options.skip);
   try {
     for (;;) {
       const next = await parts.next();
@@ -59,6 +59,8 @@ export async function scanUpload(parts: AsyncIterator<FilePart>, options: Upload
     outcomes.push(
       Promise.resolve({ kind: "judged", fileName: "", judgement: { kind: "failed", error: toClamgateError(error) } }),
     );
+  } finally {
+    budget.close();
   }
   return await Promise.all(outcomes);
 }

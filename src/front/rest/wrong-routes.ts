@@ -1,7 +1,7 @@
 /** Answers for requests that no route takes: an unclean path, a wrong method, an unknown path (rest.md 4, 5). */
 
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { type Answer, type AnswerOptions, sendAnswer, textType } from "./answer.ts";
+import { type Answer, type AnswerOptions, sendAnswer, textAnswer } from "./answer.ts";
 import { redirectTarget } from "./clean-path.ts";
 
 const methods = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"] as const;
@@ -23,11 +23,6 @@ export function addWrongRoutes(server: FastifyInstance, options: AnswerOptions):
     const allowed = methods.filter((method) => server.hasRoute({ method, url: path }));
     return allowed.length === 0 ? textAnswer(404, "404 page not found\n") : notAllowedAnswer(request, allowed);
   }
-}
-
-/** As Go's `http.Error` sends it. */
-export function textAnswer(status: number, body: string, headers: Readonly<Record<string, string>> = {}): Answer {
-  return { status, contentType: textType, headers: { ...headers, "x-content-type-options": "nosniff" }, body };
 }
 
 function notAllowedAnswer({ method }: FastifyRequest, allowed: readonly string[]): Answer {
