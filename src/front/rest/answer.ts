@@ -1,5 +1,6 @@
 /** Sends a finished text with its status: exact bytes, which nothing serialises again, and which reach a client that is still sending. */
 
+import type { OutgoingHttpHeaders } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { ClamgateError } from "../../core/errors.ts";
 import { answerEarly } from "../http/early-answer.ts";
@@ -41,7 +42,7 @@ export async function sendAnswer(
   if (isRead(request.raw)) return reply.send(body === "" ? undefined : body);
   // Fastify would end the response, and Node the connection with it, while the client still sends: its answer would be lost.
   reply.hijack();
-  const all: Record<string, number | string | readonly string[]> = {};
+  const all: OutgoingHttpHeaders = {};
   for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) all[name] = value;
   await answerEarly(request.raw, reply.raw, { status, headers: all, body }, linger);
   return reply;

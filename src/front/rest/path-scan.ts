@@ -27,11 +27,15 @@ export async function* judgePath(path: Buffer, options: PathScanOptions): AsyncG
       yield await judgeFile(path, opened.file, options);
       return;
     }
-    // Else an empty directory would be called clean while nothing could be found in a full one.
-    if (options.engineVersion() === null) throw new ClamgateError("engine-unavailable", "The scan engine is not available");
+    let isEmpty = true;
     for await (const walked of walk(opened.path, options.walkLimits)) {
+      isEmpty = false;
       options.signal.throwIfAborted();
       yield await judgeWalked(walked, options);
+    }
+    // Else an empty directory would be called clean while nothing could be found in a full one.
+    if (isEmpty && options.engineVersion() === null) {
+      throw new ClamgateError("engine-unavailable", "The scan engine is not available");
     }
   } catch (error) {
     yield failed(error);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { chmod, symlink, truncate, writeFile } from "node:fs/promises";
+import { chmod, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 import {
   exchange,
@@ -95,8 +95,9 @@ describe("GET /scanFile and GET /scanPath", () => {
       assert.match(answer.body, /"Status":"ERROR","Description":"Scripted engine-unavailable"/);
     });
 
-    test(`${endpoint} calls no directory clean without an engine, not even an empty one`, async () => {
-      await using scratch = await scratchDirectory({ "in/d/a": "" });
+    test(`${endpoint} calls no directory clean without an engine, not even one with nothing to scan`, async () => {
+      await using scratch = await scratchDirectory({ "in/a": "" });
+      await rm(scratch.at("in/a"));
       await using server = await startWith(scratch, { front: { engineVersion: () => null } });
       assert.equal((await get(server, endpoint, scratch.at("in"))).status, 503);
     });
