@@ -27,6 +27,12 @@ export const errorCodes = [
   "queue-timeout",
   /** The spool has no room left. */
   "spool-full",
+  /** The origin of a download could not be reached, broke off, or answered with what is no answer. */
+  "upstream-failed",
+  /** The origin of a download took too long. */
+  "upstream-timeout",
+  /** The request has passed through this gateway before. */
+  "request-loop",
   /** The gateway is stopping. */
   "stopping",
   /** A fault of ours. */

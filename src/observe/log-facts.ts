@@ -26,6 +26,9 @@ const failureLevels = {
   "queue-full": "warn",
   "queue-timeout": "warn",
   "spool-full": "error",
+  "upstream-failed": "warn",
+  "upstream-timeout": "warn",
+  "request-loop": "error",
   stopping: "warn",
   internal: "error",
 } as const satisfies Record<ErrorCode, LogLevel>;

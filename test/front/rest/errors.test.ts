@@ -20,6 +20,9 @@ const table = {
   "queue-full": 503,
   "queue-timeout": 503,
   "spool-full": 503,
+  "upstream-failed": 502,
+  "upstream-timeout": 504,
+  "request-loop": 508,
   stopping: 503,
   internal: 500,
 } as const satisfies Record<ErrorCode, number>;

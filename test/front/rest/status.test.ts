@@ -22,7 +22,7 @@ describe("errorStatus", () => {
 });
 
 describe("mostSevere (decided in place of rest.md 21)", () => {
-  const order = [406, 503, 500, 413, 408, 400, 403, 412, 422, 200] as const;
+  const order = [406, 503, 500, 502, 504, 508, 413, 408, 400, 403, 412, 422, 200] as const;
   for (const [index, status] of order.entries()) {
     test(`puts ${status} before ${order.slice(index + 1).join(", ") || "nothing"}`, () => {
       for (const other of order.slice(index)) {
