@@ -28,7 +28,14 @@ export interface OwnClamdOptions {
   readonly observe: Observe;
 }
 
-export type LoadOutcome = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+export type LoadOutcome =
+  | { readonly ok: true }
+  | {
+      readonly ok: false;
+      readonly reason: string;
+      /** True when clamd was not there to try: the signatures are not to blame. */
+      readonly isTransient: boolean;
+    };
 
 export interface OwnClamd {
   /**
@@ -50,6 +57,8 @@ const loadTimeoutMs = 10 * 60_000;
 const stopGraceMs = 5_000;
 const pollMs = 50;
 
+class AwayError extends Error {}
+
 export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
   const { program, runRoot, databaseDirectory, limits, pool, ledger, observe } = options;
   let child: SupervisedChild | null = null;
@@ -57,6 +66,8 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
   let directory: string | null = null;
   /** Told of every end and of clamd's own word that a load failed. */
   let onFailure: ((reason: string) => void) | null = null;
+  /** clamd's line that says most about a load that fails. */
+  let lastFault: string | null = null;
 
   const socketIn = (runDirectory: string): ClamdAddress => ({ kind: "unix", path: join(runDirectory, "clamd.sock") });
   const clamdIn = (runDirectory: string): Clamd => ({ ...options.backend, address: socketIn(runDirectory) });
@@ -114,7 +125,6 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
     if (/Database (re)?load failed|Malformed database|Can't (load|open|get)/i.test(line)) lastFault = line;
     if (/Database reload failed/.test(line)) onFailure?.(line);
   }
-  let lastFault: string | null = null;
 
   function supervise(): SupervisedChild {
     return superviseChild({
@@ -166,7 +176,7 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
   }
 
   async function reloadTo(epoch: string, signal: AbortSignal): Promise<void> {
-    if (directory === null) throw new Error("clamd is not running");
+    if (directory === null || backend === null) throw new AwayError("clamd is being restarted");
     await askReload(clamdIn(directory), signal);
     await confirm(epoch, signal);
   }
@@ -182,7 +192,8 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
         await unlessItFails((signal) => (child === null ? startWith(epoch, signal) : reloadTo(epoch, signal)));
         return { ok: true };
       } catch (error) {
-        return { ok: false, reason: error instanceof Error ? error.message : String(error) };
+        const reason = error instanceof Error ? error.message : String(error);
+        return { ok: false, reason, isTransient: error instanceof AwayError };
       }
     },
     stop: async () => child?.stop(),

@@ -83,7 +83,8 @@ export async function ownEngine(options: OwnEngineOptions): Promise<EngineSide> 
       run: (run) => runToEnd({ ...run, ledger }),
       command: options.programs.freshclam ?? "freshclam",
       configPath: source.configPath,
-      usesDns: config.DATABASE_MIRROR === null,
+      // An operator's own file says itself whether names are looked up.
+      usesDns: config.FRESHCLAM_CONF !== null || config.DATABASE_MIRROR === null,
       hasCustomUrls: config.DATABASE_CUSTOM_URLS.length > 0,
       timeoutMs: freshclamTimeoutMs,
     },
@@ -148,7 +149,7 @@ async function signatureSource(config: Config): Promise<SignatureSource> {
     proxy: server === null ? null : { server, port, credentials: username && password ? { username, password } : null },
     connectTimeoutSeconds: 10,
     receiveTimeoutSeconds: 60,
-    maxAttempts: 3,
+    maxAttempts: 2,
   });
   const configPath = join(state, "freshclam.conf");
   await writeFile(configPath, text, { mode: freshclamConfMode });

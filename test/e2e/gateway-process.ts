@@ -34,13 +34,15 @@ export interface GatewayProcessOptions {
   readonly args?: readonly string[];
 }
 
+/** As `npm start` and the image have it. */
+const runtimeFlags = ["--max-semi-space-size=4"];
 const main = new URL("../../src/main.ts", import.meta.url).pathname;
 
 /** Resolves when it listens; it is not ready yet. */
 export async function startGatewayProcess(options: GatewayProcessOptions = {}): Promise<GatewayProcess> {
   const state = options.state ?? (await mkdtemp(join(tmpdir(), "clamgate-e2e-")));
   const { PATH = "", HOME = "/" } = process.env;
-  const child = spawn(process.execPath, [main, ...(options.args ?? ["serve", "--allow-test-signatures"])], {
+  const child = spawn(process.execPath, [...runtimeFlags, main, ...(options.args ?? ["serve", "--allow-test-signatures"])], {
     env: {
       PATH,
       HOME,

@@ -46,7 +46,9 @@ export function trackConnections(server: Server): Connections {
     if (count === undefined) return; // the socket of an HTTP/2 request is a stand-in; its session is closed instead
     busy.set(socket, count + 1);
     response.once("close", () => {
-      busy.set(socket, Math.max(0, (busy.get(socket) ?? 1) - 1));
+      const left = busy.get(socket);
+      if (left === undefined) return; // the connection is gone already
+      busy.set(socket, left - 1);
       endIfIdle(socket);
     });
   });

@@ -67,7 +67,9 @@ export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOp
     const body = requestBody(request.raw, { ...upload, signal: AbortSignal.any([signal, reading.signal]) });
     try {
       const parts = readParts(body, boundary, { maxParts });
-      return await scanUpload(parts, { scan, requestId: request.id, signal, maxUnfinished, skip });
+      const declared = request.raw.headers["content-length"];
+      const declaredBytes = declared === undefined ? null : Number(declared);
+      return await scanUpload(parts, { scan, requestId: request.id, signal, declaredBytes, maxUnfinished, skip });
     } finally {
       // A read that still waits would stand in the way of the linger.
       reading.abort();

@@ -22,6 +22,8 @@ export interface UploadOptions {
   readonly scan: Scan;
   readonly requestId: string;
   readonly signal: AbortSignal;
+  /** Content-Length, if there is one: what the first file may be as large as, most forms having only one. */
+  readonly declaredBytes: number | null;
   /** Scans whose part has been read and whose verdict is still out; the next part waits for one of them. */
   readonly maxUnfinished: number;
   /** For parts that are read no further: too large, or without room in the spool. */
@@ -48,7 +50,9 @@ export async function scanUpload(parts: AsyncIterator<FilePart>, options: Upload
       if (unfinished.size >= options.maxUnfinished) await Promise.race(unfinished);
       const source = new PartSource(body);
       const { scan, requestId, signal } = options;
-      const judgement = judge(scan, source, { requestId, name: fileName, signal });
+      const isFirst = outcomes.length === 0;
+      const expected = isFirst && options.declaredBytes !== null ? { expectedBytes: options.declaredBytes } : {};
+      const judgement = judge(scan, source, { requestId, name: fileName, signal, ...expected });
       outcomes.push(judgement.then((value) => ({ kind: "judged", fileName, judgement: value })));
       unfinished.add(judgement);
       void judgement.then(() => unfinished.delete(judgement));

@@ -1,0 +1,208 @@
+/** One request to an origin and its answer: the head once it has come, then the body as it is pulled, within the times (download-proxy.md P24, P26). */
+
+import type { Dispatcher } from "undici";
+import { ClamgateError } from "../../core/errors.ts";
+import type { Clock } from "../../core/ports.ts";
+import { Pace } from "../http/pace.ts";
+import type { HeaderLines } from "./header-lines.ts";
+import { brokenAnswer, tookTooLong, UpstreamError } from "./refusal.ts";
+
+export interface ExchangeRequest {
+  readonly method: "GET" | "HEAD";
+  /** Path and query as they are sent. */
+  readonly path: string;
+  readonly headers: HeaderLines;
+}
+
+export interface ExchangeOptions {
+  /** From the sent request to the whole head. */
+  readonly headTimeoutMs: number;
+  /** A wait for a byte of the body that lasts as long fails; also the window in which the rate is measured. */
+  readonly idleTimeoutMs: number;
+  /** Measured over the time spent waiting for the origin. 0: no minimum. */
+  readonly minBytesPerSecond: number;
+  /** Ends the exchange with its reason. */
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+}
+
+export interface ExchangeAnswer {
+  readonly status: number;
+  /** As received: order, case and repetition kept, bytes as Latin-1 characters. */
+  readonly lines: HeaderLines;
+  /**
+   * Single use, one reader. Ends well only when the whole message has come; otherwise throws `upstream-failed`, `upstream-timeout` or the
+   * signal's reason. Bytes are as received: no content coding is undone. Leaving it early ends the connection.
+   */
+  readonly body: AsyncIterableIterator<Uint8Array>;
+  /** The body is not wanted. A little of it is read, so that the connection can go on. */
+  discard(): void;
+}
+
+/** Rejects with `upstream-failed`, `upstream-timeout` or the signal's reason. @param onEnd told once, when nothing more comes of it. */
+export function exchange(
+  dispatcher: Dispatcher,
+  request: ExchangeRequest,
+  options: ExchangeOptions,
+  onEnd: () => void,
+): Promise<ExchangeAnswer> {
+  const running = new Exchange(options, onEnd);
+  const { method, path, headers } = request;
+  if (!options.signal.aborted) dispatcher.dispatch({ method, path, headers: [...headers] }, running);
+  return running.answer;
+}
+
+/** What waits in memory when the reader is slower than the origin. */
+const highWaterBytes = 256 * 1024;
+const discardBytes = 64 * 1024;
+const discardMs = 1000;
+
+class Exchange implements Dispatcher.DispatchHandler, AsyncIterableIterator<Uint8Array> {
+  readonly answer: Promise<ExchangeAnswer>;
+  readonly #settle: PromiseWithResolvers<ExchangeAnswer>;
+  readonly #options: ExchangeOptions;
+  readonly #onEnd: () => void;
+  readonly #pace: Pace;
+  readonly #chunks: Buffer[] = [];
+  #queuedBytes = 0;
+  #controller: Dispatcher.DispatchController | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #hasHead = false;
+  #isWhole = false;
+  #isOver = false;
+  #failure: { readonly error: unknown } | null = null;
+  /** While a body is discarded: how much more of it may come. */
+  #discardableBytes: number | null = null;
+  #wake: () => void = () => {};
+
+  constructor(options: ExchangeOptions, onEnd: () => void) {
+    this.#options = options;
+    this.#onEnd = onEnd;
+    this.#pace = new Pace(options);
+    this.#settle = Promise.withResolvers();
+    this.answer = this.#settle.promise;
+    options.signal.addEventListener("abort", this.#onAbort);
+    if (options.signal.aborted) this.#onAbort();
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#failure !== null) return controller.abort(new Error("called off"));
+    this.#timer = setTimeout(() => this.#fail(tookTooLong("The origin took too long to answer")), this.#options.headTimeoutMs);
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    // 1xx is a note on the way, not the answer; it does not buy more time.
+    if (status < 200 || this.#failure !== null) return;
+    clearTimeout(this.#timer);
+    this.#hasHead = true;
+    this.#settle.resolve({ status, lines: linesOf(controller), body: this, discard: () => this.#discard() });
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#failure !== null) return;
+    if (this.#discardableBytes !== null) {
+      this.#discardableBytes -= chunk.length;
+      if (this.#discardableBytes < 0) this.#fail(new Error("discarded"));
+      return;
+    }
+    this.#chunks.push(chunk);
+    this.#queuedBytes += chunk.length;
+    if (this.#queuedBytes >= highWaterBytes) controller.pause();
+    this.#wake();
+  }
+
+  onResponseEnd(): void {
+    if (this.#failure !== null) return;
+    this.#isWhole = true;
+    this.#end();
+    this.#wake();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    this.#fail(translated(error, this.#hasHead));
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    for (;;) {
+      if (this.#failure !== null) throw this.#failure.error;
+      const chunk = this.#chunks.shift();
+      if (chunk !== undefined) {
+        this.#queuedBytes -= chunk.length;
+        if (this.#queuedBytes < highWaterBytes / 2) this.#controller?.resume();
+        this.#pace.received(chunk.length);
+        if (this.#pace.isTooSlow()) this.#fail(tookTooLong("The origin sent too slowly"));
+        else return { done: false, value: chunk };
+      } else if (this.#isWhole) {
+        return { done: true, value: undefined };
+      } else {
+        this.#pace.wait();
+        await this.#change();
+        if (this.#chunks.length === 0 && !this.#isWhole && this.#pace.isTooSlow())
+          this.#fail(tookTooLong("The origin stopped sending"));
+      }
+    }
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array, undefined>> {
+    this.#fail(new Error("nobody reads on"));
+    return { done: true, value: undefined };
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#wake(), this.#pace.remainingMs());
+      this.#wake = () => {
+        clearTimeout(timer);
+        this.#wake = () => {};
+        resolve();
+      };
+    });
+  }
+
+  #discard(): void {
+    if (this.#isWhole || this.#failure !== null) return;
+    this.#discardableBytes = discardBytes - this.#queuedBytes;
+    this.#chunks.length = 0;
+    this.#timer = setTimeout(() => this.#fail(new Error("discarded")), discardMs);
+    this.#controller?.resume();
+  }
+
+  readonly #onAbort = (): void => this.#fail(this.#options.signal.reason);
+
+  #fail(error: unknown): void {
+    if (this.#isWhole || this.#failure !== null) return;
+    this.#failure = { error };
+    this.#chunks.length = 0;
+    this.#settle.reject(error);
+    this.#controller?.abort(error instanceof Error ? error : new Error("called off"));
+    this.#end();
+    this.#wake();
+  }
+
+  #end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.#options.signal.removeEventListener("abort", this.#onAbort);
+    this.#onEnd();
+  }
+}
+
+/** undici's own object joins repeated lines and decodes UTF-8; the raw ones are what came. */
+function linesOf({ rawHeaders }: Dispatcher.DispatchController): HeaderLines {
+  return Array.isArray(rawHeaders) ? rawHeaders.map((part) => (typeof part === "string" ? part : part.toString("latin1"))) : [];
+}
+
+function translated(error: Error & { code?: string }, hasHead: boolean): ClamgateError {
+  if (error instanceof ClamgateError) return error;
+  if (hasHead) return brokenAnswer("The origin's answer broke off", error);
+  if (error.code === "UND_ERR_HEADERS_OVERFLOW") return brokenAnswer("The head of the origin's answer is too large", error);
+  if (error.code?.startsWith("HPE_")) return brokenAnswer("The origin's answer is not HTTP", error);
+  const context = { detail: error.message, cause: error, isTransient: true };
+  return new UpstreamError("upstream-failed", "The origin closed the connection without an answer", context);
+}

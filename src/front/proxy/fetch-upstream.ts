@@ -1,0 +1,193 @@
+/** Fetches one download: through the gate, along redirects, within the times and limits (download-proxy.md 3.2). */
+
+import { setTimeout as delay } from "node:timers/promises";
+import { ClamgateError } from "../../core/errors.ts";
+import type { Clock } from "../../core/ports.ts";
+import { type ExchangeAnswer, exchange } from "./exchange.ts";
+import { type HeaderLines, valuesOf } from "./header-lines.ts";
+import { checkStatus, readFraming, tooLarge, upTo } from "./message-framing.ts";
+import type { OriginGate } from "./origin-gate.ts";
+import type { OriginPools } from "./origin-pools.ts";
+import { redirectOf } from "./redirect.ts";
+import { brokenAnswer, tookTooLong, UpstreamError } from "./refusal.ts";
+import { hasPassedHere, type RequestHeadersOptions, requestHeaders } from "./request-headers.ts";
+import { originOf, type Target, urlOf } from "./target.ts";
+
+export interface UpstreamRequest {
+  readonly method: "GET" | "HEAD";
+  readonly target: Target;
+  /** The client's, as Node's `rawHeaders`; what may be sent on is chosen here. */
+  readonly rawHeaders: HeaderLines;
+  /** Ends the fetch, and the body, with its reason. */
+  readonly signal: AbortSignal;
+  /** Of the body. */
+  readonly maxBytes: number;
+}
+
+export interface UpstreamResponse {
+  readonly status: number;
+  /** As received: order, case and repetition kept, bytes as Latin-1 characters; `responseHeaders` chooses from them. */
+  readonly rawHeaders: HeaderLines;
+  /** By `Content-Length`; see `Framing`. */
+  readonly declaredBytes: number | null;
+  /**
+   * Single use, one reader. Throws `upstream-failed` where the answer breaks off, `upstream-timeout`, `too-large`, or the signal's reason:
+   * bytes handed on before that are no download.
+   */
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Canonical, of the last hop. May hold secrets in its query. */
+  readonly finalUrl: string;
+  /** Redirects followed. */
+  readonly hops: number;
+  /** For whoever does not read the body, or not to its end. May be called at any time, and again. */
+  discard(): void;
+}
+
+/**
+ * Rejects with `forbidden`, `malformed` (a header), `request-loop`, `upstream-failed`, `upstream-timeout`, `too-large`, or the signal's reason.
+ * The caller reads the body or discards it.
+ */
+export type FetchUpstream = (request: UpstreamRequest) => Promise<UpstreamResponse>;
+
+export interface FetchUpstreamOptions {
+  readonly gate: OriginGate;
+  readonly pools: OriginPools;
+  readonly headers: RequestHeadersOptions;
+  readonly maxRedirects: number;
+  /** A redirect from https to http is followed. */
+  readonly allowDowngrade: boolean;
+  readonly times: UpstreamTimes;
+  /** After the first attempt; for GET, while nothing has been handed on (P25). */
+  readonly maxRetries: number;
+  /** Before the first retry, on average; twice as long before the second. */
+  readonly retryAfterMs: number;
+  readonly clock: Clock;
+  /** From 0 to 1. */
+  readonly random: () => number;
+}
+
+export interface UpstreamTimes {
+  readonly headTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  /** Of everything, body and redirects included; 0: none. */
+  readonly totalTimeoutMs: number;
+  /** 0: none. */
+  readonly minBytesPerSecond: number;
+}
+
+export function createFetchUpstream(options: FetchUpstreamOptions): FetchUpstream {
+  return async function fetchUpstream(request) {
+    if (hasPassedHere(request.rawHeaders, options.headers.gatewayId))
+      throw new ClamgateError("request-loop", "The request has passed through this gateway before");
+    const deadline = startDeadline(options.times.totalTimeoutMs);
+    const signal = AbortSignal.any([request.signal, deadline.signal]);
+    try {
+      const { answer, target, hops } = await follow({ ...request, signal });
+      try {
+        return responseOf(request, answer, target, hops, deadline.stop);
+      } catch (error) {
+        answer.discard();
+        throw error;
+      }
+    } catch (error) {
+      deadline.stop();
+      throw error;
+    }
+  };
+
+  async function follow(request: UpstreamRequest): Promise<{ answer: ExchangeAnswer; target: Target; hops: number }> {
+    const visited = new Set<string>();
+    let target = request.target;
+    let isFirstOrigin = true;
+    for (let hops = 0; ; hops += 1) {
+      visited.add(urlOf(target));
+      const answer = await askWithRetries({ ...request, target }, hops === 0 ? "request" : "redirect", isFirstOrigin);
+      let next: Target | null;
+      try {
+        next = redirectOf(target, answer);
+        if (next === null) return { answer, target, hops };
+        if (hops === options.maxRedirects) throw brokenAnswer("The origin redirects too often");
+        if (visited.has(urlOf(next))) throw brokenAnswer("The origin redirects in a circle");
+        if (target.scheme === "https" && next.scheme === "http" && !options.allowDowngrade)
+          throw brokenAnswer("The origin redirects to an address without TLS");
+      } catch (error) {
+        answer.discard();
+        throw error;
+      }
+      answer.discard();
+      // Credentials that were dropped once stay dropped, also when a later hop leads back.
+      isFirstOrigin &&= originOf(next) === originOf(target);
+      target = next;
+    }
+  }
+
+  async function askWithRetries(request: UpstreamRequest, kind: "request" | "redirect", isFirstOrigin: boolean) {
+    for (let retries = 0; ; retries += 1) {
+      const mayRetry = request.method === "GET" && retries < options.maxRetries;
+      try {
+        const answer = await ask(request, kind, isFirstOrigin);
+        if (!mayRetry || !isTransientAnswer(answer)) return answer;
+        answer.discard();
+      } catch (error) {
+        if (!mayRetry || !(error instanceof UpstreamError) || !error.isTransient) throw error;
+      }
+      const waitMs = options.retryAfterMs * 2 ** retries * (0.5 + options.random());
+      await delay(waitMs, undefined, { signal: request.signal }).catch(() => request.signal.throwIfAborted());
+    }
+  }
+
+  async function ask(request: UpstreamRequest, kind: "request" | "redirect", isFirstOrigin: boolean): Promise<ExchangeAnswer> {
+    const { method, target, signal } = request;
+    const headers = requestHeaders(request.rawHeaders, options.headers, isFirstOrigin);
+    const addresses = await options.gate(target, kind, signal);
+    const pool = options.pools.borrow(target, addresses);
+    const { headTimeoutMs, idleTimeoutMs, minBytesPerSecond } = options.times;
+    const limits = { headTimeoutMs, idleTimeoutMs, minBytesPerSecond, signal, clock: options.clock };
+    return await exchange(pool.dispatcher, { method, path: target.path, headers }, limits, pool.release);
+  }
+}
+
+function responseOf(
+  { method, maxBytes }: UpstreamRequest,
+  answer: ExchangeAnswer,
+  target: Target,
+  hops: number,
+  onEnd: () => void,
+): UpstreamResponse {
+  checkStatus(answer.status);
+  const { declaredBytes } = readFraming(answer.lines);
+  const hasBody = method === "GET" && answer.status !== 304;
+  if (hasBody && declaredBytes !== null && declaredBytes > maxBytes) throw tooLarge();
+  return {
+    status: answer.status,
+    rawHeaders: answer.lines,
+    declaredBytes,
+    body: withEnd(upTo(maxBytes, answer.body), onEnd),
+    finalUrl: urlOf(target),
+    hops,
+    discard() {
+      answer.discard();
+      onEnd();
+    },
+  };
+}
+
+async function* withEnd(body: AsyncIterable<Uint8Array>, onEnd: () => void): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* body;
+  } finally {
+    onEnd();
+  }
+}
+
+/** The origin says that it may be well in a moment; one that says when it will be is not pressed. */
+function isTransientAnswer({ status, lines }: ExchangeAnswer): boolean {
+  return status >= 502 && status <= 504 && valuesOf(lines, "retry-after").length === 0;
+}
+
+function startDeadline(totalTimeoutMs: number): { readonly signal: AbortSignal; readonly stop: () => void } {
+  const controller = new AbortController();
+  if (totalTimeoutMs === 0) return { signal: controller.signal, stop() {} };
+  const timer = setTimeout(() => controller.abort(tookTooLong("The download took too long")), totalTimeoutMs);
+  return { signal: controller.signal, stop: () => clearTimeout(timer) };
+}

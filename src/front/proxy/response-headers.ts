@@ -1,0 +1,55 @@
+/** Which of an origin's headers reach the client (download-proxy.md P40, P41, P45, S17). */
+
+import { type HeaderLines, hopByHopNames, isWritable, listOf, pairs } from "./header-lines.ts";
+import { viaName } from "./request-headers.ts";
+
+export interface ResponseHeadersOptions {
+  /** Cookies of an origin would become those of the proxy's host. */
+  readonly passSetCookie: boolean;
+  /** See `RequestHeadersOptions`. */
+  readonly gatewayId: string;
+}
+
+const stripped: ReadonlySet<string> = new Set([
+  // Said by whoever sends the body: the front, from the copy it sends.
+  "content-length",
+  // Said of the front's own ranges (P45); another's promise made uv crash.
+  "accept-ranges",
+  // Ours, at the end.
+  "via",
+  // Commands to the web server in front (P41).
+  "x-sendfile",
+  "x-sendfile2",
+  // About the origin's host, which is not the one the client sees.
+  "alt-svc",
+  "strict-transport-security",
+  "public-key-pins",
+  "public-key-pins-report-only",
+  "clear-site-data",
+  "set-cookie2",
+]);
+
+/** Commands to nginx, lighttpd, Perlbal and LiteSpeed; and our own, which nobody else may set (S17). */
+const strippedPrefixes = ["x-accel-", "x-lighttpd-", "x-reproxy-", "x-litespeed-", "x-clamgate-"];
+
+/**
+ * End-to-end headers in their order, byte for byte, repeated ones apart; a line that cannot be written as it is, is left out.
+ * `Content-Length` and `Accept-Ranges` are left to whoever sends the body: what the origin declared is in `UpstreamResponse.declaredBytes`.
+ */
+export function responseHeaders(origin: HeaderLines, { passSetCookie, gatewayId }: ResponseHeadersOptions): string[] {
+  const forOneHop = hopByHopNames(origin);
+  const passed: string[] = [];
+  for (const [name, value] of pairs(origin)) {
+    const lower = name.toLowerCase();
+    if (forOneHop.has(lower) || isStripped(lower, passSetCookie) || !isWritable(name, value)) continue;
+    passed.push(name, value);
+  }
+  const via = listOf(origin, "via").filter((element) => isWritable("via", element));
+  passed.push("Via", [...via, `1.1 ${viaName(gatewayId)}`].join(", "));
+  return passed;
+}
+
+function isStripped(name: string, passSetCookie: boolean): boolean {
+  if (name === "set-cookie") return !passSetCookie;
+  return stripped.has(name) || strippedPrefixes.some((prefix) => name.startsWith(prefix));
+}
