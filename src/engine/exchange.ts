@@ -41,7 +41,7 @@ export interface ExchangeOptions {
   readonly dial: Dial;
   readonly address: ClamdAddress;
   readonly connectTimeoutMs: number;
-  /** For all of it, the connecting included. */
+  /** From the connection to the end of the answer. */
   readonly timeoutMs: number;
   /** Ends the exchange by force. */
   readonly signal?: AbortSignal;
@@ -64,16 +64,17 @@ export async function exchange(
   const socket = dial(address);
   const onAbort = () => socket.destroy();
   signal?.addEventListener("abort", onAbort, { once: true });
-  // A plain timer: an AbortSignal.timeout could not be taken back and would stay for as long as the longest scan.
-  const timer = setTimeout(() => {
-    isLate = true;
-    socket.destroy(new Error(`no whole answer within ${timeoutMs} ms`));
-  }, timeoutMs);
+  let timer: NodeJS.Timeout | undefined;
   try {
     // The reader is in place before the first byte is written: clamd may answer, and close, before it has read everything.
     const reply = readToEnd(socket, received);
     reply.catch(() => {}); // it is awaited below, after the writing, where it is heard
     await connected(socket, connectTimeoutMs).catch((error) => Promise.reject(failed("unreached", error)));
+    // A plain timer: an AbortSignal.timeout could not be taken back and would stay for as long as the longest scan.
+    timer = setTimeout(() => {
+      isLate = true;
+      socket.destroy(new Error(`no whole answer within ${timeoutMs} ms`));
+    }, timeoutMs);
     const isSent = await send(request, socket, reply);
     // Who answers before the end has no more to say; clamd closes right after such a refusal.
     if (!isSent) graceTimer = setTimeout(() => socket.destroy(), refusalGraceMs);

@@ -41,7 +41,8 @@ export interface PoolStage extends AsyncDisposable {
   body(bytes: string | Uint8Array): Promise<SpooledBody>;
   /** Spools the bytes, scans them and gives them up again. */
   scan(bytes: string | Uint8Array, signal?: AbortSignal): ReturnType<EnginePool["scan"]>;
-  addBackend(address: ClamdAddress): Backend;
+  /** @param wrap what the pool gets in its place. */
+  addBackend(address: ClamdAddress, wrap?: (made: Backend) => Backend): Backend;
   /** Resolves when so many backends are up. */
   isUp(count?: number): Promise<void>;
 }
@@ -68,23 +69,25 @@ export async function openPool(options: PoolStageOptions): Promise<PoolStage> {
     return socket.once("close", () => sockets.delete(socket));
   }
 
-  function addBackend(address: ClamdAddress): Backend {
-    const made = createBackend({
-      name: `clamd-${backends.length}`,
-      slots: 2,
-      sharesSpool: false,
-      maxScanTimeMs: null,
-      scanTimeoutMs: 10_000,
-      canary: eicarCanary(),
-      limits: "",
-      timing: quickTiming,
-      ...backend,
-      address,
-      clock,
-      dial,
-      observe: (fact) => facts.push(fact),
-      onChange: () => pool.dispatch(),
-    });
+  function addBackend(address: ClamdAddress, wrap = (made: Backend) => made): Backend {
+    const made = wrap(
+      createBackend({
+        name: `clamd-${backends.length}`,
+        slots: 2,
+        sharesSpool: false,
+        maxScanTimeMs: null,
+        scanTimeoutMs: 10_000,
+        canary: eicarCanary(),
+        limits: "",
+        timing: quickTiming,
+        ...backend,
+        address,
+        clock,
+        dial,
+        observe: (fact) => facts.push(fact),
+        onChange: () => pool.dispatch(),
+      }),
+    );
     backends.push(made);
     pool.add(made);
     return made;

@@ -1,0 +1,333 @@
+/** clamd servers that are lost, full, slow, deaf, skewed or no clamd at all, behind a pool with real connections. */
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { describe, test } from "node:test";
+import type { ClamdAddress } from "../../src/engine/address.ts";
+import { type Dial, dialClamd } from "../../src/engine/exchange.ts";
+import { type Act, answer, clean, type FakeClamdOptions, found, stall, startFakeClamd } from "../fake/clamd.ts";
+import { fakeBody } from "../fake/spooled-body.ts";
+import { eventually } from "../supervise/stage.ts";
+import { startDeafListener } from "./deaf-listener.ts";
+import { openPool, type PoolStageOptions, quickTiming } from "./stage.ts";
+
+describe("a backend", () => {
+  const sick: Readonly<Record<string, readonly [FakeClamdOptions, RegExp]>> = {
+    "does not detect the canary": [{ canary: () => clean }, /the canary was not detected: the answer was clean/],
+    "calls the canary unscannable": [
+      { canary: () => found("Heuristics.Limits.Exceeded.MaxScanTime") },
+      /the canary was not detected: the answer was unscannable/,
+    ],
+    "answers the canary with an error": [
+      { canary: () => answer("stream: Can't allocate memory ERROR\0") },
+      /Can't allocate memory/,
+    ],
+    "closes on the canary": [{ canary: () => answer() }, /closed without a reply/],
+    "resets on the canary": [{ canary: () => ({ kind: "reset", pieces: [] }) }, /ECONNRESET/],
+    "is a web server": [{ canary: () => answer("HTTP/1.1 400 Bad Request\r\n\r\n") }, /HTTP\/1\.1 400/],
+    "has lost its engine": [{ version: () => "ClamAV 1.4.6/4294967295/Thu Jan  1 00:00:00 1970" }, /VERSION/],
+    "answers VERSION with garbage": [{ version: () => "HTTP/1.1 400 Bad Request" }, /VERSION/],
+    "keeps VERSION to itself": [{ version: () => "COMMAND UNAVAILABLE" }, /VERSION/],
+    "closes on VERSION": [{ version: () => answer() }, /VERSION/],
+    "never answers anything": [{ canary: () => stall, version: () => stall }, /no whole answer within 100 ms/],
+    "never answers the canary": [{ canary: () => stall }, /every thread is busy/],
+    "never answers VERSION": [{ version: () => stall }, /no whole answer within 100 ms/],
+  };
+  for (const [what, [options, reason]] of Object.entries(sick)) {
+    test(`that ${what} is down, says why, and gets no body`, async () => {
+      await using fake = await startFakeClamd(options);
+      await using stage = await open([fake], { backend: { timing: { ...quickTiming, proofTimeoutMs: 100 } } });
+      assert.deepEqual(stage.pool.version(), null);
+      await assert.rejects(stage.scan("a body"), { code: "engine-unavailable" });
+      assert.deepEqual(fake.bodies, []);
+      const [fact] = stage.facts;
+      assert.equal(fact?.kind, "backend-down");
+      assert.match(fact?.kind === "backend-down" ? fact.reason : "", reason);
+    });
+  }
+
+  test("that is not there, or does not accept, is down, and the others serve", async () => {
+    await using gone = await startFakeClamd();
+    await gone.kill();
+    await using deaf = await startDeafListener();
+    await using fake = await startFakeClamd();
+    const timing = { ...quickTiming, proofTimeoutMs: 200 };
+    await using stage = await open([gone, deaf, fake], { backend: { timing } });
+    assert.equal((await stage.scan("a body")).backend, "clamd-2");
+    const reasons = stage.facts.map((fact) => (fact.kind === "backend-down" ? fact.reason : ""));
+    assert.match(reasons.join(), /ECONNREFUSED/);
+    assert.match(reasons.join(), /no connection within 200 ms/);
+  });
+
+  test("is tried again with a pause, not in a loop", async () => {
+    await using gone = await startFakeClamd();
+    await gone.kill();
+    let dials = 0;
+    const dial: Dial = (address) => {
+      dials += 1;
+      return dialClamd(address);
+    };
+    await using stage = await open([gone], { backend: { timing: { ...quickTiming, proofRetryMs: 50 }, dial } });
+    const before = dials;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    // Two connections for each proof.
+    assert.equal(dials > before && dials - before <= 10, true, `${dials - before} connections`);
+    assert.equal(stage.facts.length, 1);
+  });
+
+  test("whose scans cannot connect, though its proofs can, is tried again with a pause, too", async () => {
+    await using fake = await startFakeClamd();
+    await using gone = await startFakeClamd();
+    await gone.kill();
+    let isScan = false;
+    let scans = 0;
+    const dial: Dial = () => dialClamd(isScan ? gone.address : fake.address);
+    const timing = { ...quickTiming, proofRetryMs: 50 };
+    await using stage = await open([], { queueTimeoutMs: 300, backend: { dial, timing } });
+    const backend = stage.addBackend(fake.address, (made) => ({
+      ...made,
+      scan(body) {
+        scans += 1;
+        isScan = true;
+        const outcome = made.scan(body);
+        isScan = false;
+        return outcome;
+      },
+    }));
+    assert.equal(await backend.prove(), true);
+    await assert.rejects(stage.scan("a"), { name: "ClamgateError" });
+    assert.equal(scans > 1 && scans <= 8, true, `${scans} scans`);
+  });
+
+  test("that comes back is used again", async () => {
+    await using first = await startFakeClamd();
+    await using stage = await open([first]);
+    await stage.scan("a");
+    await first.kill();
+    await stage.isUp(0);
+    await using second = await startFakeClamd({ port: first.address.port });
+    await stage.isUp(1);
+    await stage.scan("b");
+    assert.equal(second.bodies.length, 1);
+    assert.deepEqual(
+      stage.facts.map(({ kind }) => kind),
+      ["backend-up", "backend-down", "backend-up"],
+    );
+  });
+
+  test("with all its threads at work is not taken for dead, for as long as a scan may take", async () => {
+    let isBusy = false;
+    await using fake = await startFakeClamd({ canary: () => (isBusy ? stall : found("Eicar")) });
+    const timing = { ...quickTiming, proofTimeoutMs: 50 };
+    await using stage = await open([fake], { backend: { scanTimeoutMs: 500, timing } });
+    isBusy = true;
+    for (let proofs = 0; proofs < 3; proofs += 1) assert.equal(await stage.backends[0]?.prove(), false);
+    await stage.scan("served meanwhile");
+    await stage.isUp(1);
+    await stage.isUp(0);
+    isBusy = false;
+    await stage.isUp(1);
+  });
+
+  test("that goes silent altogether is down after one proof", async () => {
+    let isSilent = false;
+    const silent = () => (isSilent ? stall : found("Eicar"));
+    const version = () => (isSilent ? stall : "ClamAV 1.4.6/1/x");
+    await using fake = await startFakeClamd({ canary: silent, version });
+    await using stage = await open([fake], { backend: { timing: { ...quickTiming, proofTimeoutMs: 50 } } });
+    isSilent = true;
+    await stage.isUp(0);
+    isSilent = false;
+    await stage.isUp(1);
+  });
+
+  test("is never given more bodies at once than its slots", async () => {
+    const fakes = await Promise.all([1, 2].map(() => startFakeClamd({ scan: () => later(2) })));
+    await using _first = fakes[0];
+    await using _second = fakes[1];
+    await using stage = await open(fakes, { backend: { slots: 3 } });
+    const scans = await Promise.all(Array.from({ length: 100 }, (_, index) => stage.scan(`${index}`)));
+    assert.equal(scans.length, 100);
+    assert.deepEqual(
+      fakes.map((fake) => fake.mostAtOnce()),
+      [3, 3],
+    );
+    assert.equal(
+      fakes.reduce((sum, fake) => sum + fake.bodies.length, 0),
+      100,
+    );
+  });
+
+  test("is not blamed for a body that cannot be read, and never sees the end of it", async () => {
+    await using fake = await startFakeClamd();
+    await using stage = await open([fake]);
+    const error = new Error("the disk is gone");
+    const body = fakeBody({ size: 3000, read: [Buffer.alloc(1000)], error });
+    await assert.rejects(stage.pool.scan(body, new AbortController().signal), (thrown) => thrown === error);
+    assert.equal(body.holders(), 1);
+    assert.deepEqual(fake.bodies, []);
+    assert.equal(stage.backends[0]?.isUp(), true);
+    assert.equal(stage.backends[0]?.inFlight(), 0);
+  });
+
+  test("keeps its slots when it is given a body that is already gone", async () => {
+    await using fake = await startFakeClamd();
+    await using stage = await open([fake], { backend: { slots: 1 } });
+    const body = await stage.body("gone");
+    await body[Symbol.asyncDispose]();
+    for (let times = 0; times < 3; times += 1) {
+      await assert.rejects(stage.pool.scan(body, new AbortController().signal), { code: "internal" });
+    }
+    assert.equal((await stage.scan("another")).verdict.kind, "clean");
+  });
+});
+
+describe("a scan", () => {
+  test("goes to another backend exactly once when one is lost, with the same bytes", async () => {
+    await using crashing = await startFakeClamd({ scan: () => answer() });
+    await using sound = await startFakeClamd({ scan: () => found("X") });
+    await using stage = await open([crashing, sound]);
+    const bytes = randomBytes(300_000);
+    const { verdict, backend } = await stage.scan(bytes);
+    assert.deepEqual([verdict, backend], [{ kind: "infected", signatures: ["X"] }, "clamd-1"]);
+    assert.deepEqual([crashing.bodies, sound.bodies], [[bytes], [bytes]]);
+  });
+
+  test("is given up when a second backend is lost, however many there are", async () => {
+    const fakes = await Promise.all([1, 2, 3, 4].map(() => startFakeClamd({ scan: () => answer() })));
+    try {
+      await using stage = await open(fakes);
+      await assert.rejects(stage.scan("poison"), { code: "backend-lost" });
+      assert.equal(
+        fakes.reduce((sum, { bodies }) => sum + bodies.length, 0),
+        2,
+      );
+    } finally {
+      await Promise.all(fakes.map((fake) => fake.kill()));
+    }
+  });
+
+  test("waits for the only backend to come back", async () => {
+    await using first = await startFakeClamd({ scan: () => stall });
+    await using stage = await open([first]);
+    const running = stage.scan("a");
+    await first.received(1);
+    await first.kill();
+    await stage.isUp(0);
+    await using _second = await startFakeClamd({ port: first.address.port });
+    assert.deepEqual((await running).verdict, { kind: "clean" });
+  });
+
+  test("of many gets its own right verdict though backends die under them", async () => {
+    const verdict = async (body: Buffer): Promise<Act> => {
+      await turn();
+      return body.includes("bad") ? found("X") : clean;
+    };
+    await using steady = await startFakeClamd({ scan: verdict });
+    await using dying = await startFakeClamd({ scan: async (body) => verdict(body) });
+    await using stage = await open([steady, dying], { backend: { slots: 4 } });
+    const scans = Array.from({ length: 200 }, (_, index) => stage.scan(`${index % 2 === 0 ? "good" : "bad"} ${index}`));
+    await dying.received(20);
+    await dying.kill();
+    for (const [index, { verdict }] of (await Promise.all(scans)).entries()) {
+      assert.equal(verdict.kind, index % 2 === 0 ? "clean" : "infected");
+    }
+  });
+
+  test("that takes too long is an error; its slot stays taken until clamd answers", async () => {
+    const end = Promise.withResolvers<Act>();
+    await using fake = await startFakeClamd({ scan: (body) => (body.includes("slow") ? end.promise : clean) });
+    await using stage = await open([fake], { backend: { slots: 1, scanTimeoutMs: 100 }, queueTimeoutMs: 200 });
+    await assert.rejects(stage.scan("slow"), { code: "scan-timeout" });
+    assert.deepEqual(stage.pool.status().backends[0], { name: "clamd-0", isUp: true, slots: 1, inFlight: 1, overdue: 1 });
+    assert.equal(stage.spool.usage().bodies, 1, "clamd may still be reading it");
+    await assert.rejects(stage.scan("next"), { code: "queue-timeout" });
+    assert.equal(fake.bodies.length, 1);
+    end.resolve(clean);
+    await eventually("the slot is free", () => stage.backends[0]?.inFlight() === 0);
+    assert.equal(stage.backends[0]?.overdue(), 0);
+    assert.equal((await stage.scan("next")).verdict.kind, "clean");
+  });
+
+  test("that never ends gives its slot back at last", async () => {
+    await using fake = await startFakeClamd({ scan: (body) => (body.includes("endless") ? stall : clean) });
+    const timing = { ...quickTiming, abandonAfterMs: 200 };
+    await using stage = await open([fake], { backend: { slots: 1, scanTimeoutMs: 50, timing } });
+    await assert.rejects(stage.scan("endless"), { code: "scan-timeout" });
+    assert.equal((await stage.scan("next")).verdict.kind, "clean");
+  });
+
+  test("is not believed to be clean when it took as long as clamd's own limit", async () => {
+    await using fake = await startFakeClamd({
+      scan: async (body) => {
+        const act = await later(60);
+        return body.includes("bad") ? found("X") : act;
+      },
+    });
+    await using stage = await open([fake], { backend: { maxScanTimeMs: 50 } });
+    assert.deepEqual((await stage.scan("good")).verdict, { kind: "unscannable", reason: "limit-time", heuristic: null });
+    assert.equal((await stage.scan("bad")).verdict.kind, "infected");
+  });
+
+  test("during which the signatures changed is not to be remembered", async () => {
+    let database = 1;
+    const end = Promise.withResolvers<Act>();
+    await using fake = await startFakeClamd({
+      version: () => `ClamAV 1.4.6/${database}/x`,
+      scan: (body) => (body.includes("long") ? end.promise : clean),
+    });
+    await using stage = await open([fake]);
+    const before = stage.pool.version();
+    const running = stage.scan("long");
+    await fake.received(1);
+    database = 2;
+    await eventually("the new version is known", () => stage.pool.version()?.database === 2);
+    end.resolve(clean);
+    const { version, isCacheable } = await running;
+    assert.deepEqual([version, isCacheable], [before, false]);
+    const next = await stage.scan("short");
+    assert.deepEqual([next.version.database, next.isCacheable], [2, true]);
+  });
+
+  test("on skewed backends is under the version of the one that made it", async () => {
+    const versions = ["ClamAV 1.4.6/7/x", "ClamAV 1.4.6/8/x", "ClamAV 1.5.3/7/x"];
+    const fakes = await Promise.all(versions.map((version) => startFakeClamd({ version: () => version })));
+    try {
+      await using stage = await open(fakes, { backend: { slots: 1 } });
+      assert.equal(stage.pool.version()?.database, 8);
+      const scans = await Promise.all([stage.scan("a"), stage.scan("b"), stage.scan("c")]);
+      for (const { backend, version } of scans) {
+        assert.equal(`ClamAV ${version.engine}/${version.database}/x`, versions[Number(backend.slice("clamd-".length))]);
+      }
+      assert.equal(new Set(scans.map(({ version }) => version.tag)).size, 3);
+    } finally {
+      await Promise.all(fakes.map((fake) => fake.kill()));
+    }
+  });
+
+  test("that is cut by the pool's end leaves nothing behind and says why", async () => {
+    await using fake = await startFakeClamd({ scan: () => stall });
+    await using stage = await open([fake]);
+    const scans = ["a", "b", "c"].map((text) => assert.rejects(stage.scan(text), { code: "stopping" }));
+    await fake.received(2);
+    stage.pool.close();
+    await Promise.all(scans);
+    assert.equal(
+      stage.facts.some(({ kind }) => kind === "backend-down"),
+      false,
+    );
+  });
+});
+
+function open(servers: readonly { readonly address: ClamdAddress }[], options: Omit<PoolStageOptions, "addresses"> = {}) {
+  return openPool({ addresses: servers.map(({ address }) => address), ...options });
+}
+
+async function later(ms: number): Promise<Act> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  return clean;
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,386 @@
+import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
+import { describe, test } from "node:test";
+import type { EngineScan } from "../../src/core/ports.ts";
+import type { BackendOutcome } from "../../src/engine/backend.ts";
+import { createPool, type PoolOptions } from "../../src/engine/pool.ts";
+import { type FakeBackend, type FakeBackendOptions, fakeBackend } from "../fake/backend.ts";
+import { fakeBody } from "../fake/spooled-body.ts";
+
+const lost: BackendOutcome = { kind: "lost", reason: "closed without a reply" };
+const failed: BackendOutcome = { kind: "failed", reason: "no memory" };
+const unreached: BackendOutcome = { kind: "unreached", reason: "refused" };
+
+describe("createPool", () => {
+  test("gives free slots to those who wait in the order they came", async () => {
+    const { pool, scan, add } = stage();
+    const backend = add();
+    const scans = ["a", "b", "c", "d"].map((digest) => scan(digest));
+    await turn();
+    assert.equal(pool.status().queued, 3);
+    for (const digest of ["a", "b", "c", "d"]) {
+      assert.equal(backend.scans.at(-1)?.body.sha256, digest);
+      backend.finishNext();
+      await turn();
+    }
+    await Promise.all(scans);
+    assert.equal(pool.status().queued, 0);
+  });
+
+  test("chooses the backend with the smallest share of its slots taken, and never takes more", async () => {
+    const { scan, add } = stage();
+    const small = add({ name: "small", slots: 2 });
+    const large = add({ name: "large", slots: 6 });
+    const loads: string[] = [];
+    const scans: Promise<EngineScan>[] = [];
+    for (let index = 0; index < 10; index += 1) {
+      scans.push(scan(`${index}`));
+      loads.push(`${small.inFlight()}+${large.inFlight()}`);
+    }
+    assert.deepEqual(loads, ["1+0", "1+1", "1+2", "1+3", "2+3", "2+4", "2+5", "2+6", "2+6", "2+6"]);
+    // The fakes throw when they are given more than their slots.
+    for (let left = 10; left > 0; left -= 1) {
+      (small.inFlight() > 0 ? small : large).finishNext();
+      await turn();
+    }
+    assert.equal((await Promise.all(scans)).length, 10);
+  });
+
+  test("lets as many wait as its queue holds, and refuses the next one", async () => {
+    for (const queueMax of [0, 1, 3]) {
+      const { pool, scan, add } = stage({ queueMax });
+      const backend = add();
+      const first = scan("running");
+      const waiting = Array.from({ length: queueMax }, (_, index) => scan(`${index}`));
+      await assert.rejects(scan("one too many"), { code: "queue-full" });
+      assert.equal(pool.status().queued, queueMax);
+      for (let left = queueMax + 1; left > 0; left -= 1) {
+        backend.finishNext();
+        await turn();
+      }
+      await Promise.all([first, ...waiting]);
+    }
+  });
+
+  test("refuses who has waited too long, and gives the slot to the next", async () => {
+    const { scan, add } = stage({ queueTimeoutMs: 30 });
+    const backend = add();
+    const first = scan("first");
+    await assert.rejects(scan("second"), { code: "queue-timeout" });
+    const third = scan("third");
+    backend.finishNext();
+    await first;
+    backend.finishNext();
+    await third;
+    assert.deepEqual(digestsOf(backend), ["first", "third"]);
+  });
+
+  test("scans at once or not at all where nobody may wait", async () => {
+    const { scan, add } = stage({ queueTimeoutMs: 0 });
+    const backend = add();
+    const first = scan("first");
+    await assert.rejects(scan("second"), { code: "queue-timeout" });
+    backend.finishNext();
+    assert.deepEqual((await first).verdict, { kind: "clean" });
+  });
+
+  test("takes who has gone out of the queue, and leaves nothing on any signal", async () => {
+    const { pool, scan, add } = stage();
+    const backend = add();
+    const [gone, stays] = [new AbortController(), new AbortController()];
+    const first = scan("first", stays.signal);
+    const second = scan("second", gone.signal);
+    const third = scan("third", stays.signal);
+    gone.abort("the client went");
+    await assert.rejects(second, (thrown) => thrown === "the client went");
+    assert.equal(pool.status().queued, 1);
+    backend.finishNext();
+    await first;
+    backend.finishNext();
+    await third;
+    assert.deepEqual(digestsOf(backend), ["first", "third"]);
+    for (const { signal } of [gone, stays]) assert.equal(getEventListeners(signal, "abort").length, 0);
+    await assert.rejects(scan("late", gone.signal), (thrown) => thrown === "the client went");
+  });
+
+  test("does not take a scan back that has begun", async () => {
+    const { scan, add } = stage();
+    const backend = add();
+    const gone = new AbortController();
+    const running = scan("a", gone.signal);
+    gone.abort();
+    backend.finishNext();
+    assert.deepEqual((await running).verdict, { kind: "clean" });
+  });
+
+  test("is unavailable at once where no backend was ever up", async () => {
+    const { pool, scan, add } = stage();
+    assert.equal(pool.version(), null);
+    await assert.rejects(scan("a"), { code: "engine-unavailable" });
+    add({ isUp: false });
+    await assert.rejects(scan("a"), { code: "engine-unavailable" });
+  });
+
+  test("waits for a backend that went down for as long as its queue waits, then is unavailable at once", async () => {
+    const time = { now: 0 };
+    const { pool, scan, add } = stage({ queueTimeoutMs: 60_000, clock: () => time.now });
+    const backend = add();
+    backend.setUp(false);
+    time.now = 60_000;
+    const waiting = scan("a");
+    await turn();
+    assert.equal(pool.status().queued, 1);
+    time.now = 60_001;
+    await assert.rejects(scan("b"), { code: "engine-unavailable" });
+    backend.setUp(true);
+    backend.finishNext();
+    assert.deepEqual((await waiting).verdict, { kind: "clean" });
+    backend.setUp(false);
+    const again = scan("c");
+    backend.setUp(true);
+    backend.finishNext();
+    await again;
+  });
+
+  test("is unavailable to who waited in vain for a backend to come back", async () => {
+    const { scan, add } = stage({ queueTimeoutMs: 30 });
+    add().setUp(false);
+    await assert.rejects(scan("a"), { code: "engine-unavailable" });
+  });
+
+  test("tells the newest version among the backends that are up", () => {
+    const { pool, add } = stage();
+    const old = add({ version: { database: 5, tag: "5" } });
+    assert.equal(pool.version()?.tag, "5");
+    const newer = add({ version: { database: 7, tag: "7" } });
+    add({ version: { database: 6, tag: "6" } });
+    assert.equal(pool.version()?.tag, "7");
+    newer.setUp(false);
+    assert.equal(pool.version()?.tag, "6");
+    pool.remove(old);
+    assert.equal(pool.version()?.tag, "6");
+  });
+
+  for (const [name, outcome] of Object.entries({ lost, failed })) {
+    test(`scans once more on another backend what was ${name}`, async () => {
+      const { scan, add } = stage();
+      const [one, other] = [add({ name: "one", slots: 9 }), add({ name: "other" })];
+      const running = scan("a");
+      one.finishNext(outcome);
+      await turn();
+      assert.equal(other.scans.length, 1);
+      other.finishNext();
+      assert.equal((await running).backend, "other");
+    });
+  }
+
+  test("takes the same backend again only where there is no other, once it is back", async () => {
+    const { scan, add } = stage();
+    const backend = add();
+    const running = scan("a");
+    backend.finishNext(lost);
+    await turn();
+    assert.equal(backend.scans.length, 1);
+    backend.setUp(true);
+    await turn();
+    backend.finishNext();
+    assert.deepEqual((await running).verdict, { kind: "clean" });
+    assert.equal(backend.scans.length, 2);
+  });
+
+  const ends = {
+    "backend-lost": [lost, lost],
+    "engine-error": [failed, failed],
+    "engine-error, not yet backend-lost": [failed, lost],
+    "engine-error after a loss": [lost, failed],
+    "scan-timeout": [{ kind: "timeout" }],
+    "scan-timeout on the second try": [lost, { kind: "timeout" }],
+  } satisfies Record<string, readonly BackendOutcome[]>;
+  for (const [name, outcomes] of Object.entries(ends)) {
+    test(`ends with ${name} after: ${outcomes.map(({ kind }) => kind).join(", ")}`, async () => {
+      const { scan, add } = stage();
+      const backends = [add(), add(), add()];
+      const running = assert.rejects(scan("a"), { name: "ClamgateError", code: name.split(/[, ]/)[0] });
+      for (const outcome of outcomes) {
+        backends.find((backend) => backend.inFlight() > 0)?.finishNext(outcome);
+        await turn();
+      }
+      await running;
+      assert.equal(
+        backends.reduce((sum, { scans }) => sum + scans.length, 0),
+        outcomes.length,
+      );
+    });
+  }
+
+  test("counts no try where nothing was reached", async () => {
+    const { scan, add } = stage();
+    const backend = add();
+    const running = scan("a");
+    for (const outcome of [unreached, unreached, lost, unreached, unreached]) {
+      backend.finishNext(outcome);
+      await turn();
+      backend.setUp(true);
+      await turn();
+    }
+    backend.finishNext();
+    assert.deepEqual((await running).verdict, { kind: "clean" });
+  });
+
+  test("takes the second loss over the same body for the body's doing, also in a later request", async () => {
+    const { scan, add } = stage({ queueTimeoutMs: 30 });
+    const backend = add();
+    const crash = async (digest: string, code: string) => {
+      backend.setUp(true);
+      const running = assert.rejects(scan(digest), { code });
+      backend.finishNext(lost);
+      await running;
+    };
+    await crash("poison", "engine-unavailable");
+    await crash("other", "engine-unavailable");
+    await crash("poison", "backend-lost");
+    backend.setUp(true);
+    const scanned = scan("other");
+    backend.finishNext();
+    await scanned;
+    await crash("other", "engine-unavailable");
+  });
+
+  test("gives a second try its place before all who wait, and in a queue that is full", async () => {
+    const { scan, add } = stage({ queueMax: 1 });
+    const backend = add();
+    const first = scan("first");
+    const second = scan("second");
+    backend.finishNext(lost);
+    await turn();
+    backend.setUp(true);
+    await turn();
+    assert.deepEqual(digestsOf(backend), ["first", "first"]);
+    backend.finishNext();
+    await first;
+    backend.finishNext();
+    await second;
+  });
+
+  test("does not count the time of the first scan as waiting", async () => {
+    const time = { now: 0 };
+    const { scan, add } = stage({ queueTimeoutMs: 1000, clock: () => time.now });
+    const [one, other] = [add({ slots: 2 }), add()];
+    const running = scan("a");
+    time.now = 50_000;
+    one.finishNext(lost);
+    await turn();
+    time.now = 50_250;
+    other.finishNext();
+    const { queueMs, scanMs } = await running;
+    assert.deepEqual([queueMs, scanMs], [0, 250]);
+  });
+
+  test("gives a free backend to others while one waits for another than that", async () => {
+    const { scan, add } = stage();
+    const [one, other] = [add({ name: "one" }), add({ name: "other" })];
+    const picky = scan("picky");
+    const occupying = scan("occupying");
+    one.finishNext(failed);
+    await turn();
+    assert.deepEqual(digestsOf(one), ["picky"]);
+    const third = scan("third");
+    assert.deepEqual(digestsOf(one), ["picky", "third"]);
+    other.finishNext();
+    await turn();
+    assert.deepEqual(digestsOf(other), ["occupying", "picky"]);
+    other.finishNext();
+    one.finishNext();
+    await Promise.all([picky, occupying, third]);
+  });
+
+  test("does not scan a second time what nobody waits for any more", async () => {
+    const { scan, add } = stage();
+    const [one, other] = [add({ slots: 2 }), add()];
+    const gone = new AbortController();
+    const running = scan("a", gone.signal);
+    gone.abort("gone");
+    one.finishNext(lost);
+    await assert.rejects(running, (thrown) => thrown === "gone");
+    assert.equal(other.scans.length, 0);
+  });
+
+  test("passes on why a body could not be read", async () => {
+    const { scan, add } = stage();
+    const backend = add();
+    const error = new Error("the disk is gone");
+    const running = scan("a");
+    backend.finishNext({ kind: "unreadable", error });
+    await assert.rejects(running, (thrown) => thrown === error);
+    assert.equal(backend.isUp(), true);
+  });
+
+  test("lets the scans of a removed backend finish and gives it no more", async () => {
+    const { pool, scan, add } = stage();
+    const [leaving, staying] = [add({ name: "leaving", slots: 4 }), add({ name: "staying" })];
+    const running = scan("a");
+    pool.remove(leaving);
+    assert.equal(leaving.isRetired, true);
+    const next = scan("b");
+    assert.deepEqual(digestsOf(staying), ["b"]);
+    leaving.finishNext();
+    staying.finishNext();
+    assert.deepEqual([(await running).backend, (await next).backend], ["leaving", "staying"]);
+    assert.equal(leaving.isClosed, false);
+  });
+
+  test("refuses all with stopping once it is closed: who waits, who is being scanned, who comes, and on removed backends", async () => {
+    const { pool, scan, add } = stage();
+    const [removed, backend] = [add({ slots: 4 }), add()];
+    const scans = [scan("on the removed one")];
+    pool.remove(removed);
+    scans.push(scan("running"), scan("waiting"));
+    const refused = scans.map((running) => assert.rejects(running, { code: "stopping" }));
+    pool.close();
+    await Promise.all(refused);
+    await assert.rejects(scan("late"), { code: "stopping" });
+    assert.deepEqual([removed.isClosed, backend.isClosed], [true, true]);
+    assert.deepEqual(pool.status(), { backends: [], queued: 0 });
+  });
+
+  test("tells how each backend is and how many wait", async () => {
+    const { pool, scan, add } = stage();
+    const backend = add({ name: "one" });
+    add({ name: "two", isUp: false });
+    const scans = [scan("a"), scan("b")];
+    assert.deepEqual(pool.status(), {
+      backends: [
+        { name: "one", isUp: true, slots: 1, inFlight: 1, overdue: 0 },
+        { name: "two", isUp: false, slots: 1, inFlight: 0, overdue: 0 },
+      ],
+      queued: 1,
+    });
+    backend.finishNext();
+    await turn();
+    backend.finishNext();
+    await Promise.all(scans);
+  });
+});
+
+function stage(options: Partial<PoolOptions> = {}) {
+  const pool = createPool({ queueMax: 100, queueTimeoutMs: 5_000, clock: () => performance.now(), ...options });
+  const never = new AbortController().signal;
+  return {
+    pool,
+    scan: (sha256: string, signal = never) => pool.scan(fakeBody({ size: 1, sha256 }), signal),
+    add(backend: Omit<FakeBackendOptions, "onChange"> = {}): FakeBackend {
+      const made = fakeBackend({ ...backend, onChange: () => pool.dispatch() });
+      pool.add(made);
+      return made;
+    },
+  };
+}
+
+function digestsOf(backend: FakeBackend): string[] {
+  return backend.scans.map(({ body }) => body.sha256);
+}
+
+/** Lets everything happen that waits for nothing but its turn. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
