@@ -2,6 +2,7 @@
 
 import { ClamgateError } from "./errors.ts";
 import type { EngineScan, SpooledBody } from "./ports.ts";
+import { untilAborted } from "./until-aborted.ts";
 
 export interface Flight {
   readonly outcome: Promise<EngineScan>;
@@ -21,13 +22,22 @@ export interface FlightOptions {
 export function createFlight({ body, run, onCalledOff }: FlightOptions): Flight {
   const calledOff = new AbortController();
   const held = body.hold();
-  const outcome = run(held, calledOff.signal).finally(() => held[Symbol.asyncDispose]());
+  const outcome = fly();
   let waiters = 0;
   let isOver = false;
   const end = () => {
     isOver = true;
   };
   outcome.then(end, end);
+
+  async function fly(): Promise<EngineScan> {
+    try {
+      return await run(held, calledOff.signal);
+    } finally {
+      await held[Symbol.asyncDispose]();
+    }
+  }
+
   return {
     outcome,
     async join(signal) {
@@ -43,23 +53,4 @@ export function createFlight({ body, run, onCalledOff }: FlightOptions): Flight 
       }
     },
   };
-}
-
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) return Promise.reject(signal.reason);
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    const settle = () => signal.removeEventListener("abort", onAbort);
-    promise.then(
-      (value) => {
-        settle();
-        resolve(value);
-      },
-      (error) => {
-        settle();
-        reject(error);
-      },
-    );
-  });
 }

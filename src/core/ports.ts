@@ -81,8 +81,12 @@ export interface VerdictKey {
 export interface VerdictCache {
   get(key: VerdictKey): Promise<Verdict | null>;
   set(key: VerdictKey, verdict: Verdict, ttlSeconds: number): Promise<void>;
+  /** Whether verdicts are found and remembered just now; without it they always are. Asks nobody. */
+  health?(): CacheHealth;
   close(): Promise<void>;
 }
+
+export type CacheHealth = "ok" | "degraded";
 
 /** What happened, for logs and metrics. A closed union: each observer decides what it makes of every kind. */
 export type Fact =
@@ -126,7 +130,13 @@ export type Fact =
     }
   | { readonly kind: "signatures-rejected"; readonly set: string; readonly reason: string }
   | { readonly kind: "signatures-checked"; readonly outcome: UpdateOutcome; readonly detail: string; readonly seconds: number }
-  | { readonly kind: "cache-failed"; readonly operation: "open" | "get" | "set" | "close"; readonly detail: string }
+  | {
+      readonly kind: "cache-failed";
+      readonly operation: "open" | "get" | "set" | "close";
+      readonly detail: string;
+      /** One more of what was told a short while ago: to be counted, not read. */
+      readonly isRepeated?: true;
+    }
   /** Somebody still posts to `/scan`, whatever came of the request (rest.md 34). */
   | { readonly kind: "deprecated-endpoint" }
   | { readonly kind: "notice"; readonly level: "info" | "warn" | "error"; readonly message: string };

@@ -4,7 +4,19 @@ import { createDoNotRetry } from "./do-not-retry.ts";
 import { ClamgateError, toClamgateError } from "./errors.ts";
 import { createFlight, type Flight } from "./flight.ts";
 import { type Decision, decide, type Policy } from "./policy.ts";
-import type { Clock, Engine, EngineScan, Fact, FrontName, Observe, Spool, SpooledBody, VerdictCache } from "./ports.ts";
+import type {
+  Clock,
+  Engine,
+  EngineScan,
+  Fact,
+  FrontName,
+  Observe,
+  Spool,
+  SpooledBody,
+  VerdictCache,
+  VerdictKey,
+} from "./ports.ts";
+import { untilAborted } from "./until-aborted.ts";
 import type { EngineVersion, ScanReport, Verdict } from "./verdict.ts";
 
 export interface ScanOptions {
@@ -100,13 +112,15 @@ export function createScan(parts: ScanParts): Scan {
 
   async function find(body: SpooledBody, signal: AbortSignal): Promise<Finding> {
     const version = engine.version();
-    if (version === null) throw new ClamgateError("engine-unavailable", "The scan engine is not available");
-    const key = `${body.sha256}:${version.tag}`;
-    const refused = doNotRetry.find(key);
-    if (refused !== null) return { verdict: refused, version, source: "blocklist", scan: null };
-    if (!inFlight.has(key)) {
-      const cached = await cache.get({ sha256: body.sha256, tag: version.tag });
-      if (cached !== null) return { verdict: cached, version, source: "cache", scan: null };
+    // While no engine is up nothing is known about the body; the engine decides how long it is worth waiting for one.
+    const key = `${body.sha256}:${version?.tag ?? ""}`;
+    if (version !== null) {
+      const refused = doNotRetry.find(key) ?? doNotRetry.find(`${body.sha256}:`);
+      if (refused !== null) return { verdict: refused, version, source: "blocklist", scan: null };
+      if (!inFlight.has(key)) {
+        const cached = await untilAborted(recall({ sha256: body.sha256, tag: version.tag }), signal);
+        if (cached !== null) return { verdict: cached, version, source: "cache", scan: null };
+      }
     }
     // Another request may have started the same scan while the cache was asked.
     const joined = inFlight.get(key);
@@ -130,9 +144,23 @@ export function createScan(parts: ScanParts): Scan {
     return flight;
   }
 
-  function remember(sha256: string, { verdict, version, isCacheable }: EngineScan): Promise<void> | void {
+  /** A cache that breaks its promise never to fail must cost no scan, and no rejection may go unheard. */
+  async function recall(key: VerdictKey): Promise<Verdict | null> {
+    try {
+      return await cache.get(key);
+    } catch (error) {
+      observe({ kind: "cache-failed", operation: "get", detail: toClamgateError(error).message });
+      return null;
+    }
+  }
+
+  async function remember(sha256: string, { verdict, version, isCacheable }: EngineScan): Promise<void> {
     if (!isCacheable || verdict.kind === "unscannable") return;
-    return cache.set({ sha256, tag: version.tag }, verdict, parts.verdictTtlSeconds);
+    try {
+      await cache.set({ sha256, tag: version.tag }, verdict, parts.verdictTtlSeconds);
+    } catch (error) {
+      observe({ kind: "cache-failed", operation: "set", detail: toClamgateError(error).message });
+    }
   }
 
   function refuseNext(key: string, error: unknown): void {

@@ -26,6 +26,7 @@ export interface FakeClamdOptions {
   readonly canary?: () => Act | Promise<Act>;
   readonly isCanary?: (body: Buffer) => boolean;
   readonly version?: () => string | Act;
+  readonly reload?: () => Act;
   /** Answers once more than that many bytes of a body have come, and reads no more, as clamd does on its size limit. */
   readonly refuseEarly?: { readonly afterBytes: number; readonly act: Act };
   readonly port?: number;
@@ -134,13 +135,13 @@ class Fake implements FakeClamd {
   }
 
   async #decide({ name, body }: Command): Promise<Act> {
-    const { isCanary = isEicar, canary, version, scan, scanPath } = this.#options;
+    const { isCanary = isEicar, canary, version, reload, scan, scanPath } = this.#options;
     this.commands.push(name);
     if (name === "VERSION") {
       const told = version?.() ?? "ClamAV 1.4.6/27001/Thu Nov 20 10:13:12 2025";
       return typeof told === "string" ? answer(`${told}\0`) : told;
     }
-    if (name === "RELOAD") return answer("RELOADING\0");
+    if (name === "RELOAD") return reload?.() ?? answer("RELOADING\0");
     if (name.startsWith("SCAN ")) {
       const path = name.slice("SCAN ".length);
       return this.#counted(() => scanPath?.(path) ?? answer(`${path}: OK\0`));

@@ -1,0 +1,194 @@
+/** What is scanned once though it comes often: bodies in flight, and verdicts that are remembered. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { ClamgateError } from "../../src/core/errors.ts";
+import { fakeVersion } from "../fake/backend.ts";
+import { eventually } from "../supervise/stage.ts";
+import { clean, encrypted, infected, openScan, type ScanStage, sha256 } from "./scan-stage.ts";
+
+describe("equal bodies in flight", () => {
+  test("are scanned once, and each gets its report", async () => {
+    await using stage = await openScan();
+    const posts = Array.from({ length: 50 }, (_, index) => stage.post("the same", { requestId: `${index}` }));
+    const scan = await stage.engine.scanBegun(1);
+    await allWait(stage, 50);
+    scan.finish(infected);
+    for (const { report, decision } of await Promise.all(posts)) {
+      assert.deepEqual([report.verdict, report.sha256, decision.isAllowed], [infected, sha256("the same"), false]);
+    }
+    assert.equal(stage.engine.scans.length, 1);
+    const sources = stage.outcomes();
+    assert.deepEqual(
+      [sources.filter((source) => source === "engine").length, sources.filter((source) => source === "shared").length],
+      [1, 49],
+    );
+  });
+
+  test("share an error, too", async () => {
+    await using stage = await openScan();
+    const posts = [stage.post("the same"), stage.post("the same")];
+    const scan = await stage.engine.scanBegun(1);
+    await allWait(stage, 2);
+    scan.fail(new ClamgateError("scan-timeout", "no"));
+    for (const posting of posts) await assert.rejects(posting, { code: "scan-timeout" });
+    assert.deepEqual(stage.outcomes(), ["scan-timeout", "scan-timeout"]);
+  });
+
+  test("are not confused with others", async () => {
+    await using stage = await openScan();
+    const posts = [stage.post("one"), stage.post("two")];
+    const [first, second] = [await stage.engine.scanBegun(1), await stage.engine.scanBegun(2)];
+    for (const scan of [first, second]) scan.finish(scan.body.sha256 === sha256("one") ? infected : clean);
+    const reports = await Promise.all(posts);
+    assert.deepEqual(
+      reports.map(({ report }) => report.verdict.kind),
+      ["infected", "clean"],
+    );
+  });
+
+  test("do not fail when the one that began the scan goes", async () => {
+    await using stage = await openScan();
+    const leader = new AbortController();
+    const first = stage.post("the same", { signal: leader.signal });
+    const scan = await stage.engine.scanBegun(1);
+    const others = [stage.post("the same"), stage.post("the same")];
+    await allWait(stage, 3);
+    leader.abort(new ClamgateError("client-gone", "gone"));
+    await assert.rejects(first, { code: "client-gone" });
+    assert.equal(scan.signal.aborted, false);
+    assert.equal(stage.spool.usage().bodies, 3, "the scan itself holds what its sender gave up");
+    scan.finish(infected);
+    for (const { report } of await Promise.all(others)) assert.deepEqual(report.verdict, infected);
+  });
+
+  test("are called off when the last who waits goes, and the next one begins anew", async () => {
+    await using stage = await openScan();
+    const [one, other] = [new AbortController(), new AbortController()];
+    const posts = [stage.post("the same", { signal: one.signal }), stage.post("the same", { signal: other.signal })];
+    const scan = await stage.engine.scanBegun(1);
+    await allWait(stage, 2);
+    one.abort("one");
+    await assert.rejects(posts[0] ?? Promise.resolve(), (thrown) => thrown === "one");
+    assert.equal(scan.signal.aborted, false);
+    other.abort("other");
+    await assert.rejects(posts[1] ?? Promise.resolve(), (thrown) => thrown === "other");
+    assert.equal(scan.signal.aborted, true);
+    const again = stage.post("the same");
+    const second = await stage.engine.scanBegun(2);
+    scan.fail(scan.signal.reason);
+    second.finish(clean);
+    assert.deepEqual((await again).report.verdict, clean);
+  });
+
+  test("leave a verdict that nobody waited for any more, and it is remembered", async () => {
+    await using stage = await openScan();
+    const gone = new AbortController();
+    const posting = stage.post("a", { signal: gone.signal });
+    const scan = await stage.engine.scanBegun(1);
+    gone.abort("gone");
+    await assert.rejects(posting, (thrown) => thrown === "gone");
+    scan.finish(infected);
+    await eventually("it is remembered", () => stage.cache.entries.size === 1);
+    assert.deepEqual((await stage.post("a")).report.verdict, infected);
+    assert.equal(stage.engine.scans.length, 1);
+  });
+
+  test("are scanned anew under new signatures, though the old scan still runs", async () => {
+    await using stage = await openScan();
+    const old = stage.post("the same");
+    const first = await stage.engine.scanBegun(1);
+    stage.engine.setVersion({ tag: "new" });
+    const next = stage.post("the same");
+    const second = await stage.engine.scanBegun(2);
+    first.finish(clean, { version: fakeVersion(), isCacheable: false });
+    second.finish(infected);
+    assert.deepEqual([(await old).report.verdict, (await next).report.verdict], [clean, infected]);
+    assert.deepEqual([...stage.cache.entries.keys()], [`${sha256("the same")}:new`]);
+  });
+});
+
+describe("remembered verdicts", () => {
+  test("do not reach the engine again, and say so", async () => {
+    await using stage = await openScan();
+    for (const verdict of [clean, infected]) {
+      await stage.judge(verdict.kind, verdict);
+      const { report, decision } = await stage.post(verdict.kind);
+      assert.deepEqual([report.verdict, report.isCached, report.engine], [verdict, true, fakeVersion()]);
+      assert.equal(decision.isAllowed, verdict.kind === "clean");
+    }
+    assert.equal(stage.engine.scans.length, 2);
+    assert.deepEqual(stage.outcomes(), ["engine", "cache", "engine", "cache"]);
+    assert.deepEqual(stage.cache.ttls, [60, 60]);
+  });
+
+  test("are under the tag of the backend that made them, not of the newest one", async () => {
+    await using stage = await openScan();
+    stage.engine.setVersion({ tag: "newest" });
+    const posting = stage.post("a");
+    (await stage.engine.scanBegun(1)).finish(clean, { version: fakeVersion({ tag: "older" }) });
+    assert.equal((await posting).report.engine.tag, "older");
+    assert.deepEqual([...stage.cache.entries.keys()], [`${sha256("a")}:older`]);
+    assert.deepEqual((await stage.judge("a", infected)).report.verdict, infected);
+  });
+
+  test("end with new signatures", async () => {
+    await using stage = await openScan();
+    await stage.judge("a", clean);
+    stage.engine.setVersion({ tag: "new" });
+    assert.deepEqual((await stage.judge("a", infected)).report.verdict, infected);
+  });
+
+  test("are only those that are certain: nothing unscannable, nothing from during a change, no error", async () => {
+    await using stage = await openScan();
+    await stage.judge("unscannable", encrypted);
+    const posting = stage.post("changed");
+    (await stage.engine.scanBegun(2)).finish(clean, { isCacheable: false });
+    await posting;
+    const failing = assert.rejects(stage.post("failed"));
+    (await stage.engine.scanBegun(3)).fail(new ClamgateError("engine-error", "no"));
+    await failing;
+    assert.deepEqual(stage.cache.entries.size, 0);
+    assert.deepEqual((await stage.judge("unscannable", infected)).report.verdict, infected);
+    assert.deepEqual((await stage.judge("changed", infected)).report.verdict, infected);
+  });
+});
+
+describe("a cache that breaks its word", () => {
+  test("and throws is a miss, and the fault is told", async () => {
+    await using stage = await openScan();
+    stage.cache.before = (operation) => {
+      throw new Error(`no ${operation}`);
+    };
+    for (let times = 1; times <= 2; times += 1) {
+      assert.deepEqual((await stage.judge("a", infected)).report.verdict, infected);
+      assert.equal(stage.engine.scans.length, times);
+    }
+    await eventually("all faults are told", () => stage.facts.filter(({ kind }) => kind === "cache-failed").length === 4);
+  });
+
+  test("and never answers holds the request up, says nothing of its own, and lets it go", async () => {
+    await using stage = await openScan();
+    stage.cache.entries.set(`${sha256("a")}:${fakeVersion().tag}`, clean);
+    stage.cache.before = () => new Promise(() => {});
+    const gone = new AbortController();
+    const posting = stage.post("a", { signal: gone.signal });
+    await eventually("it is asked", () => stage.cache.gets === 1);
+    gone.abort("gone");
+    await assert.rejects(posting, (thrown) => thrown === "gone");
+  });
+
+  test("and never finishes remembering delays no report", async () => {
+    await using stage = await openScan();
+    stage.cache.before = (operation) => (operation === "set" ? new Promise(() => {}) : undefined);
+    assert.deepEqual((await stage.judge("a", infected)).report.verdict, infected);
+    assert.deepEqual((await stage.post("a")).report.verdict, infected);
+    assert.deepEqual((await stage.judge("b", clean)).report.verdict, clean);
+  });
+});
+
+/** Until so many requests have been spooled and asked the cache, and have had the time to join a scan. */
+async function allWait(stage: ScanStage, count: number): Promise<void> {
+  await eventually("all are spooled", () => stage.spool.usage().bodies >= count);
+  for (let turns = 0; turns < 50; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,23 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { engineTag } from "../../src/engine/tag.ts";
+
+const parts = { engine: "1.4.6", database: 27001, databaseDate: "Thu Nov 20 10:13:12 2025", epoch: "", limits: "a=1" };
+
+describe("engineTag", () => {
+  test("differs with whatever decides a verdict", () => {
+    const changes = [{}, { engine: "1.4.7" }, { database: 27002 }, { databaseDate: "x" }, { epoch: "e" }, { limits: "a=2" }];
+    const tags = changes.map((change) => engineTag({ ...parts, ...change }));
+    assert.equal(new Set(tags).size, changes.length);
+    for (const tag of tags) assert.match(tag, /^[0-9a-f]{16}$/);
+  });
+
+  test("is the same in every time zone where the epoch tells the signatures", () => {
+    const epoch = "0123456789abcdef";
+    assert.equal(engineTag({ ...parts, epoch }), engineTag({ ...parts, epoch, databaseDate: "Thu Nov 20 12:13:12 2025" }));
+  });
+
+  test("does not confuse parts that run into each other", () => {
+    assert.notEqual(engineTag({ ...parts, engine: "1", limits: "2" }), engineTag({ ...parts, engine: "12", limits: "" }));
+  });
+});
