@@ -88,6 +88,30 @@ export interface VerdictCache {
 
 export type CacheHealth = "ok" | "degraded";
 
+/** What is known of the answer that an address gave when it was last downloaded and scanned. */
+export interface UrlVerdict {
+  readonly verdict: Verdict;
+  /** Of the body, lower-case hexadecimal. */
+  readonly sha256: string;
+  /** Of the body. */
+  readonly size: number;
+}
+
+export interface UrlVerdictKey {
+  /** Lower-case hexadecimal SHA-256 of the canonical URL and of whatever else selects the answer. */
+  readonly address: string;
+  /** `EngineVersion.tag`. */
+  readonly tag: string;
+}
+
+/** Remembers verdicts by address. As safe as VerdictCache: no call fails, and a fault is a miss. */
+export interface UrlVerdictCache {
+  get(key: UrlVerdictKey): Promise<UrlVerdict | null>;
+  set(key: UrlVerdictKey, value: UrlVerdict, ttlSeconds: number): Promise<void>;
+  delete(key: UrlVerdictKey): Promise<void>;
+  close(): Promise<void>;
+}
+
 /** What happened, for logs and metrics. A closed union: each observer decides what it makes of every kind. */
 export type Fact =
   | {
