@@ -86,7 +86,7 @@ export function createBackend(options: BackendOptions): Backend {
   async function run(body: SpooledBody): Promise<BackendOutcome> {
     const before = health.version();
     const startedAt = clock();
-    // clamd answers SCAN of an empty file with two lines (clamd.md 1.4).
+    // There is nothing to open, and SCAN has its own ways with empty files (clamd.md 1.4).
     const path = options.sharesSpool && body.size > 0 ? body.path : null;
     const subject = path ?? "stream";
     try {
