@@ -34,6 +34,8 @@ export interface OwnEngineOptions {
   readonly observe: Observe;
 }
 
+/** A change is loaded at the second look that finds it the same. */
+const directoryPollMs = 5_000;
 /** clamd.md 8.3 */
 const freshclamTimeoutMs = 15 * 60_000;
 /** With the mirror out of reach, a start that may fall back on test signatures does not wait for freshclam to find out. */
@@ -88,6 +90,7 @@ export async function ownEngine(options: OwnEngineOptions): Promise<EngineSide> 
       hasCustomUrls: config.DATABASE_CUSTOM_URLS.length > 0,
       timeoutMs: freshclamTimeoutMs,
     },
+    pollMs: directoryPollMs,
     firstUpdateMs: await firstUpdateMs(options),
     observe,
     clock: () => performance.now(),

@@ -29,7 +29,7 @@ export interface Servers {
   close(): Promise<void>;
 }
 
-const certificatePollMs = 10_000;
+const certificatePollMs = 5_000;
 const limits = { headersTimeoutMs: 10_000, keepAliveTimeoutMs: 75_000, maxHeaderBytes: 64 * 1024 } as const;
 
 /** Rejects when an address cannot be had or the certificate is unusable; nothing listens then. */

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { upload } from "./client.ts";
+import { type GatewayProcess, startGatewayProcess } from "./gateway-process.ts";
+import { eicar, type Sample } from "./samples.ts";
+
+const known: Sample = { name: "known.bin", bytes: Buffer.from("CLAMGATE-INFECTED-MARKER-0001 in a body of its own") };
+const marker = Buffer.from("CLAMGATE-INFECTED-MARKER-0001").toString("hex");
+
+describe("signatures of the operator's own", () => {
+  let gateway: GatewayProcess;
+  let directory: string;
+
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), "clamgate-signatures-"));
+    await writeFile(join(directory, "site.ndb"), `Site.Marker:0:*:${marker}\n`);
+    gateway = await startGatewayProcess({ args: ["serve"], env: { DATABASE_DIRECTORY: directory } });
+    await gateway.ready();
+  });
+  after(async () => {
+    await gateway[Symbol.asyncDispose]();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  test("that do not load never replace those that do, not even when clamd dies after", async () => {
+    assert.equal((await upload(gateway.url, known)).status, 406);
+    const bad = join(directory, ".bad");
+    await writeFile(bad, "this is no signature\n");
+    await rename(bad, join(directory, "bad.ndb"));
+    await gateway.line("signatures rejected");
+    assert.equal((await fetch(`${gateway.url}/readyz`)).status, 200);
+    assert.equal((await upload(gateway.url, { ...known, bytes: Buffer.concat([known.bytes, known.bytes]) })).status, 406);
+
+    const pid = Number(JSON.parse(gateway.lines.findLast((line) => line.includes('"child started"')) ?? "{}").pid);
+    process.kill(pid, "SIGKILL");
+    await gateway.line("child exited");
+    await gateway.ready();
+    const answer = await upload(gateway.url, { ...known, bytes: Buffer.concat([known.bytes, Buffer.of(1)]) });
+    assert.equal(answer.status, 406);
+    assert.match(answer.body, /Site\.Marker/);
+
+    await rm(join(directory, "bad.ndb"));
+    await rm(join(directory, "site.ndb"));
+    await writeFile(join(directory, "site.hdb"), "44d88612fea8a8f36de82e1278abb02f:68:Site.Eicar\n");
+    while ((await gateway.metric('clamgate_reloads_total{outcome="loaded"}')) < 2) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    assert.equal((await upload(gateway.url, known)).status, 200, "its signature is gone");
+    assert.match((await upload(gateway.url, eicar)).body, /Site\.Eicar/);
+  });
+});
