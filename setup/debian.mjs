@@ -26,18 +26,15 @@ const env = { DEBIAN_FRONTEND: "noninteractive", NEEDRESTART_SUSPEND: "1" };
  * @param {Run} need.run
  * @param {Progress} need.progress
  * @param {readonly string[]} need.packages
+ * @param {boolean} need.isInterrupted an installation of ours ended half-way; dpkg's own sign of one is looked for anyway
  */
-export async function installWithApt({ machine, run, progress, packages }) {
+export async function installWithApt({ machine, run, progress, packages, isInterrupted }) {
   const hold = await holdServices({ machine, run });
   try {
-    if (isDpkgInterrupted(machine)) {
-      const label = "finishing an interrupted package installation (dpkg --configure -a)";
-      await progress.step(label, async () => {
-        expectSuccess(
-          label,
-          await run("dpkg", ["--force-confdef", "--force-confold", "--configure", "-a"], { env, isAtomic: true }),
-        );
-      });
+    if (isInterrupted || isDpkgInterrupted(machine)) {
+      // Not the last word: packages that wait for one not yet unpacked fail here, and apt-get brings them in order.
+      const configure = () => run("dpkg", ["--force-confdef", "--force-confold", "--configure", "-a"], { env, isAtomic: true });
+      await progress.step("finishing an interrupted package installation (dpkg --configure -a)", configure, hasSucceeded);
     }
     await download(run, progress, packages);
     const label = `installing ${packages.join(", ")}`;
@@ -99,7 +96,7 @@ function hasSucceeded({ code }) {
 
 /** @param {readonly string[]} packages */
 function installArguments(packages) {
-  return [...options, "install", "-y", "--no-install-recommends", ...packages];
+  return [...options, "install", "-y", "--fix-broken", "--no-install-recommends", ...packages];
 }
 
 /** The very sign by which apt-get refuses to work: dpkg's journal is not empty. @param {Machine} machine */

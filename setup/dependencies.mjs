@@ -11,6 +11,12 @@ import { findProgram } from "./parts.mjs";
 /** @typedef {import("./command.mjs").Run} Run */
 /** @typedef {import("./progress.mjs").Progress} Progress */
 
+/** --include=dev: NODE_ENV=production would leave out the pinned Node. The rest: without a network, npm's own patience is an hour. */
+const ciArguments = [
+  ...["ci", "--include=dev", "--no-audit", "--no-fund"],
+  ...["--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000", "--fetch-timeout=60000"],
+];
+
 const stampPath = "node_modules/.clamgate-setup";
 const pinnedNodePath = "node_modules/.bin/node";
 
@@ -41,11 +47,7 @@ export async function installDependencies({ machine, run, progress, directory })
     rmSync(place(stampPath), { force: true });
     const [command, ...args] = npmCommand(machine, directory, label);
     const env = { PATH: outerPath(machine, directory) };
-    // --include=dev: NODE_ENV=production would leave out the pinned Node.
-    expectSuccess(
-      label,
-      await run(command, [...args, "ci", "--include=dev", "--no-audit", "--no-fund"], { cwd: directory, env }),
-    );
+    expectSuccess(label, await run(command, [...args, ...ciArguments], { cwd: directory, env }));
   });
   const pinned = await pinnedNode(run, directory, least);
   if (!pinned.isGood) useOwnNode(machine, directory, least, pinned.answer);

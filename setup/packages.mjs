@@ -3,8 +3,8 @@
 import { aptCommand, installWithApt } from "./debian.mjs";
 import { expectSuccess, SetupFailure } from "./failure.mjs";
 import { detectSystem } from "./machine.mjs";
-import { findProgram, missingParts, packagesFor } from "./parts.mjs";
-import { disableCommand } from "./services.mjs";
+import { findProgram, missingParts, packagesFor, testFilesDirectory, wantedParts } from "./parts.mjs";
+import { disableCommand, isHoldLeftBehind } from "./services.mjs";
 
 /** @typedef {import("./machine.mjs").Machine} Machine */
 /** @typedef {import("./machine.mjs").SystemKind} SystemKind */
@@ -24,20 +24,22 @@ const managers = { debian: "apt-get", alpine: "apk", fedora: "dnf", macos: "brew
  * @param {boolean} need.isForTests
  */
 export async function installParts({ machine, run, progress, isForTests }) {
-  const missing = missingParts(machine, { isForTests });
-  if (missing.length === 0) return;
   const { kind, name } = detectSystem(machine);
-  const step = `installing ${namesOf(missing)}`;
+  const missing = missingParts(machine, { kind, isForTests });
+  // What a killed set-up unpacked is here, and yet may lack its configuration: then all of it is gone over again.
+  const isInterrupted = kind === "debian" && machine.isRoot && isHoldLeftBehind(machine);
+  if (missing.length === 0 && !isInterrupted) return;
+  const step = missing.length > 0 ? `installing ${namesOf(missing)}` : "finishing an interrupted installation";
   if (kind === "unknown" || findProgram(machine, managers[kind]) === null) throw unknownSystem(step, name, missing);
 
-  const packages = packagesFor(missing, kind);
+  const packages = packagesFor(isInterrupted ? wantedParts({ kind, isForTests }) : missing, kind);
   if (packages.length > 0) {
     refuseWithoutRight(step, kind, machine, packages);
-    if (kind === "debian") await installWithApt({ machine, run, progress, packages });
+    if (kind === "debian") await installWithApt({ machine, run, progress, packages, isInterrupted });
     else await installAtOnce(kind, { run, progress, packages });
   }
 
-  const still = missingParts(machine, { isForTests });
+  const still = missingParts(machine, { kind, isForTests });
   const unobtainable = still.filter((part) => part.packages[kind] === undefined);
   const lost = still.filter((part) => !unobtainable.includes(part));
   if (lost.length > 0) {
@@ -126,7 +128,7 @@ function unknownSystem(step, name, missing) {
  */
 function tellUnobtainable(step, name, parts, machine, progress) {
   for (const part of parts) {
-    const text = `${name} has no package of ${part.name}. Debian's clamav-testfiles has them: put its files into ${part.directory}`;
+    const text = `${name} has no package of ${part.name}. Debian's clamav-testfiles has them: put its files into ${testFilesDirectory}`;
     if (machine.env.CI === "true") throw new SetupFailure(step, [`${text}.`, "With CI=true a missing part is a failure."]);
     progress.note(`${text}; tests that need them fail without.`);
   }

@@ -1,6 +1,6 @@
 /** What the gateway and its tests need from the system, which package brings it, and what of it is missing here. */
 
-import { accessSync, constants, readdirSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, readdirSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { at } from "./machine.mjs";
 
@@ -9,11 +9,15 @@ import { at } from "./machine.mjs";
 
 /**
  * @typedef {object} Part
- * @property {string} name the program, or for a directory what to call it
- * @property {string | null} directory not a program but this directory, with something in it
+ * @property {string} name
+ * @property {(machine: Machine) => boolean} isHere
  * @property {boolean} isForTests the gateway runs without it
+ * @property {readonly SystemKind[] | null} onlyOn the systems where it is wanted; null: on all
  * @property {Readonly<Partial<Record<SystemKind, readonly string[]>>>} packages no entry: that system has no package of it
  */
+
+/** Where Debian's package puts ClamAV's test files, and where the tests look for them. */
+export const testFilesDirectory = "/usr/share/clamav-testfiles";
 
 /** @type {readonly Part[]} */
 const parts = [
@@ -27,9 +31,18 @@ const parts = [
   program("curl", "tests", ["curl"], ["curl"], ["curl"], ["curl"]),
   program("openssl", "tests", ["openssl"], ["openssl"], ["openssl"], ["openssl"]),
   {
+    // The pinned Node is linked with it, and a small Debian or Fedora comes without. Elsewhere nothing says whose package it is.
+    name: "libatomic.so.1",
+    isHere: (machine) => findLibrary(machine, "libatomic.so.1"),
+    isForTests: false,
+    onlyOn: ["debian", "fedora"],
+    packages: { debian: ["libatomic1"], fedora: ["libatomic"] },
+  },
+  {
     name: "ClamAV's test files",
-    directory: "/usr/share/clamav-testfiles",
+    isHere: (machine) => entries(at(machine, testFilesDirectory)).length > 0,
     isForTests: true,
+    onlyOn: null,
     packages: { debian: ["clamav-testfiles"] },
   },
 ];
@@ -48,13 +61,21 @@ const moreDirectories = [
 ];
 
 /**
- * The parts that are not here, in a fixed order.
+ * @param {{ readonly kind: SystemKind, readonly isForTests: boolean }} need
+ * @returns {Part[]}
+ */
+export function wantedParts({ kind, isForTests }) {
+  return parts.filter((part) => (isForTests || !part.isForTests) && (part.onlyOn === null || part.onlyOn.includes(kind)));
+}
+
+/**
+ * The wanted parts that are not here, in a fixed order.
  * @param {Machine} machine
- * @param {{ readonly isForTests: boolean }} need
+ * @param {{ readonly kind: SystemKind, readonly isForTests: boolean }} need
  * @returns {Part[]}
  */
 export function missingParts(machine, need) {
-  return parts.filter((part) => (need.isForTests || !part.isForTests) && !isHere(machine, part));
+  return wantedParts(need).filter((part) => !part.isHere(machine));
 }
 
 /**
@@ -82,9 +103,19 @@ export function findProgram(machine, name) {
   return null;
 }
 
-/** @param {Machine} machine @param {Part} part */
-function isHere(machine, part) {
-  return part.directory === null ? findProgram(machine, part.name) !== null : hasEntries(at(machine, part.directory));
+/**
+ * In the directories of ld.so(8): /usr/lib64, or Debian's one for each architecture.
+ * @param {Machine} machine
+ * @param {string} name
+ */
+function findLibrary(machine, name) {
+  const bases = ["/lib", "/usr/lib", "/lib64", "/usr/lib64"];
+  const nested = bases.flatMap((base) =>
+    entries(at(machine, base))
+      .filter((entry) => entry.includes("-linux-gnu"))
+      .map((entry) => `${base}/${entry}`),
+  );
+  return [...bases, ...nested].some((directory) => existsSync(at(machine, `${directory}/${name}`)));
 }
 
 /** @param {string} path */
@@ -98,11 +129,11 @@ function isExecutable(path) {
 }
 
 /** @param {string} path */
-function hasEntries(path) {
+function entries(path) {
   try {
-    return readdirSync(path).length > 0;
+    return readdirSync(path);
   } catch {
-    return false; // not there
+    return []; // not there
   }
 }
 
@@ -116,5 +147,11 @@ function hasEntries(path) {
  * @returns {Part}
  */
 function program(name, use, debian, alpine, fedora, macos) {
-  return { name, directory: null, isForTests: use === "tests", packages: { debian, alpine, fedora, macos } };
+  return {
+    name,
+    isHere: (machine) => findProgram(machine, name) !== null,
+    isForTests: use === "tests",
+    onlyOn: null,
+    packages: { debian, alpine, fedora, macos },
+  };
 }

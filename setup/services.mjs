@@ -38,12 +38,14 @@ const mark = "# clamgate set-up keeps asleep:";
  * @returns {Promise<{ release: () => Promise<void> }>}
  */
 export async function holdServices({ machine, run }) {
-  await releaseLeftover({ machine, run });
+  const left = leftBehind(machine) ?? [];
   /** @type {Service[]} */
   const fresh = [];
-  for (const service of services) if (!(await isOperators(service, machine, run))) fresh.push(service);
+  for (const service of services) {
+    if (left.includes(service.name) || !(await isOperators(service, machine, run))) fresh.push(service);
+  }
   const path = at(machine, policyPath);
-  if (isPresent(path)) renameSync(path, at(machine, formerPath));
+  if (isPresent(path) && !isOurs(machine)) renameSync(path, at(machine, formerPath));
   try {
     writeFileSync(path, policyScript(fresh, machine));
     chmodSync(path, 0o755); // writeFileSync's mode would be cut by the umask
@@ -55,21 +57,11 @@ export async function holdServices({ machine, run }) {
 }
 
 /**
- * Tidies up after a set-up that was killed. Costs one file read when there was none.
- * @param {{ readonly machine: Machine, readonly run: Run }} options
+ * Whether a set-up was killed before it released what it held: programs may be unpacked then, and yet not be configured.
+ * @param {Machine} machine
  */
-export async function releaseLeftover({ machine, run }) {
-  const line = readIfThere(at(machine, policyPath))
-    .split("\n")
-    .find((text) => text.startsWith(mark));
-  if (line === undefined) {
-    // Killed between moving the former policy aside and writing its own.
-    if (isPresent(at(machine, formerPath)) && !isPresent(at(machine, policyPath))) restorePolicy(machine);
-    return;
-  }
-  const names = line.slice(mark.length).trim().split(" ");
-  const left = services.filter((service) => names.includes(service.name));
-  await release(left, machine, run);
+export function isHoldLeftBehind(machine) {
+  return leftBehind(machine) !== null;
 }
 
 /**
@@ -104,6 +96,25 @@ async function release(fresh, machine, run) {
     await run("systemctl", ["stop", ...here.flatMap((service) => service.units)], { isCleanup: true });
   }
   restorePolicy(machine);
+}
+
+/**
+ * The services that a killed set-up held; null when there was none. Killed between moving the former policy aside and
+ * writing its own, it held none.
+ * @param {Machine} machine
+ * @returns {string[] | null}
+ */
+function leftBehind(machine) {
+  const line = readIfThere(at(machine, policyPath))
+    .split("\n")
+    .find((text) => text.startsWith(mark));
+  if (line !== undefined) return line.slice(mark.length).trim().split(" ");
+  return isPresent(at(machine, formerPath)) && !isPresent(at(machine, policyPath)) ? [] : null;
+}
+
+/** @param {Machine} machine */
+function isOurs(machine) {
+  return readIfThere(at(machine, policyPath)).includes(mark);
 }
 
 /** @param {Machine} machine */
@@ -184,8 +195,9 @@ function isPresent(path) {
 }
 
 /**
- * invoke-rc.d passes a service's name, deb-systemd-invoke a unit's; 101 is "no" (policy-rc.d(8)). Without any policy and
- * without an init, invoke-rc.d starts nothing: so does the last line but one.
+ * invoke-rc.d passes a service's name, deb-systemd-invoke a unit's; 101 is "no" (policy-rc.d(8)). The last lines decide for
+ * other services as if there were no policy: nothing starts without an init, nor what invoke-rc.d itself would not start,
+ * which it says by an action in parentheses.
  * @param {readonly Service[]} fresh
  * @param {Machine} machine
  */
@@ -204,6 +216,7 @@ if kill -0 ${machine.pid} 2>/dev/null; then
 fi
 if [ -x ${former} ]; then exec ${former} "$@"; fi
 if [ ! -e ${at(machine, "/sbin/init")} ]; then exit 101; fi
+case "$*" in *"("*) exit 101 ;; esac
 exit 0
 `;
 }

@@ -1,9 +1,7 @@
 /** The order of the set-up: what the system must bring first, since that may need a person, then the npm packages. */
 
 import { installDependencies } from "./dependencies.mjs";
-import { detectSystem } from "./machine.mjs";
 import { installParts } from "./packages.mjs";
-import { releaseLeftover } from "./services.mjs";
 
 /**
  * @typedef {object} SetupOptions
@@ -20,9 +18,6 @@ import { releaseLeftover } from "./services.mjs";
  * @param {SetupOptions} options
  */
 export async function setUp({ machine, run, progress, directory, goal }) {
-  if (goal !== "dependencies") {
-    if (machine.isRoot && detectSystem(machine).kind === "debian") await releaseLeftover({ machine, run });
-    await installParts({ machine, run, progress, isForTests: goal === "tests" });
-  }
+  if (goal !== "dependencies") await installParts({ machine, run, progress, isForTests: goal === "tests" });
   await installDependencies({ machine, run, progress, directory });
 }

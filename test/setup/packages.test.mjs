@@ -15,6 +15,7 @@ afterEach(() => {
 /** @param {ConstructorParameters<typeof ScratchMachine>[0]} options */
 function scratchMachine(options) {
   const scratch = new ScratchMachine(options);
+  scratch.write("/usr/lib64/libatomic.so.1", "");
   scratches.push(scratch);
   return scratch;
 }
@@ -126,6 +127,24 @@ describe("installParts", () => {
       assert.deepEqual(calls, []);
     });
   }
+
+  test("goes over everything again on a Debian whose set-up was killed, though all programs are unpacked", async () => {
+    const scratch = scratchMachine({ release: releases.debian });
+    scratch.addPrograms("/usr/bin/apt-get", "/usr/sbin/clamd", "/usr/bin/freshclam");
+    scratch.write("/usr/sbin/policy-rc.d.before-clamgate", "#!/bin/sh\nexit 101\n");
+    const [{ run, lines }, { progress }] = [scriptedRun(), recordedProgress()];
+    await installParts({ machine: scratch.machine, run, progress, isForTests: false });
+    assert.deepEqual(
+      lines().filter((line) => line.startsWith("dpkg ") || line.startsWith("apt-get install")),
+      [
+        "dpkg --force-confdef --force-confold --configure -a",
+        "apt-get install -y --fix-broken --no-install-recommends clamav-daemon clamav-freshclam libatomic1",
+      ],
+    );
+    const before = lines().length;
+    await installParts({ machine: scratch.machine, run, progress, isForTests: false });
+    assert.equal(lines().length, before);
+  });
 
   test("asks only for the packages of what is missing", async () => {
     const scratch = scratchMachine({ release: releases.alpine });

@@ -15,7 +15,7 @@ afterEach(() => scratch.remove());
 
 describe("missingParts", () => {
   test("names clamd and freshclam for a start", () => {
-    const missing = missingParts(scratch.machine, { isForTests: false });
+    const missing = missingParts(scratch.machine, { kind: "macos", isForTests: false });
     assert.deepEqual(
       missing.map((part) => part.name),
       ["clamd", "freshclam"],
@@ -24,16 +24,29 @@ describe("missingParts", () => {
 
   test("names everything the tests need besides", () => {
     scratch.addPrograms("/usr/sbin/clamd", "/usr/bin/freshclam");
-    const missing = missingParts(scratch.machine, { isForTests: true });
+    const missing = missingParts(scratch.machine, { kind: "macos", isForTests: true });
     assert.deepEqual(
       missing.map((part) => part.name),
       ["clamscan", "sigtool", "redis-server", "nginx", "curl", "openssl", "ClamAV's test files"],
     );
   });
 
+  for (const [kind, place] of /** @type {const} */ ([
+    ["debian", "/usr/lib/aarch64-linux-gnu"],
+    ["debian", "/lib/x86_64-linux-gnu"],
+    ["fedora", "/usr/lib64"],
+  ])) {
+    test(`wants the library of the pinned Node on ${kind} and finds it in ${place}`, () => {
+      const names = () => missingParts(scratch.machine, { kind, isForTests: false }).map((part) => part.name);
+      assert.ok(names().includes("libatomic.so.1"));
+      scratch.write(`${place}/libatomic.so.1`, "");
+      assert.ok(!names().includes("libatomic.so.1"));
+    });
+  }
+
   test("takes an empty directory of test files for none", () => {
     mkdirSync(scratch.at("/usr/share/clamav-testfiles"), { recursive: true });
-    const names = () => missingParts(scratch.machine, { isForTests: true }).map((part) => part.name);
+    const names = () => missingParts(scratch.machine, { kind: "macos", isForTests: true }).map((part) => part.name);
     assert.ok(names().includes("ClamAV's test files"));
     scratch.write("/usr/share/clamav-testfiles/clam.zip", "x");
     assert.ok(!names().includes("ClamAV's test files"));
@@ -43,15 +56,15 @@ describe("missingParts", () => {
 describe("packagesFor", () => {
   /** @type {ReadonlyArray<readonly [import("../../setup/machine.mjs").SystemKind, string]>} */
   const cases = [
-    ["debian", "clamav-daemon clamav-freshclam clamav redis-server nginx curl openssl clamav-testfiles"],
+    ["debian", "clamav-daemon clamav-freshclam clamav redis-server nginx curl openssl libatomic1 clamav-testfiles"],
     ["alpine", "clamav-daemon freshclam clamav-scanner valkey valkey-compat nginx curl openssl"],
-    ["fedora", "clamd clamav-freshclam clamav valkey valkey-compat-redis nginx curl openssl"],
+    ["fedora", "clamd clamav-freshclam clamav valkey valkey-compat-redis nginx curl openssl libatomic"],
     ["macos", "clamav redis nginx curl openssl"],
     ["unknown", ""],
   ];
   for (const [kind, packages] of cases) {
     test(`names each package once on ${kind}`, () => {
-      assert.equal(packagesFor(missingParts(scratch.machine, { isForTests: true }), kind).join(" "), packages);
+      assert.equal(packagesFor(missingParts(scratch.machine, { kind, isForTests: true }), kind).join(" "), packages);
     });
   }
 });

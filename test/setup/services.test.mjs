@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
-import { disableCommand, holdServices, releaseLeftover } from "../../setup/services.mjs";
+import { disableCommand, holdServices, isHoldLeftBehind } from "../../setup/services.mjs";
 import { releases, ScratchMachine, scriptedRun } from "./scratch-machine.mjs";
 
 const policy = "/usr/sbin/policy-rc.d";
@@ -60,6 +60,7 @@ describe("holdServices", () => {
     assert.equal(ask("redis-server.service", "start"), 101);
     assert.equal(ask("nginx", "start"), 101);
     assert.equal(ask("postgresql", "start"), 0);
+    assert.equal(ask("postgresql", "(start)"), 101);
     await hold.release();
     assert.equal(existsSync(scratch.at(policy)), false);
   });
@@ -177,31 +178,39 @@ describe("holdServices", () => {
   });
 });
 
-describe("releaseLeftover", () => {
-  test("finishes the work of a set-up that was killed", async () => {
+describe("a hold left behind by a set-up that was killed", () => {
+  test("is known by its policy file", async () => {
+    assert.equal(isHoldLeftBehind(scratch.machine), false);
     writePolicy("#!/bin/sh\nexit 101\n");
-    await holdServices({ machine: scratch.machine, run: scriptedRun().run });
-    installService("nginx", "nginx.service");
-    const { run, lines } = scriptedRun();
-    await releaseLeftover({ machine: scratch.machine, run });
-    assert.deepEqual(lines(), ["update-rc.d nginx disable"]);
-    assert.deepEqual(readdirSync(scratch.at(wants)), []);
-    assert.equal(readFileSync(scratch.at(policy), "utf8"), "#!/bin/sh\nexit 101\n");
+    assert.equal(isHoldLeftBehind(scratch.machine), false);
+    const hold = await holdServices({ machine: scratch.machine, run: scriptedRun().run });
+    assert.equal(isHoldLeftBehind(scratch.machine), true);
+    await hold.release();
+    assert.equal(isHoldLeftBehind(scratch.machine), false);
   });
 
-  test("puts back a policy that was moved aside and not yet replaced", async () => {
-    scratch.write(former, "#!/bin/sh\nexit 101\n");
-    await releaseLeftover({ machine: scratch.machine, run: scriptedRun().run });
-    assert.equal(existsSync(scratch.at(policy)), true);
+  test("is taken over, its services still taken for new although they are installed and enabled by now", async () => {
+    writePolicy("#!/bin/sh\nexit 42\n");
+    await holdServices({ machine: { ...scratch.machine, pid: spawnSync("true").pid }, run: scriptedRun().run });
+    installService("nginx", "nginx.service");
+    assert.equal(ask("nginx", "start"), 42);
+    const { run, lines } = scriptedRun([["dpkg-query", installed]]);
+    const hold = await holdServices({ machine: scratch.machine, run });
+    assert.equal(ask("nginx", "start"), 101);
+    await hold.release();
+    assert.deepEqual(readdirSync(scratch.at(wants)), []);
+    assert.ok(lines().includes("update-rc.d nginx disable"));
+    assert.equal(readFileSync(scratch.at(policy), "utf8"), "#!/bin/sh\nexit 42\n");
     assert.equal(existsSync(scratch.at(former)), false);
   });
 
-  test("does nothing where nothing was left", async () => {
-    writePolicy("#!/bin/sh\nexit 101\n");
-    const { run, calls } = scriptedRun();
-    await releaseLeftover({ machine: scratch.machine, run });
-    assert.deepEqual(calls, []);
-    assert.equal(ask("anything", "start"), 101);
+  test("is known too between moving the former policy aside and writing its own", async () => {
+    scratch.write(former, "#!/bin/sh\nexit 101\n");
+    assert.equal(isHoldLeftBehind(scratch.machine), true);
+    const hold = await holdServices({ machine: scratch.machine, run: scriptedRun().run });
+    await hold.release();
+    assert.equal(readFileSync(scratch.at(policy), "utf8"), "#!/bin/sh\nexit 101\n");
+    assert.equal(existsSync(scratch.at(former)), false);
   });
 });
 

@@ -1,0 +1,17 @@
+/** Loaded into each test process: one that its tests left something open in ends as a failure that names it, instead of hanging. */
+
+const graceMs = 15_000;
+
+// The runner itself loads this too; only the processes that it starts have tests.
+if (process.env.NODE_TEST_CONTEXT !== undefined) {
+  const { after } = await import("node:test");
+  after(() => {
+    const timer = setTimeout(() => {
+      const open = process.getActiveResourcesInfo().join(", ");
+      process.stderr.write(`the tests are over, and these are still open after ${graceMs / 1000} s: ${open}\n`);
+      process.exit(1);
+    }, graceMs);
+    // Where nothing else is open, the process ends at once.
+    timer.unref();
+  });
+}
