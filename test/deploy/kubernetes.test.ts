@@ -4,16 +4,11 @@ import { describe, test } from "node:test";
 import fastify from "fastify";
 import { opsRoutes } from "../../src/front/ops/ops-routes.ts";
 import { configInImage, deployDirectory, isWritable, writtenDirectories } from "./image.ts";
-import { type Node, readOneYaml, readYaml } from "./yaml-file.ts";
+import { container, deployment, environmentOf, freshclamPod, mountsOf, pod, policy, replicas, single } from "./manifests.ts";
+import { readOneYaml } from "./yaml-file.ts";
 
 const clamdEndMs = 5_000;
-const single = "kubernetes/single/";
-const replicas = "kubernetes/replicas/";
-const deployment = readOneYaml(`${single}deployment.yaml`);
-const pod = deployment.at("spec", "template", "spec");
-const container = pod.at("containers").named("clamgate");
-const cronJob = ofKind(`${replicas}freshclam.yaml`, "CronJob");
-const freshclamPod = cronJob.at("spec", "jobTemplate", "spec", "template", "spec");
+const config = configInImage(environmentOf(container));
 
 describe("the Kubernetes example", () => {
   test("names in each kustomization every file that lies beside it, and no other", () => {
@@ -41,16 +36,16 @@ describe("the Kubernetes example", () => {
   });
 
   test("sets what is a setting, to what it allows", () => {
-    assert.equal(config().MAX_THREADS, 4);
+    assert.equal(config.MAX_THREADS, 4);
   });
 
   test("names the ports that the gateway listens on", () => {
-    assert.equal(container.at("ports").named("http").at("containerPort").value, config().PORT);
-    assert.equal(container.at("ports").named("https").at("containerPort").value, config().SSL_PORT);
+    assert.equal(container.at("ports").named("http").at("containerPort").value, config.PORT);
+    assert.equal(container.at("ports").named("https").at("containerPort").value, config.SSL_PORT);
     const service = readOneYaml(`${single}service.yaml`);
     for (const [name, port] of [
-      ["http", config().PORT],
-      ["https", config().SSL_PORT],
+      ["http", config.PORT],
+      ["https", config.SSL_PORT],
     ] as const) {
       assert.deepEqual(service.at("spec", "ports").named(name).value, { name, port, targetPort: name });
     }
@@ -85,12 +80,15 @@ describe("the Kubernetes example", () => {
         });
       }
     }
-    assert.equal(namespaceLabels()["pod-security.kubernetes.io/enforce"], "restricted");
+    assert.equal(
+      readOneYaml(`${single}namespace.yaml`).at("metadata", "labels").texts()["pod-security.kubernetes.io/enforce"],
+      "restricted",
+    );
   });
 
   test("mounts every directory that the gateway writes, from a volume that is there", () => {
-    for (const directory of writtenDirectories(config())) assert.ok(isWritable(directory, mounts(container)), directory);
-    assert.ok(isWritable("/tmp", mounts(container)));
+    for (const directory of writtenDirectories(config)) assert.ok(isWritable(directory, mountsOf(container)), directory);
+    assert.ok(isWritable("/tmp", mountsOf(container)));
     const volumes = pod.at("volumes");
     for (const mount of container.at("volumeMounts").items()) volumes.named(mount.at("name").text());
     const claim = volumes.named("state").at("persistentVolumeClaim", "claimName").text();
@@ -98,16 +96,16 @@ describe("the Kubernetes example", () => {
   });
 
   test("keeps signatures and state on one volume, where a set in use is kept by hard links", () => {
-    const around = mounts(container).filter(({ path }) => config().DATABASE_DIRECTORY.startsWith(path));
+    const around = mountsOf(container).filter(({ path }) => config.DATABASE_DIRECTORY.startsWith(path));
     assert.deepEqual(
       around.map(({ path }) => path),
-      [config().STATE_DIRECTORY],
+      [config.STATE_DIRECTORY],
     );
   });
 
   test("lets the spool fill no more than its volume", () => {
     const limit = pod.at("volumes").named("spool").at("emptyDir", "sizeLimit").text();
-    assert.ok(config().SPOOL_MAX < Number.parseInt(limit, 10) * 1024 ** 3);
+    assert.ok(config.SPOOL_MAX < Number.parseInt(limit, 10) * 1024 ** 3);
   });
 
   test("never runs two pods on the volume of one", () => {
@@ -117,27 +115,27 @@ describe("the Kubernetes example", () => {
 
   test("lets scans finish before it kills", () => {
     const preStop = container.at("lifecycle", "preStop", "exec", "command").value as readonly string[];
-    const needed = Number(preStop[1]) * 1000 + config().SHUTDOWN_GRACE + clamdEndMs;
+    const needed = Number(preStop[1]) * 1000 + config.SHUTDOWN_GRACE + clamdEndMs;
     assert.ok(Number(pod.at("terminationGracePeriodSeconds").value) * 1000 > needed);
   });
 
   test("has memory for two sets of signatures and for the threads it allows", () => {
     assert.equal(container.at("resources", "limits", "memory").text(), "3Gi");
     assert.equal(container.at("resources", "requests", "memory").text(), "3Gi");
-    assert.ok(2 * 1.1 + config().MAX_THREADS * 0.1 < 3);
+    assert.ok(2 * 1.1 + config.MAX_THREADS * 0.1 < 3);
   });
 
   test("selects with service, policy and budget the pods that the deployment makes", () => {
     const labels = deployment.at("spec", "template", "metadata", "labels").value;
     assert.deepEqual(deployment.at("spec", "selector", "matchLabels").value, labels);
     assert.deepEqual(readOneYaml(`${single}service.yaml`).at("spec", "selector").value, labels);
-    assert.deepEqual(policy().at("spec", "podSelector", "matchLabels").value, labels);
+    assert.deepEqual(policy.at("spec", "podSelector", "matchLabels").value, labels);
     const budget = readOneYaml(`${replicas}disruption-budget.yaml`);
     assert.deepEqual(budget.at("spec", "selector", "matchLabels").value, labels);
   });
 
   test("lets in the pods with the label, on the gateway's ports", () => {
-    const [rule, ...more] = policy().at("spec", "ingress").items();
+    const [rule, ...more] = policy.at("spec", "ingress").items();
     assert.equal(more.length, 0);
     assert.deepEqual(rule?.at("from").value, [
       { namespaceSelector: {}, podSelector: { matchLabels: { "clamgate-client": "true" } } },
@@ -146,8 +144,8 @@ describe("the Kubernetes example", () => {
   });
 
   test("lets out names and https, and nothing to private networks", () => {
-    assert.deepEqual(policy().at("spec", "policyTypes").value, ["Ingress", "Egress"]);
-    const egress = policy().at("spec", "egress");
+    assert.deepEqual(policy.at("spec", "policyTypes").value, ["Ingress", "Egress"]);
+    const egress = policy.at("spec", "egress");
     const ports = egress.items().flatMap((rule) =>
       rule
         .at("ports")
@@ -171,89 +169,3 @@ describe("the Kubernetes example", () => {
       assert.ok(closed.includes(range), range);
   });
 });
-
-describe("the Kubernetes example with several gateways", () => {
-  const patch = readOneYaml(`${replicas}deployment.yaml`);
-  const its = patch.at("spec", "template", "spec", "containers").named("clamgate");
-
-  test("has the gateways read what the job writes, and fetch nothing", () => {
-    const together = configInImage({ ...environmentOf(container), ...environmentOf(its) });
-    assert.equal(together.SIGNATURE_CHECKS, 0);
-    assert.equal(isWritable(together.DATABASE_DIRECTORY, mounts(its)), false);
-    const everywhere = [...mounts(container), ...mounts(its)];
-    for (const directory of writtenDirectories(together)) assert.ok(isWritable(directory, everywhere), directory);
-    assert.ok(isWritable(together.DATABASE_DIRECTORY, mounts(freshclamPod.at("containers").named("freshclam"))));
-    const conf = ofKind(`${replicas}freshclam.yaml`, "ConfigMap").at("data", "freshclam.conf").text();
-    assert.match(conf, new RegExp(`^DatabaseDirectory ${together.DATABASE_DIRECTORY}$`, "m"));
-  });
-
-  test("mounts an outer directory before one that lies in it", () => {
-    for (const one of [its, container, freshclamPod.at("containers").named("freshclam")]) {
-      const paths = mounts(one).map(({ path }) => path);
-      for (const [index, path] of paths.entries()) {
-        assert.ok(!paths.slice(index + 1).some((later) => path.startsWith(`${later}/`)), path);
-      }
-    }
-  });
-
-  test("gives every pod a state of its own, and all the same signatures", () => {
-    const volumes = patch.at("spec", "template", "spec", "volumes");
-    assert.ok(volumes.named("state").at("emptyDir"));
-    const claims = [volumes, freshclamPod.at("volumes")].map((one) =>
-      one.named("signatures").at("persistentVolumeClaim", "claimName").text(),
-    );
-    const signatures = readOneYaml(`${replicas}signatures.yaml`);
-    assert.deepEqual(claims, Array(2).fill(signatures.at("metadata", "name").text()));
-    assert.deepEqual(signatures.at("spec", "accessModes").value, ["ReadWriteMany"]);
-  });
-
-  test("lets the gateways, which read hostile files, reach nothing", () => {
-    assert.deepEqual(readOneYaml(`${replicas}network-policy.yaml`).at("spec", "egress").value, []);
-  });
-
-  test("lets the job out as the single gateway is, and nobody in", () => {
-    const its = ofKind(`${replicas}freshclam.yaml`, "NetworkPolicy");
-    assert.deepEqual(its.at("spec", "egress").value, policy().at("spec", "egress").value);
-    assert.equal(its.find("spec", "ingress"), null);
-    assert.deepEqual(its.at("spec", "policyTypes").value, ["Ingress", "Egress"]);
-    const labels = cronJob.at("spec", "jobTemplate", "spec", "template", "metadata", "labels").value;
-    assert.deepEqual(its.at("spec", "podSelector", "matchLabels").value, labels);
-  });
-});
-
-function config() {
-  return configInImage(environmentOf(container));
-}
-
-function environmentOf(one: Node): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    one
-      .at("env")
-      .items()
-      .map((entry) => [entry.at("name").text(), entry.at("value").text()]),
-  );
-}
-
-function mounts(one: Node) {
-  return one
-    .at("volumeMounts")
-    .items()
-    .map((mount) => ({
-      path: mount.at("mountPath").text(),
-      isReadOnly: mount.find("readOnly")?.value === true,
-    }));
-}
-
-function policy(): Node {
-  return readOneYaml(`${single}network-policy.yaml`);
-}
-
-function namespaceLabels(): Readonly<Record<string, string>> {
-  return readOneYaml(`${single}namespace.yaml`).at("metadata", "labels").texts();
-}
-
-function ofKind(path: string, kind: string): Node {
-  const found = readYaml(path).find((document) => document.at("kind").value === kind);
-  if (found === undefined) throw new Error(`${path} has no ${kind}`);
-  return found;
-}
