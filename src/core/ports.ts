@@ -161,9 +161,54 @@ export type Fact =
       /** One more of what was told a short while ago: to be counted, not read. */
       readonly isRepeated?: true;
     }
+  /** One request to the download proxy, when its answer has ended. */
+  | {
+      readonly kind: "download";
+      readonly requestId: string;
+      readonly method: string;
+      /** Without credentials, query and fragment; null where none could be made out. */
+      readonly url: string | null;
+      /** What the client was told; 0 where it was told nothing. */
+      readonly status: number;
+      readonly outcome: DownloadOutcome;
+      /** Of `failed` and `cut`, where an error was the reason. */
+      readonly code: ErrorCode | null;
+      /** For the log only. */
+      readonly detail: string | null;
+      readonly mode: DownloadMode;
+      /** Whether the verdict of the address was known; `off` where it may not be remembered. */
+      readonly cache: "hit" | "miss" | "off";
+      /** The answer was that of a download which another request had begun. */
+      readonly isCollapsed: boolean;
+      /** Bytes of the origin's body; 0 where there was none or it did not end. */
+      readonly size: number;
+      /** Bytes of the object that were sent before its verdict was known. */
+      readonly releasedBytes: number;
+      readonly downloadSeconds: number;
+      /** From the last byte of the download to the verdict. */
+      readonly scanSeconds: number;
+      readonly seconds: number;
+    }
+  /** Somebody asked for an origin that is not allowed. */
+  | {
+      readonly kind: "download-denied";
+      readonly requestId: string;
+      readonly peer: string;
+      readonly host: string;
+      readonly detail: string;
+    }
   /** Somebody still posts to `/scan`, whatever came of the request (rest.md 34). */
   | { readonly kind: "deprecated-endpoint" }
   | { readonly kind: "notice"; readonly level: "info" | "warn" | "error"; readonly message: string };
+
+/** `strict` releases nothing before the verdict; the others: download-proxy.md 2.3. */
+export type DownloadMode = "strict" | "drip" | "verified-stream";
+
+/**
+ * delivered: after its verdict; bodiless: there was nothing to scan; blocked: by its verdict; cut: the connection was reset after bytes had
+ * been sent; gone: the client went first; failed: an error was answered.
+ */
+export type DownloadOutcome = "delivered" | "bodiless" | "blocked" | "cut" | "gone" | "failed";
 
 /** How one freshclam run ended: its exit code alone does not tell (clamd.md 8.1). */
 export type UpdateOutcome = "updated" | "up-to-date" | "rate-limited" | "blocked" | "failed";

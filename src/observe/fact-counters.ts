@@ -11,6 +11,8 @@ const fronts = ["rest", "proxy"] as const;
 const verdictKinds = ["clean", "infected", "unscannable"] as const;
 const sources = ["engine", "cache", "shared", "blocklist"] as const;
 const cacheOperations = ["open", "get", "set", "close"] as const;
+const downloadModes = ["strict", "drip", "verified-stream"] as const;
+const downloadOutcomes = ["delivered", "bodiless", "blocked", "cut", "gone", "failed"] as const;
 const updateOutcomes = ["updated", "up-to-date", "rate-limited", "blocked", "failed"] as const;
 
 export interface FactCountersOptions {
@@ -22,6 +24,8 @@ export interface FactCountersOptions {
 export function countFacts({ registry, children }: FactCountersOptions): Observe {
   const ours = (name: string, help: string): SeriesName => ({ registry, name: `clamgate_${name}`, help });
   const countScanned = scanCounters(registry, ours);
+  const countDownload = downloadCounters(ours);
+  const denied = counter(ours("downloads_denied_total", "Downloads from origins that are not allowed."));
   const deprecatedHits = counter({
     registry,
     name: "no_of_hits_on_deprecated_scan_endpoint",
@@ -51,6 +55,10 @@ export function countFacts({ registry, children }: FactCountersOptions): Observe
         return checks[fact.outcome].inc();
       case "cache-failed":
         return cacheErrors[fact.operation].inc();
+      case "download":
+        return countDownload(fact);
+      case "download-denied":
+        return denied.inc();
       case "deprecated-endpoint":
         return deprecatedHits.inc();
       // Told by gauges at each scrape, or by the log alone.
@@ -111,5 +119,33 @@ function scanCounters(registry: Registry, ours: (name: string, help: string) => 
     if (source !== "engine") return;
     scanSeconds.observe(fact.scanSeconds);
     queueSeconds.observe(fact.queueSeconds);
+  };
+}
+
+function downloadCounters(ours: (name: string, help: string) => SeriesName) {
+  const downloads = counterByBoth(
+    ours("downloads_total", "Requests to the download proxy; `cut` are connections reset after bytes had been sent."),
+    ["outcome", "mode"],
+    downloadOutcomes,
+    downloadModes,
+  );
+  const addresses = counterBy(
+    ours("download_cache_total", "Requests to the download proxy by whether the address's verdict was known."),
+    "result",
+    ["hit", "miss", "off"],
+  );
+  const collapsed = counter(ours("downloads_collapsed_total", "Requests that were answered with another request's download."));
+  const bytes = counter(ours("downloaded_bytes_total", "Bytes of bodies that came whole from their origins."));
+  const released = counter(ours("released_bytes_total", "Bytes that were sent before their verdict was known."));
+  const downloadSeconds = timings(ours("download_seconds", "Seconds from the request to the origin to the end of its body."));
+
+  return (fact: Extract<Fact, { readonly kind: "download" }>): void => {
+    downloads[fact.outcome][fact.mode].inc();
+    addresses[fact.cache].inc();
+    released.inc(fact.releasedBytes);
+    // What was shared is counted with the request that began it.
+    if (fact.isCollapsed) return collapsed.inc();
+    bytes.inc(fact.size);
+    if (fact.size > 0) downloadSeconds.observe(fact.downloadSeconds);
   };
 }

@@ -1,7 +1,7 @@
 /** What the log says about each fact, and how loudly. */
 
 import type { ErrorCode } from "../core/errors.ts";
-import type { Fact, Observe } from "../core/ports.ts";
+import type { DownloadOutcome, Fact, Observe } from "../core/ports.ts";
 import type { Verdict } from "../core/verdict.ts";
 import { cut } from "./escape-controls.ts";
 import type { Log, LogFields, LogLevel } from "./log.ts";
@@ -32,6 +32,15 @@ const failureLevels = {
   stopping: "warn",
   internal: "error",
 } as const satisfies Record<ErrorCode, LogLevel>;
+
+const downloadLevels = {
+  delivered: "info",
+  bodiless: "info",
+  blocked: "warn",
+  cut: "warn",
+  gone: "info",
+  failed: "warn",
+} as const satisfies Record<DownloadOutcome, LogLevel>;
 
 /** One line per fact. */
 export function logFacts(log: Log): Observe {
@@ -78,6 +87,15 @@ export function logFacts(log: Log): Observe {
       }
       case "cache-failed":
         return log.write("warn", "cache failed", { operation: fact.operation, detail: cut(fact.detail, maxDetailLength) });
+      case "download":
+        return download(log, fact);
+      case "download-denied":
+        return log.write("warn", "download denied", {
+          id: fact.requestId,
+          peer: fact.peer,
+          host: cut(fact.host, maxNameLength),
+          detail: cut(fact.detail, maxDetailLength),
+        });
       case "deprecated-endpoint":
         return log.write("info", "DEPRECATED ENDPOINT: Migrate from /scan to /v2/scan");
       case "notice":
@@ -99,6 +117,28 @@ function scanned(log: Log, fact: Extract<Fact, { readonly kind: "scanned" }>): v
     allowed: fact.isAllowed,
     source: fact.source,
     backend: fact.backend,
+    seconds: rounded(fact.seconds),
+  });
+}
+
+function download(log: Log, fact: Extract<Fact, { readonly kind: "download" }>): void {
+  const level = downloadLevels[fact.outcome];
+  if (!log.isOn(level)) return;
+  log.write(level, "download", {
+    id: fact.requestId,
+    method: cut(fact.method, maxNameLength),
+    url: fact.url === null ? null : cut(fact.url, maxDetailLength),
+    status: fact.status,
+    outcome: fact.outcome,
+    code: fact.code,
+    detail: fact.detail === null ? null : cut(fact.detail, maxDetailLength),
+    mode: fact.mode,
+    cache: fact.cache,
+    collapsed: fact.isCollapsed,
+    size: fact.size,
+    released: fact.releasedBytes,
+    downloadSeconds: rounded(fact.downloadSeconds),
+    scanSeconds: rounded(fact.scanSeconds),
     seconds: rounded(fact.seconds),
   });
 }

@@ -57,6 +57,33 @@ const expected: Record<Fact["kind"], Record<string, unknown>> = {
   "signatures-rejected": { level: "error", msg: "signatures rejected", set: "epoch-4", reason: "malformed database" },
   "signatures-checked": { level: "info", msg: "signatures checked", outcome: "up-to-date", detail: "exit code 0", seconds: 1.5 },
   "cache-failed": { level: "warn", msg: "cache failed", operation: "get", detail: "database is locked" },
+  download: {
+    level: "info",
+    msg: "download",
+    id: "r-3",
+    method: "GET",
+    url: "https://files.example/a.whl",
+    status: 200,
+    outcome: "delivered",
+    code: null,
+    detail: null,
+    mode: "drip",
+    cache: "miss",
+    collapsed: false,
+    size: 5000,
+    released: 3,
+    downloadSeconds: 1.5,
+    scanSeconds: 0.25,
+    seconds: 2,
+  },
+  "download-denied": {
+    level: "warn",
+    msg: "download denied",
+    id: "r-4",
+    peer: "192.0.2.7",
+    host: "inside.example",
+    detail: "a private address",
+  },
   "deprecated-endpoint": { level: "info", msg: "DEPRECATED ENDPOINT: Migrate from /scan to /v2/scan" },
   notice: { level: "info", msg: "listening" },
 };
@@ -135,6 +162,13 @@ describe("logFacts", () => {
     }
     assert.equal(lineOf({ ...everyFact["signatures-checked"], outcome: "updated" }).level, "info");
     assert.equal(lineOf({ ...everyFact["child-exited"], restartInMs: null }).level, "info");
+  });
+
+  test("warns of a download that was blocked, cut or failed, and not of one whose client went", () => {
+    for (const outcome of ["blocked", "cut", "failed"] as const)
+      assert.equal(lineOf({ ...everyFact.download, outcome }).level, "warn");
+    for (const outcome of ["delivered", "bodiless", "gone"] as const)
+      assert.equal(lineOf({ ...everyFact.download, outcome }).level, "info");
   });
 
   test("gives a notice its own level", () => {

@@ -63,6 +63,15 @@ const expected: Record<Fact["kind"], Record<string, number>> = {
   "signatures-rejected": { 'clamgate_reloads_total{outcome="rejected"}': 1 },
   "signatures-checked": { 'clamgate_signature_checks_total{outcome="up-to-date"}': 1 },
   "cache-failed": { 'clamgate_cache_errors_total{operation="get"}': 1 },
+  download: {
+    'clamgate_downloads_total{outcome="delivered",mode="drip"}': 1,
+    'clamgate_download_cache_total{result="miss"}': 1,
+    clamgate_downloaded_bytes_total: 5000,
+    clamgate_released_bytes_total: 3,
+    clamgate_download_seconds_sum: 1.5,
+    clamgate_download_seconds_count: 1,
+  },
+  "download-denied": { clamgate_downloads_denied_total: 1 },
   "deprecated-endpoint": { no_of_hits_on_deprecated_scan_endpoint: 1 },
   notice: {},
 };
@@ -144,6 +153,14 @@ describe("createMetrics", () => {
       assert.equal("clamgate_scan_seconds_count" in changes, false);
       assert.equal("clamgate_queue_seconds_count" in changes, false);
     }
+  });
+
+  test("counts the bytes of a shared download once", async () => {
+    assert.deepEqual(await changesBy({ ...everyFact.download, isCollapsed: true, releasedBytes: 0 }), {
+      'clamgate_downloads_total{outcome="delivered",mode="drip"}': 1,
+      'clamgate_download_cache_total{result="miss"}': 1,
+      clamgate_downloads_collapsed_total: 1,
+    });
   });
 
   test("sorts seconds into fixed buckets from 1 ms to 120 s", async () => {
