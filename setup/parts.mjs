@@ -47,18 +47,8 @@ const parts = [
   },
 ];
 
-/** Daemons live where an ordinary user's PATH does not look; Homebrew's places differ by processor. */
-const moreDirectories = [
-  "/usr/local/sbin",
-  "/usr/local/bin",
-  "/usr/sbin",
-  "/usr/bin",
-  "/sbin",
-  "/bin",
-  "/opt/homebrew/sbin",
-  "/opt/homebrew/bin",
-  "/usr/local/opt/clamav/sbin",
-];
+/** Daemons live where an ordinary user's PATH does not look. The same places as in src/program.ts, or one would find what the other misses. */
+const moreDirectories = ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin", "/opt/homebrew/sbin", "/opt/homebrew/bin"];
 
 /**
  * @param {{ readonly kind: SystemKind, readonly isForTests: boolean }} need

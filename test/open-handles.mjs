@@ -1,9 +1,11 @@
 /** Loaded into each test process: one that its tests left something open in ends as a failure that names it, instead of hanging. */
 
+import { isMainThread } from "node:worker_threads";
+
 const graceMs = 15_000;
 
-// The runner itself loads this too; only the processes that it starts have tests.
-if (process.env.NODE_TEST_CONTEXT !== undefined) {
+// The runner itself loads this too, and so does a worker thread of a test; the tests are in the processes that the runner starts.
+if (process.env.NODE_TEST_CONTEXT !== undefined && isMainThread) {
   const { after } = await import("node:test");
   after(() => {
     const timer = setTimeout(() => {

@@ -29,7 +29,7 @@ export class ScratchMachine {
       platform,
       root: this.root,
       isRoot,
-      env: { PATH: "/usr/bin:/bin", ...env },
+      env: { PATH: "/usr/bin:/bin:/sbin", ...env },
       execPath: process.execPath,
       nodeVersion: process.versions.node,
       pid: process.pid,
