@@ -343,6 +343,17 @@ describe("createPool", () => {
     assert.deepEqual(pool.status(), { backends: [], queued: 0 });
   });
 
+  test("takes a scan that it has cut for nobody's fault, also in its second try", async () => {
+    const { pool, scan, add } = stage();
+    const [one, other] = [add(), add()];
+    const running = assert.rejects(scan("a"), { code: "stopping" });
+    one.finishNext(failed);
+    await turn();
+    assert.equal(other.inFlight(), 1);
+    pool.close();
+    await running;
+  });
+
   test("tells how each backend is and how many wait", async () => {
     const { pool, scan, add } = stage();
     const backend = add({ name: "one" });
