@@ -1,7 +1,7 @@
-/** Puts one signature file into an epoch so that what happens to the original afterwards does not reach it, where the file system allows. */
+/** Puts one signature file into an epoch so that what happens to the original afterwards does not reach it. */
 
 import { createHash } from "node:crypto";
-import { copyFile, link, readFile, realpath, stat, symlink } from "node:fs/promises";
+import { constants, copyFile, link, readFile, realpath, stat } from "node:fs/promises";
 import { identityOf } from "./signature-files.ts";
 import type { SignatureFile } from "./signature-set.ts";
 
@@ -9,14 +9,17 @@ import type { SignatureFile } from "./signature-set.ts";
 export interface LinkOperations {
   copyFile(from: string, to: string): Promise<void>;
   link(from: string, to: string): Promise<void>;
-  symlink(target: string, path: string): Promise<void>;
 }
 
-export const linkOperations: LinkOperations = { copyFile, link, symlink };
+export const linkOperations: LinkOperations = {
+  copyFile: (from, to) => copyFile(from, to, constants.COPYFILE_FICLONE),
+  link,
+};
 
 /**
  * Small files are copied: those are the hand-made ones, which people overwrite in place, and a hard link would follow that.
- * Large ones are freshclam's, which renames; a copy would cost hundreds of megabytes per epoch.
+ * Large ones are freshclam's, which renames: a link keeps what was loaded and costs nothing. Where there can be none, as from a mount
+ * of its own, they are copied too: a symbolic link would lead a clamd that starts again to files that nobody has tested.
  */
 const copyMaxBytes = 1 << 20;
 
@@ -30,20 +33,21 @@ const noHardLink = new Set(["EXDEV", "EPERM", "EACCES", "EMLINK", "EROFS", "ENOT
 export async function linkFile(file: SignatureFile, to: string, operations: LinkOperations): Promise<void> {
   // link(2) would link a symbolic link itself, and Kubernetes mounts each file as one.
   const from = await realpath(file.path);
-  if (file.size <= copyMaxBytes) {
-    await operations.copyFile(from, to);
-    if ((await digest(to)) !== file.sha256) throw new Error(`${file.name} changed while it was copied`);
-    return;
-  }
+  if (file.size > copyMaxBytes && (await isLinked(from, to, operations))) {
+    if (identityOf(await stat(to, { bigint: true })) === file.identity) return;
+  } else await operations.copyFile(from, to);
+  // Of a copy, and of a link on an overlay file system, which gives a file of a lower layer a new inode, only the content tells.
+  if ((await digest(to)) !== file.sha256) throw new Error(`${file.name} changed while it was taken over`);
+}
+
+async function isLinked(from: string, to: string, operations: LinkOperations): Promise<boolean> {
   try {
     await operations.link(from, to);
+    return true;
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && noHardLink.has(String(error.code)))) throw error;
-    await operations.symlink(from, to);
+    if (error instanceof Error && "code" in error && noHardLink.has(String(error.code))) return false;
+    throw error;
   }
-  if (identityOf(await stat(to, { bigint: true })) === file.identity) return;
-  // An overlay file system gives a file of a lower layer a new inode when it is linked: only the content tells.
-  if ((await digest(to)) !== file.sha256) throw new Error(`${file.name} changed while it was linked`);
 }
 
 async function digest(path: string): Promise<string> {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { openEpochs } from "../../src/signatures/epochs.ts";
@@ -54,13 +54,13 @@ describe("openEpochs", () => {
   });
 
   for (const code of ["EXDEV", "EPERM", "EOPNOTSUPP"]) {
-    test(`links symbolically where hard links fail with ${code}`, async (t) => {
+    test(`copies where hard links fail with ${code}: the original may be replaced`, async (t) => {
       const { database, directory } = await rooms(t);
       await writeFiles(database, { "main.cvd": big });
       const set = await readSignatureSet(database);
       const epochs = await openEpochs({ directory, operations: { ...linkOperations, link: refusing(code) } });
       const epoch = await epochs.prepare(set);
-      assert.equal(await readlink(join(epoch.directory, "main.cvd")), join(database, "main.cvd"));
+      await rm(join(database, "main.cvd"));
       assert.equal((await readSignatureSet(epoch.directory)).id, set.id);
     });
   }
