@@ -2,36 +2,27 @@
 
 import { join } from "node:path";
 import type { FastifyPluginAsync } from "fastify";
-import { guardedCache } from "./cache/guarded-cache.ts";
-import { memoryCache } from "./cache/memory-cache.ts";
-import { noCache } from "./cache/no-cache.ts";
-import { sqliteCache } from "./cache/sqlite-cache.ts";
 import { formatOf, longestMagicBytes } from "./codec/file-format.ts";
 import type { Config } from "./config/settings.ts";
-import type { Observe, SpooledBody, VerdictCache } from "./core/ports.ts";
+import type { Observe, SpooledBody } from "./core/ports.ts";
 import { createScan } from "./core/scan.ts";
-import { eicarCanary, epochCanary } from "./engine/canary.ts";
-import { type ClamdLimits, describeLimits } from "./engine/clamd-conf.ts";
-import { dialClamd } from "./engine/exchange.ts";
-import { createPool, type EnginePool } from "./engine/pool.ts";
-import type { EngineSide, SignatureState } from "./engine-side.ts";
+import { createPool } from "./engine/pool.ts";
+import { openEngine } from "./engine-choice.ts";
+import type { SignatureState } from "./engine-side.ts";
 import { opsRoutes } from "./front/ops/ops-routes.ts";
 import { judgeReadiness, type Readiness } from "./front/ops/readiness.ts";
 import { restFront } from "./front/rest/front.ts";
-import { givenEngine } from "./given-engine.ts";
 import type { GaugeSnapshot } from "./observe/gauges.ts";
 import type { Log } from "./observe/log.ts";
 import { logFacts } from "./observe/log-facts.ts";
 import { createMetrics } from "./observe/metrics.ts";
 import { observeAll } from "./observe/observe-all.ts";
 import { wipeRuns } from "./own-clamd.ts";
-import { ownEngine } from "./own-engine.ts";
-import { findProgram } from "./program.ts";
 import { type Servers, startServers } from "./servers.ts";
-import { canaryBytes, epochOf } from "./signatures/canary.ts";
 import { openSpool } from "./spool/spool.ts";
 import { openLedger } from "./supervise/ledger.ts";
-import { lockDirectory } from "./supervise/lock.ts";
+import { type DirectoryLock, lockDirectory } from "./supervise/lock.ts";
+import { openCache } from "./verdict-cache.ts";
 
 export interface GatewayOptions {
   readonly config: Config;
@@ -56,8 +47,6 @@ export interface Gateway {
   kill(): void;
 }
 
-/** A cache slower than this is passed by. */
-const cacheBudgetMs = 50;
 /** VERSION alone does not tell all of a given clamd's signatures, so its verdicts are believed for less long (clamd.md 4.3). */
 const givenTtlSeconds = 3_600;
 const reapGraceMs = 5_000;
@@ -93,7 +82,7 @@ async function open(
   const observe: Observe = observeAll(logFacts(log), metrics.observe);
 
   const state = config.STATE_DIRECTORY;
-  opened.adopt(await lockDirectory(state), (lock) => lock.release());
+  opened.adopt(await lockState(state), (lock) => lock.release());
   const ledger = await openLedger(join(state, "children"));
   for (const { pid, command } of await ledger.reapOrphans({ graceMs: reapGraceMs })) {
     observe({ kind: "notice", level: "warn", message: `ended ${command} (process ${pid}), left by a gateway that was killed` });
@@ -148,7 +137,7 @@ async function open(
       },
       maxDatabaseAgeMs: config.MAX_DATABASE_AGE,
       now: Date.now(),
-      cacheDegraded: false,
+      cacheDegraded: cache.health?.() === "degraded",
     });
   };
 
@@ -205,84 +194,14 @@ async function open(
   };
 }
 
-function openCache(config: Config, observe: Observe): VerdictCache {
-  const clock = () => performance.now();
-  const choice = config.VERDICT_CACHE;
-  switch (choice.kind) {
-    case "none":
-      return noCache();
-    case "memory":
-      return memoryCache({ maxEntries: config.VERDICT_CACHE_MAX, clock });
-    case "sqlite": {
-      const cache = sqliteCache({ path: choice.path, maxEntries: config.VERDICT_CACHE_MAX, observe, clock, now: Date.now });
-      return guardedCache({ cache, budgetMs: cacheBudgetMs, observe, clock });
-    }
+async function lockState(directory: string): Promise<DirectoryLock> {
+  try {
+    return await lockDirectory(directory);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error)) throw error;
+    const user = process.getuid?.() ?? "this user";
+    throw new Error(`STATE_DIRECTORY: ${directory} cannot be written by user ${user} (${error.code})`, { cause: error });
   }
-}
-
-interface EngineParts {
-  readonly config: Config;
-  readonly pool: EnginePool;
-  readonly observe: Observe;
-  readonly clock: () => number;
-  readonly ledger: Awaited<ReturnType<typeof openLedger>>;
-  readonly allowsTestSignatures: boolean;
-  readonly searchPath: string | undefined;
-}
-
-async function openEngine({
-  config,
-  pool,
-  observe,
-  clock,
-  ledger,
-  allowsTestSignatures,
-  searchPath,
-}: EngineParts): Promise<EngineSide> {
-  const shared = { dial: dialClamd, scanTimeoutMs: config.SCAN_TIMEOUT, clock, observe };
-  if (config.CLAMD_PORT !== null) {
-    const backend = {
-      ...shared,
-      canary: eicarCanary(),
-      limits: "given",
-      slots: config.CLAMD_SLOTS,
-      sharesSpool: config.CLAMD_SHARES_SPOOL,
-      maxScanTimeMs: null,
-    };
-    return givenEngine({ addresses: config.CLAMD_PORT, backend, pool, attempts: config.MAX_RECONNECT_TIME, observe });
-  }
-  const clamd = await findProgram("clamd", searchPath);
-  if (clamd === null) throw new Error("clamd is not installed: install ClamAV, or set CLAMD_PORT to a clamd that runs elsewhere");
-  const limits = limitsOf(config);
-  const backend = {
-    ...shared,
-    canary: epochCanary(canaryBytes, epochOf),
-    limits: describeLimits(limits),
-    slots: config.MAX_THREADS,
-    sharesSpool: true,
-    maxScanTimeMs: limits.maxScanTimeMs,
-  };
-  const programs = { clamd, freshclam: await findProgram("freshclam", searchPath) };
-  return ownEngine({ config, programs, limits, backend, pool, ledger, allowsTestSignatures, observe });
-}
-
-function limitsOf(config: Config): ClamdLimits {
-  return {
-    maxFileSize: config.MAX_FILE_SIZE,
-    maxScanSize: config.MAX_SCAN_SIZE,
-    maxScanTimeMs: config.MAX_SCAN_TIME,
-    maxRecursion: config.MAX_RECURSION,
-    maxFiles: config.MAX_FILES,
-    maxEmbeddedPe: config.MAX_EMBEDDEDPE,
-    maxHtmlNormalize: config.MAX_HTMLNORMALIZE,
-    maxHtmlNoTags: config.MAX_HTMLNOTAGS,
-    maxScriptNormalize: config.MAX_SCRIPTNORMALIZE,
-    maxZipTypeRcg: config.MAX_ZIPTYPERCG,
-    maxPartitions: config.MAX_PARTITIONS,
-    maxIconsPe: config.MAX_ICONSPE,
-    pcreMatchLimit: config.PCRE_MATCHLIMIT,
-    pcreRecMatchLimit: config.PCRE_RECMATCHLIMIT,
-  };
 }
 
 interface Listening {

@@ -1,0 +1,80 @@
+/** Which engine's side there is: a clamd of our own, or those that CLAMD_PORT gives. */
+
+import type { Config } from "./config/settings.ts";
+import type { Clock, Observe } from "./core/ports.ts";
+import { eicarCanary, epochCanary } from "./engine/canary.ts";
+import { type ClamdLimits, describeLimits } from "./engine/clamd-conf.ts";
+import { dialClamd } from "./engine/exchange.ts";
+import type { EnginePool } from "./engine/pool.ts";
+import type { EngineSide } from "./engine-side.ts";
+import { givenEngine } from "./given-engine.ts";
+import { ownEngine } from "./own-engine.ts";
+import { findProgram } from "./program.ts";
+import { canaryBytes, epochOf } from "./signatures/canary.ts";
+import type { Ledger } from "./supervise/ledger.ts";
+
+export interface EngineParts {
+  readonly config: Config;
+  readonly pool: EnginePool;
+  readonly observe: Observe;
+  readonly clock: Clock;
+  readonly ledger: Ledger;
+  readonly allowsTestSignatures: boolean;
+  readonly searchPath: string | undefined;
+}
+
+/** Rejects with an Error for the operator when ClamAV is not there. */
+export async function openEngine({
+  config,
+  pool,
+  observe,
+  clock,
+  ledger,
+  allowsTestSignatures,
+  searchPath,
+}: EngineParts): Promise<EngineSide> {
+  const shared = { dial: dialClamd, scanTimeoutMs: config.SCAN_TIMEOUT, clock, observe };
+  if (config.CLAMD_PORT !== null) {
+    const backend = {
+      ...shared,
+      canary: eicarCanary(),
+      limits: "given",
+      slots: config.CLAMD_SLOTS,
+      sharesSpool: config.CLAMD_SHARES_SPOOL,
+      maxScanTimeMs: null,
+    };
+    return givenEngine({ addresses: config.CLAMD_PORT, backend, pool, attempts: config.MAX_RECONNECT_TIME, observe });
+  }
+  const clamd = await findProgram("clamd", searchPath);
+  if (clamd === null) throw new Error("clamd is not installed: install ClamAV, or set CLAMD_PORT to a clamd that runs elsewhere");
+  const limits = limitsOf(config);
+  const backend = {
+    ...shared,
+    canary: epochCanary(canaryBytes, epochOf),
+    limits: describeLimits(limits),
+    slots: config.MAX_THREADS,
+    sharesSpool: true,
+    maxScanTimeMs: limits.maxScanTimeMs,
+  };
+  const programs = { clamd, freshclam: await findProgram("freshclam", searchPath) };
+  return ownEngine({ config, programs, limits, backend, pool, ledger, allowsTestSignatures, observe });
+}
+
+function limitsOf(config: Config): ClamdLimits {
+  return {
+    maxFileSize: config.MAX_FILE_SIZE,
+    maxScanSize: config.MAX_SCAN_SIZE,
+    maxScanTimeMs: config.MAX_SCAN_TIME,
+    maxRecursion: config.MAX_RECURSION,
+    maxFiles: config.MAX_FILES,
+    maxEmbeddedPe: config.MAX_EMBEDDEDPE,
+    maxHtmlNormalize: config.MAX_HTMLNORMALIZE,
+    maxHtmlNoTags: config.MAX_HTMLNOTAGS,
+    maxScriptNormalize: config.MAX_SCRIPTNORMALIZE,
+    maxZipTypeRcg: config.MAX_ZIPTYPERCG,
+    maxPartitions: config.MAX_PARTITIONS,
+    maxIconsPe: config.MAX_ICONSPE,
+    pcreMatchLimit: config.PCRE_MATCHLIMIT,
+    pcreRecMatchLimit: config.PCRE_RECMATCHLIMIT,
+  };
+}
