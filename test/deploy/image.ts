@@ -4,6 +4,9 @@ import { readConfig } from "../../src/config/read-config.ts";
 import { type Config, settings } from "../../src/config/settings.ts";
 import { assignments, readDockerfile, textOf } from "./dockerfile.ts";
 
+/** Node.js's own, no settings of ours. */
+const runtimeVariables: ReadonlySet<string> = new Set(["NODE_ENV", "NODE_OPTIONS"]);
+
 export const deployDirectory = new URL("../../deploy/", import.meta.url);
 
 /** The image's own environment. */
@@ -17,7 +20,7 @@ export function imageEnvironment(): Readonly<Record<string, string>> {
 export function configInImage(environment: Readonly<Record<string, string>>): Config {
   const all = { ...imageEnvironment(), ...environment };
   const names = new Set<string>(settings.map(({ name }) => name));
-  const strangers = Object.keys(all).filter((name) => !names.has(name) && name !== "NODE_ENV");
+  const strangers = Object.keys(all).filter((name) => !names.has(name) && !runtimeVariables.has(name));
   if (strangers.length > 0) throw new Error(`no settings: ${strangers.join(", ")}`);
   const reading = readConfig(all, { cwd: "/opt/clamgate", cores: 4 });
   if (reading.kind === "faults") throw new Error(reading.faults.join("\n"));
