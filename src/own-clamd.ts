@@ -114,8 +114,8 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
 
   function onChange(): void {
     // A thread that never ends cannot be taken back from clamd; too many of them and clamd is better started afresh.
-    const mayBeOverdue = Math.max(1, Math.floor(options.backend.slots / 2));
-    if (backend !== null && backend.overdue() > mayBeOverdue) {
+    const tooMany = Math.max(1, Math.floor(options.backend.slots / 2));
+    if (backend !== null && backend.overdue() >= tooMany) {
       child?.restart("too many scans do not end").catch(() => {}); // it is being stopped: what was wanted
     }
     pool.dispatch();

@@ -16,7 +16,7 @@ describe("the gateway's life", () => {
     const gateway = await startGatewayProcess();
     await gateway.ready();
     const clamd = lastClamd(gateway);
-    const slow = await openUpload(gateway.port);
+    const slow = await openUpload(gateway);
     gateway.signal("SIGTERM");
     await gateway.line("SIGTERM: stopping");
     await assert.rejects(fetch(gateway.url), "no new connections");
@@ -34,7 +34,7 @@ describe("the gateway's life", () => {
   test("cuts what is still under way when the grace is over", async () => {
     const gateway = await startGatewayProcess({ env: { SHUTDOWN_GRACE: "300ms" } });
     await gateway.ready();
-    const slow = await openUpload(gateway.port);
+    const slow = await openUpload(gateway);
     gateway.signal("SIGTERM");
     assert.equal(await gateway.ended, 0);
     assert.doesNotMatch(await slow.answer, / 200 /);
@@ -45,7 +45,7 @@ describe("the gateway's life", () => {
     const gateway = await startGatewayProcess();
     await gateway.ready();
     const clamd = lastClamd(gateway);
-    const slow = await openUpload(gateway.port);
+    const slow = await openUpload(gateway);
     gateway.signal("SIGTERM");
     await gateway.line("SIGTERM: stopping");
     await new Promise((resolve) => setTimeout(resolve, 1100)); // nearer ones are taken for one
@@ -62,7 +62,7 @@ describe("the gateway's life", () => {
       const first = await startGatewayProcess({ state });
       await first.ready();
       const orphan = lastClamd(first);
-      const slow = await openUpload(first.port, 3 * 1024 * 1024);
+      const slow = await openUpload(first, 3 * 1024 * 1024);
       while ((await readdir(join(state, "spool", "bodies"))).length === 0) await new Promise(setImmediate);
       first.signal("SIGKILL");
       await first.ended;
@@ -150,12 +150,12 @@ interface OpenUpload {
   finish(): void;
 }
 
-/** A form that has begun and waits for its end. */
-async function openUpload(port: number, sentBytes = 10): Promise<OpenUpload> {
+/** A form that the gateway has begun to read, and that waits for its end. */
+async function openUpload(gateway: GatewayProcess, sentBytes = 10): Promise<OpenUpload> {
   const end = "\r\n--x--\r\n";
   const head = '--x\r\nContent-Disposition: form-data; name="f"; filename="slow"\r\n\r\n';
   const length = head.length + sentBytes + end.length;
-  const socket = connect(port, "127.0.0.1");
+  const socket = connect(gateway.port, "127.0.0.1");
   const answer = new Promise<string>((resolve) => {
     let text = "";
     socket.setEncoding("latin1").on("data", (more) => {
@@ -164,7 +164,9 @@ async function openUpload(port: number, sentBytes = 10): Promise<OpenUpload> {
     socket.on("error", () => {}).on("close", () => resolve(text)); // a cut is an answer too
   });
   const request = `POST /v2/scan HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: ${length}\r\n\r\n`;
-  await new Promise<void>((resolve) => socket.write(request + head + "a".repeat(sentBytes), () => resolve()));
+  socket.write(request + head + "a".repeat(sentBytes));
+  // Until then the connection is an idle one, which ends with the gateway.
+  while ((await gateway.metric("clamgate_spool_bodies")) === 0) await new Promise(setImmediate);
   return { answer, finish: () => socket.write(end) };
 }
 
