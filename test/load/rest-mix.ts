@@ -1,0 +1,59 @@
+/** What clients of the REST front send on a usual day: forms, raw bodies, repeated files, some infected, some broken. */
+
+import type { Random } from "../fault/random.ts";
+import type { RestClient } from "../fault/rest-client.ts";
+import { boundary } from "../fault/rest-client.ts";
+import type { Subject, SubjectSource } from "../fault/subjects.ts";
+import { weighted } from "./traffic.ts";
+
+export interface RestMixOptions {
+  readonly random: Random;
+  readonly subjects: SubjectSource;
+  readonly rest: RestClient;
+}
+
+/** Every call sends one request and resolves when it is settled. */
+export function restMix({ random, subjects, rest }: RestMixOptions): () => Promise<unknown> {
+  /** Files that are sent again and again, as popular downloads are. */
+  const popular = Array.from({ length: 40 }, (_, index) => (index % 4 === 0 ? subjects.infected() : subjects.clean()));
+
+  const any = (): Subject =>
+    weighted(random, [
+      [40, () => subjects.infected()],
+      [40, () => subjects.clean()],
+      [15, () => random.pick(popular)],
+      [3, () => subjects.unscannable()],
+      [0.3, () => subjects.clean(random.size(2_000_000, 20_000_000))],
+      [0.3, () => subjects.infected(random.size(2_000_000, 20_000_000))],
+      [1, () => subjects.clean(40)],
+    ]);
+  const several = () => Array.from({ length: 2 + random.below(4) }, any);
+
+  return () =>
+    weighted(random, [
+      [50, () => rest.upload([any()])],
+      [15, () => rest.upload(several())],
+      [25, () => rest.raw(any())],
+      [5, () => rest.uploadOld([any()])],
+      [2, () => truncated(any())],
+      [2, () => leaving(any())],
+      [1, () => rest.send([], { path: "/v2/scan", headers: { "content-type": "text/plain" }, body: Buffer.from("no form") })],
+    ]);
+
+  /** A form without its end: an error, whatever its file is. */
+  function truncated(subject: Subject): Promise<unknown> {
+    const head = `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${subject.name}"\r\n\r\n`;
+    return rest.send([{ ...subject, truth: subject.truth === "clean" ? "unscannable" : subject.truth }], {
+      path: "/v2/scan",
+      headers: { "content-type": `multipart/form-data; boundary=${boundary}` },
+      body: Buffer.concat([Buffer.from(head), subject.bytes]),
+    });
+  }
+
+  /** A client that goes away in the middle of its upload or of the scan. */
+  function leaving(subject: Subject): Promise<unknown> {
+    const leave = new AbortController();
+    setTimeout(() => leave.abort(), random.below(50));
+    return random.next() < 0.5 ? rest.raw(subject, leave.signal) : rest.upload([subject], leave.signal);
+  }
+}
