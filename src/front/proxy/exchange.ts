@@ -35,11 +35,18 @@ export interface ExchangeAnswer {
    * signal's reason. Bytes are as received: no content coding is undone. Leaving it early ends the connection.
    */
   readonly body: AsyncIterableIterator<Uint8Array>;
-  /** The body is not wanted. A little of it is read, so that the connection can go on. */
+  /** The body is not wanted. A little of it is read, so that the connection can go on; the body must not be read any more. */
   discard(): void;
+  /** Ends the connection at once. */
+  cut(): void;
+  /** Resolves when nothing more comes from the origin, whole or not, though some of it may still wait to be read. Never rejects. */
+  readonly ended: Promise<void>;
 }
 
-/** Rejects with `upstream-failed`, `upstream-timeout` or the signal's reason. @param onEnd told once, when nothing more comes of it. */
+/**
+ * Rejects with `upstream-failed`, `upstream-timeout`, `stopping` or the signal's reason.
+ * @param onEnd told once, when `ended` resolves or would have.
+ */
 export function exchange(
   dispatcher: Dispatcher,
   request: ExchangeRequest,
@@ -62,6 +69,7 @@ class Exchange implements Dispatcher.DispatchHandler, AsyncIterableIterator<Uint
   readonly #settle: PromiseWithResolvers<ExchangeAnswer>;
   readonly #options: ExchangeOptions;
   readonly #onEnd: () => void;
+  readonly #ended = Promise.withResolvers<void>();
   readonly #pace: Pace;
   readonly #chunks: Buffer[] = [];
   #queuedBytes = 0;
@@ -87,7 +95,10 @@ class Exchange implements Dispatcher.DispatchHandler, AsyncIterableIterator<Uint
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#failure !== null) return controller.abort(new Error("called off"));
+    if (this.#failure !== null) {
+      controller.abort(new Error("called off"));
+      return;
+    }
     this.#timer = setTimeout(() => this.#fail(tookTooLong("The origin took too long to answer")), this.#options.headTimeoutMs);
   }
 
@@ -96,14 +107,21 @@ class Exchange implements Dispatcher.DispatchHandler, AsyncIterableIterator<Uint
     if (status < 200 || this.#failure !== null) return;
     clearTimeout(this.#timer);
     this.#hasHead = true;
-    this.#settle.resolve({ status, lines: linesOf(controller), body: this, discard: () => this.#discard() });
+    this.#settle.resolve({
+      status,
+      lines: linesOf(controller),
+      body: this,
+      discard: () => this.#discard(),
+      cut: () => this.#cut(),
+      ended: this.#ended.promise,
+    });
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#failure !== null) return;
     if (this.#discardableBytes !== null) {
       this.#discardableBytes -= chunk.length;
-      if (this.#discardableBytes < 0) this.#fail(new Error("discarded"));
+      if (this.#discardableBytes < 0) this.#cut();
       return;
     }
     this.#chunks.push(chunk);
@@ -140,16 +158,18 @@ class Exchange implements Dispatcher.DispatchHandler, AsyncIterableIterator<Uint
       } else if (this.#isWhole) {
         return { done: true, value: undefined };
       } else {
+        const since = this.#options.clock();
         this.#pace.wait();
         await this.#change();
-        if (this.#chunks.length === 0 && !this.#isWhole && this.#pace.isTooSlow())
-          this.#fail(tookTooLong("The origin stopped sending"));
+        if (this.#chunks.length > 0 || this.#isWhole || !this.#pace.isTooSlow()) continue;
+        const isSilent = this.#options.clock() - since >= this.#options.idleTimeoutMs;
+        this.#fail(tookTooLong(isSilent ? "The origin stopped sending" : "The origin sent too slowly"));
       }
     }
   }
 
   async return(): Promise<IteratorResult<Uint8Array, undefined>> {
-    this.#fail(new Error("nobody reads on"));
+    this.#cut();
     return { done: true, value: undefined };
   }
 
@@ -168,8 +188,12 @@ class Exchange implements Dispatcher.DispatchHandler, AsyncIterableIterator<Uint
     if (this.#isWhole || this.#failure !== null) return;
     this.#discardableBytes = discardBytes - this.#queuedBytes;
     this.#chunks.length = 0;
-    this.#timer = setTimeout(() => this.#fail(new Error("discarded")), discardMs);
+    this.#timer = setTimeout(() => this.#cut(), discardMs);
     this.#controller?.resume();
+  }
+
+  #cut(): void {
+    this.#fail(new Error("the body is not wanted"));
   }
 
   readonly #onAbort = (): void => this.#fail(this.#options.signal.reason);
@@ -189,6 +213,7 @@ class Exchange implements Dispatcher.DispatchHandler, AsyncIterableIterator<Uint
     this.#isOver = true;
     clearTimeout(this.#timer);
     this.#options.signal.removeEventListener("abort", this.#onAbort);
+    this.#ended.resolve();
     this.#onEnd();
   }
 }
@@ -198,11 +223,21 @@ function linesOf({ rawHeaders }: Dispatcher.DispatchController): HeaderLines {
   return Array.isArray(rawHeaders) ? rawHeaders.map((part) => (typeof part === "string" ? part : part.toString("latin1"))) : [];
 }
 
+/** A connection that was kept for the next request may be closed just when it comes. */
+const transientCodes: ReadonlySet<string> = new Set([
+  "UND_ERR_SOCKET",
+  "UPSTREAM_RESET",
+  "ECONNRESET",
+  "EPIPE",
+  "UND_ERR_CLOSED",
+]);
+
 function translated(error: Error & { code?: string }, hasHead: boolean): ClamgateError {
   if (error instanceof ClamgateError) return error;
+  if (error.code === "UND_ERR_DESTROYED") return new ClamgateError("stopping", "The gateway is stopping");
   if (hasHead) return brokenAnswer("The origin's answer broke off", error);
   if (error.code === "UND_ERR_HEADERS_OVERFLOW") return brokenAnswer("The head of the origin's answer is too large", error);
   if (error.code?.startsWith("HPE_")) return brokenAnswer("The origin's answer is not HTTP", error);
-  const context = { detail: error.message, cause: error, isTransient: true };
+  const context = { detail: error.message, cause: error, isTransient: transientCodes.has(error.code ?? "") };
   return new UpstreamError("upstream-failed", "The origin closed the connection without an answer", context);
 }

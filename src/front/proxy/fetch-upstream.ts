@@ -84,9 +84,11 @@ export function createFetchUpstream(options: FetchUpstreamOptions): FetchUpstrea
     try {
       const { answer, target, hops } = await follow({ ...request, signal });
       try {
-        return responseOf(request, answer, target, hops, deadline.stop);
+        const response = responseOf(request, answer, target, hops);
+        void answer.ended.then(deadline.stop);
+        return response;
       } catch (error) {
-        answer.discard();
+        answer.cut();
         throw error;
       }
     } catch (error) {
@@ -111,7 +113,7 @@ export function createFetchUpstream(options: FetchUpstreamOptions): FetchUpstrea
         if (target.scheme === "https" && next.scheme === "http" && !options.allowDowngrade)
           throw brokenAnswer("The origin redirects to an address without TLS");
       } catch (error) {
-        answer.discard();
+        answer.cut();
         throw error;
       }
       answer.discard();
@@ -152,7 +154,6 @@ function responseOf(
   answer: ExchangeAnswer,
   target: Target,
   hops: number,
-  onEnd: () => void,
 ): UpstreamResponse {
   checkStatus(answer.status);
   const { declaredBytes } = readFraming(answer.lines);
@@ -162,22 +163,11 @@ function responseOf(
     status: answer.status,
     rawHeaders: answer.lines,
     declaredBytes,
-    body: withEnd(upTo(maxBytes, answer.body), onEnd),
+    body: upTo(maxBytes, answer.body),
     finalUrl: urlOf(target),
     hops,
-    discard() {
-      answer.discard();
-      onEnd();
-    },
+    discard: () => answer.discard(),
   };
-}
-
-async function* withEnd(body: AsyncIterable<Uint8Array>, onEnd: () => void): AsyncGenerator<Uint8Array, void, undefined> {
-  try {
-    yield* body;
-  } finally {
-    onEnd();
-  }
 }
 
 /** The origin says that it may be well in a moment; one that says when it will be is not pressed. */

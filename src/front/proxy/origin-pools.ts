@@ -2,6 +2,7 @@
 
 import type { Socket } from "node:net";
 import { type Dispatcher, Pool } from "undici";
+import { ClamgateError } from "../../core/errors.ts";
 import type { Dialer } from "./dialer.ts";
 import { originOf, type Target } from "./target.ts";
 
@@ -55,7 +56,7 @@ export function createOriginPools({ dialer, keepAliveMs, maxHeaderBytes, maxPool
       };
     },
     async close() {
-      closing.abort(new Error("the gateway stops"));
+      closing.abort(new ClamgateError("stopping", "The gateway is stopping"));
       const pools = [...entries.values()].map(({ pool }) => pool.destroy());
       entries.clear();
       await Promise.all(pools);
