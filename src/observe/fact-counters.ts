@@ -144,7 +144,10 @@ function downloadCounters(ours: (name: string, help: string) => SeriesName) {
     addresses[fact.cache].inc();
     released.inc(fact.releasedBytes);
     // What was shared is counted with the request that began it.
-    if (fact.isCollapsed) return collapsed.inc();
+    if (fact.isCollapsed) {
+      collapsed.inc();
+      return;
+    }
     bytes.inc(fact.size);
     if (fact.size > 0) downloadSeconds.observe(fact.downloadSeconds);
   };

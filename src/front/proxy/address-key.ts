@@ -1,0 +1,43 @@
+/** What an answer depends on, as one short name: the address and all that is sent along with it (download-proxy.md P60, P70, P71). */
+
+import { createHash } from "node:crypto";
+import { type HeaderLines, pairs } from "./header-lines.ts";
+import { type RequestHeadersOptions, requestHeaders } from "./request-headers.ts";
+import { type Target, urlOf } from "./target.ts";
+
+export interface AddressKeys {
+  /** Requests with the same one get the same answer now. */
+  readonly request: string;
+  /** Answers of status 200 to it are the same object, however fresh the client wants it: for verdicts. */
+  readonly object: string;
+}
+
+/** Who asks makes no difference to what is scanned; the others are ours, the same for all. */
+const leftOut: ReadonlySet<string> = new Set(["user-agent", "accept-encoding", "via"]);
+/** They decide whether there is an answer, not which. */
+const freshness: ReadonlySet<string> = new Set(["if-none-match", "if-modified-since", "cache-control", "pragma"]);
+
+/**
+ * Lower-case hexadecimal. Credentials are in it as a digest only.
+ * @throws ClamgateError `malformed`, as `requestHeaders`.
+ */
+export function addressKeys(target: Target, client: HeaderLines, headers: RequestHeadersOptions): AddressKeys {
+  const sent = [...pairs(requestHeaders(client, headers, true))]
+    .map(([name, value]) => [name.toLowerCase(), value] as const)
+    .filter(([name]) => !leftOut.has(name))
+    .toSorted(([one], [other]) => (one < other ? -1 : one > other ? 1 : 0));
+  const url = urlOf(target);
+  return {
+    request: digest(url, sent),
+    object: digest(
+      url,
+      sent.filter(([name]) => !freshness.has(name)),
+    ),
+  };
+}
+
+function digest(url: string, sent: readonly (readonly [string, string])[]): string {
+  return createHash("sha256")
+    .update(JSON.stringify([url, ...sent]), "utf8")
+    .digest("hex");
+}

@@ -1,0 +1,91 @@
+/** One request of a client and its response, byte by byte: what has begun either ends whole or is reset (download-proxy.md H2, H3). */
+
+import { once } from "node:events";
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import { ClamgateError } from "../../core/errors.ts";
+import { clientGone } from "../http/client-gone.ts";
+import { answerEarly } from "../http/early-answer.ts";
+import { type HeaderLines, pairs } from "./header-lines.ts";
+
+export interface ClientExchangeOptions {
+  /** A client that takes no byte for as long has gone. */
+  readonly idleTimeoutMs: number;
+  /** Ends the exchange with its reason. */
+  readonly stopping: AbortSignal;
+  /** Header lines of ours that every answer has. */
+  readonly marks: HeaderLines;
+}
+
+/** For a client that is answered before it has sent all of a body that nobody wants. */
+const lingerBounds = { maxMs: 10_000, idleMs: 2_000, maxBytes: 1024 * 1024 };
+
+export class ClientExchange {
+  readonly request: IncomingMessage;
+  /** Aborts when the client has gone, or the gateway stops. */
+  readonly signal: AbortSignal;
+  readonly #response: ServerResponse;
+  readonly #options: ClientExchangeOptions;
+  /** 0 before there was an answer. */
+  status = 0;
+
+  constructor(request: IncomingMessage, response: ServerResponse, options: ClientExchangeOptions) {
+    this.request = request;
+    this.#response = response;
+    this.#options = options;
+    this.signal = AbortSignal.any([clientGone(request, response), options.stopping]);
+  }
+
+  get hasBegun(): boolean {
+    return this.#response.headersSent;
+  }
+
+  /** False for HTTP/1.0: a body without a length ends with the connection, and so does one that was cut. */
+  get knowsChunks(): boolean {
+    return this.request.httpVersionMajor > 1 || this.request.httpVersionMinor > 0;
+  }
+
+  get isHead(): boolean {
+    return this.request.method === "HEAD";
+  }
+
+  /** @param lines complete; without a Content-Length the body is chunked. */
+  begin(status: number, lines: HeaderLines): void {
+    this.status = status;
+    this.#response.writeHead(status, [...lines, ...this.#options.marks]);
+  }
+
+  /** Waits while the client is slow. Rejects with the signal's reason, or with `client-slow`. */
+  async send(chunk: Uint8Array): Promise<void> {
+    this.signal.throwIfAborted();
+    if (this.#response.write(chunk)) return;
+    const idle = new AbortController();
+    const timer = setTimeout(() => idle.abort(), this.#options.idleTimeoutMs);
+    try {
+      await once(this.#response, "drain", { signal: AbortSignal.any([this.signal, idle.signal]) });
+    } catch (error) {
+      this.signal.throwIfAborted();
+      if (idle.signal.aborted) throw new ClamgateError("client-slow", "The client does not take its answer");
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The body is whole: never called for anything else. */
+  end(): void {
+    this.#response.end();
+  }
+
+  /** What has been sent is not a whole, and must look like none to anybody. */
+  cut(): void {
+    this.#response.socket?.resetAndDestroy();
+  }
+
+  /** A text of ours. Nothing may have begun. HEAD gets its headers only. Never rejects. */
+  async answer(status: number, body: string, lines: HeaderLines): Promise<void> {
+    this.status = status;
+    const headers: OutgoingHttpHeaders = {};
+    for (const [name, value] of pairs([...lines, ...this.#options.marks])) headers[name.toLowerCase()] = value;
+    await answerEarly(this.request, this.#response, { status, headers, body }, lingerBounds);
+  }
+}

@@ -1,0 +1,64 @@
+/** What is known of one request to the proxy, gathered on its way for the one line that the log has of it (download-proxy.md P77). */
+
+import type { ClamgateError } from "../../core/errors.ts";
+import type { DownloadMode, DownloadOutcome, Fact } from "../../core/ports.ts";
+import type { CacheResult } from "./own-answer.ts";
+
+export interface DownloadRecord {
+  readonly requestId: string;
+  readonly method: string;
+  readonly startedAt: number;
+  /** Without its query. */
+  url: string | null;
+  host: string | null;
+  mode: DownloadMode;
+  cache: CacheResult;
+  outcome: DownloadOutcome;
+  error: ClamgateError | null;
+  isCollapsed: boolean;
+  size: number;
+  releasedBytes: number;
+  downloadMs: number;
+  scanMs: number;
+}
+
+export function openRecord(requestId: string, method: string, startedAt: number): DownloadRecord {
+  return {
+    requestId,
+    method,
+    startedAt,
+    url: null,
+    host: null,
+    mode: "strict",
+    cache: "off",
+    outcome: "failed",
+    error: null,
+    isCollapsed: false,
+    size: 0,
+    releasedBytes: 0,
+    downloadMs: 0,
+    scanMs: 0,
+  };
+}
+
+export function downloadFact(record: DownloadRecord, status: number, endedAt: number): Fact {
+  const { requestId, method, url, outcome, error, mode, cache, isCollapsed, size, releasedBytes } = record;
+  return {
+    kind: "download",
+    requestId,
+    method,
+    url,
+    status,
+    outcome,
+    code: error?.code ?? null,
+    detail: error?.message ?? null,
+    mode,
+    cache,
+    isCollapsed,
+    size,
+    releasedBytes,
+    downloadSeconds: record.downloadMs / 1000,
+    scanSeconds: record.scanMs / 1000,
+    seconds: (endedAt - record.startedAt) / 1000,
+  };
+}

@@ -1,0 +1,84 @@
+/** What a request asks for: an origin by `Download-From` or by a route, a path there, and whether its verdict may be remembered (P2-P5, P12). */
+
+import { type IpRange, isInRange, parseIpAddress } from "../../codec/ip-address.ts";
+import { ClamgateError } from "../../core/errors.ts";
+import type { DownloadMode } from "../../core/ports.ts";
+import { type HeaderLines, soleValue } from "./header-lines.ts";
+import { malformed } from "./refusal.ts";
+import type { Replacement } from "./replace-text.ts";
+import { matchRoute } from "./routes.ts";
+import type { RoutedSource, Source } from "./source.ts";
+import { join, parseBase, type Target } from "./target.ts";
+
+export interface DownloadRequestOptions {
+  /** For `Download-From`. */
+  readonly source: Source;
+  readonly routes: readonly RoutedSource[];
+  /** `DOWNLOAD_TRUSTED_PEERS`: who may say `Download-From`; empty: everybody. */
+  readonly trustedPeers: readonly IpRange[];
+}
+
+export interface Asked {
+  readonly source: Source;
+  readonly target: Target;
+  readonly isCacheOn: boolean;
+  readonly mode: DownloadMode;
+  readonly rewrite: readonly Replacement[];
+  /** A Cache-Scan that is neither true nor false: an operator's slip, which turns caching off. */
+  readonly oddCacheScan: string | null;
+}
+
+/**
+ * @param requestTarget as it stood in the request line.
+ * @param peer the address of the connection's other end.
+ * @throws ClamgateError `malformed` or `forbidden`
+ */
+export function readDownload(
+  lines: HeaderLines,
+  requestTarget: string,
+  peer: string,
+  { source, routes, trustedPeers }: DownloadRequestOptions,
+): Asked {
+  if (!requestTarget.startsWith("/")) throw malformed("The request target is not a path");
+  const from = soleValue(lines, "download-from");
+  switch (from.kind) {
+    case "repeated":
+      throw malformed("Download-From is there more than once");
+    case "value": {
+      if (!isTrusted(peer, trustedPeers)) {
+        const detail = `${peer} is not in the list of trusted peers`;
+        throw new ClamgateError("forbidden", "Download-From is not taken from this client", { detail });
+      }
+      const target = join(parseBase(from.value), requestTarget);
+      return { source, target, mode: source.mode, rewrite: [], ...readCacheScan(lines) };
+    }
+    case "absent":
+      return routed(lines, requestTarget, routes);
+  }
+}
+
+function routed(lines: HeaderLines, requestTarget: string, routes: readonly RoutedSource[]): Asked {
+  const host = soleValue(lines, "host");
+  if (host.kind === "repeated") throw malformed("Host is there more than once");
+  for (const route of routes) {
+    const rest = matchRoute(route.match, host.kind === "value" ? host.value : "", requestTarget);
+    if (rest === null) continue;
+    const { isCacheOn, mode, rewrite } = route;
+    return { source: route, target: join(route.base, rest), isCacheOn, mode, rewrite, oddCacheScan: null };
+  }
+  throw malformed("Download-From is missing");
+}
+
+/** P5: the seed took every text but a missing one for true. */
+function readCacheScan(lines: HeaderLines): Pick<Asked, "isCacheOn" | "oddCacheScan"> {
+  const header = soleValue(lines, "cache-scan");
+  const text = header.kind === "value" ? header.value.toLowerCase() : "false";
+  const isKnown = header.kind !== "repeated" && (text === "true" || text === "false");
+  return { isCacheOn: header.kind === "value" && text === "true", oddCacheScan: isKnown ? null : text.slice(0, 50) };
+}
+
+function isTrusted(peer: string, trustedPeers: readonly IpRange[]): boolean {
+  if (trustedPeers.length === 0) return true;
+  const address = parseIpAddress(peer);
+  return address !== null && trustedPeers.some((range) => isInRange(address, range));
+}

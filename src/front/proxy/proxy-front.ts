@@ -1,0 +1,179 @@
+/** Answers the requests of the download proxy, one at a time: reads what is asked, what is known of it, and chooses the way to the answer. */
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { parseIpAddress } from "../../codec/ip-address.ts";
+import { ClamgateError, toClamgateError } from "../../core/errors.ts";
+import type { UrlVerdict, UrlVerdictKey } from "../../core/ports.ts";
+import { addressKeys } from "./address-key.ts";
+import { createBlockedAddresses } from "./blocked-addresses.ts";
+import { ClientExchange } from "./client-exchange.ts";
+import { deliverBodiless } from "./deliver.ts";
+import { type DownloadParts, isBodiless } from "./download.ts";
+import { type DownloadRecord, downloadFact, openRecord } from "./download-record.ts";
+import { type Asked, type DownloadRequestOptions, readDownload } from "./download-request.ts";
+import { createDownloadSlots, type SlotLimits } from "./download-slots.ts";
+import type { DripPace } from "./drip.ts";
+import { soleValue, valuesOf } from "./header-lines.ts";
+import { objectHeaders } from "./object-headers.ts";
+import { blockedAnswer, errorAnswer, wrongMethod } from "./own-answer.ts";
+import { malformed } from "./refusal.ts";
+import { serveShared } from "./serve-shared.ts";
+import { serveVerified } from "./serve-verified.ts";
+import { fetchFor, headerOptions, type Serving, say } from "./serving.ts";
+import { createSharedDownloads } from "./shared-downloads.ts";
+import { originOf, urlOf } from "./target.ts";
+import { forgetBody } from "./unwanted-body.ts";
+import { isWorthStreaming } from "./verified-stream.ts";
+
+export interface ProxyFrontOptions extends DownloadRequestOptions, DownloadParts {
+  /** `MAX_FILE_SIZE`, which `scan` enforces as well. */
+  readonly maxBytes: number;
+  readonly drip: DripPace;
+  readonly slots: SlotLimits;
+  readonly passSetCookie: boolean;
+  /** A client that takes nothing of its answer for as long is cut. */
+  readonly clientIdleTimeoutMs: number;
+  /** Sent with each 503. */
+  readonly retryAfterSeconds: number;
+  /** While true, every answer says `X-Clamgate-Signatures: test-only`. */
+  readonly isTestOnly: () => boolean;
+  readonly uniqueId: () => string;
+}
+
+export interface ProxyFront {
+  /** Never rejects; resolves when the answer has been handed over. */
+  handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
+  /** Whoever has no answer yet gets 503; what is half sent is cut. */
+  stop(): void;
+}
+
+const blockedTtlMs = 10 * 60_000;
+const blockedEntries = 10_000;
+
+export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
+  const { clock, observe } = options;
+  const slots = createDownloadSlots(options.slots);
+  const blocked = createBlockedAddresses({ ttlMs: blockedTtlMs, maxEntries: blockedEntries, clock });
+  const parts = { ...options, slots, blocked, shared: createSharedDownloads() };
+  const stopping = new AbortController();
+  const told = new Set<string>();
+
+  return {
+    async handle(request, response) {
+      const record = openRecord(options.uniqueId(), request.method ?? "", clock());
+      const exchange = new ClientExchange(request, response, {
+        idleTimeoutMs: options.clientIdleTimeoutMs,
+        stopping: stopping.signal,
+        marks: options.isTestOnly() ? ["X-Clamgate-Signatures", "test-only"] : [],
+      });
+      try {
+        await serve(exchange, record);
+      } catch (thrown) {
+        await fail(exchange, record, thrown);
+      }
+      observe(downloadFact(record, exchange.status, clock()));
+    },
+    stop: () => stopping.abort(new ClamgateError("stopping", "The gateway is stopping")),
+  };
+
+  async function serve(exchange: ClientExchange, record: DownloadRecord): Promise<void> {
+    const { request } = exchange;
+    if (request.method !== "GET" && request.method !== "HEAD") return await say(exchange, wrongMethod());
+    if (!(await forgetBody(request, exchange.signal)))
+      throw new ClamgateError("too-large", "The body of the request is too large");
+    if (exchange.knowsChunks && soleValue(request.rawHeaders, "host").kind === "absent") throw malformed("Host is missing");
+    const asked = readDownload(request.rawHeaders, request.url ?? "", peerOf(request), options);
+    record.url = urlOf(asked.target).split("?", 1).join("");
+    record.host = asked.target.host;
+    record.mode = asked.mode;
+    warn(asked, exchange);
+    const release = slots.takeClient(peerOf(request));
+    try {
+      await serveAsked(exchange, record, asked);
+    } finally {
+      release();
+    }
+  }
+
+  async function serveAsked(exchange: ClientExchange, record: DownloadRecord, asked: Asked): Promise<void> {
+    const keys = addressKeys(asked.target, exchange.request.rawHeaders, asked.source.headers);
+    const tag = options.engineVersion()?.tag ?? null;
+    const key = asked.isCacheOn && tag !== null ? { address: keys.object, tag } : null;
+    const known = key === null ? null : await recall(key);
+    exchange.signal.throwIfAborted();
+    record.cache = asked.isCacheOn ? "miss" : "off";
+    if (known?.verdict.kind === "infected") {
+      record.cache = "hit";
+      record.outcome = "blocked";
+      return await say(exchange, blockedAnswer(known.verdict, record.cache));
+    }
+    const { passSetCookie, maxBytes } = options;
+    const serving: Serving = { exchange, record, asked, keys, known, passSetCookie, maxBytes };
+    if (exchange.isHead) return await serveHead(serving);
+    const isPart = valuesOf(exchange.request.rawHeaders, "range").length > 0;
+    if (asked.mode === "verified-stream" && key !== null && isWorthStreaming(known) && !isPart)
+      return await serveVerified(serving, known, key, parts);
+    await serveShared(serving, parts);
+  }
+
+  /** P44: nothing to scan, nothing invented. */
+  async function serveHead(serving: Serving): Promise<void> {
+    const { exchange, record, asked } = serving;
+    const release = slots.takeDownload(originOf(asked.target));
+    try {
+      const { status, rawHeaders, declaredBytes, discard } = await fetchFor(serving, "HEAD", exchange.signal);
+      discard();
+      const bytes = asked.rewrite.length > 0 || isBodiless(status) ? null : declaredBytes;
+      const head = { status, lines: rawHeaders, declaredBytes: bytes };
+      deliverBodiless(exchange, head, objectHeaders(head, bytes, headerOptions(serving)));
+      record.outcome = "bodiless";
+    } finally {
+      release();
+    }
+  }
+
+  async function recall(key: UrlVerdictKey): Promise<UrlVerdict | null> {
+    try {
+      return await options.urlVerdicts.get(key);
+    } catch (error) {
+      // Its promise is broken; that must cost no download.
+      observe({ kind: "cache-failed", operation: "get", detail: toClamgateError(error).message });
+      return null;
+    }
+  }
+
+  async function fail(exchange: ClientExchange, record: DownloadRecord, thrown: unknown): Promise<void> {
+    // Whatever broke afterwards, this is why.
+    const error = toClamgateError(exchange.signal.aborted ? exchange.signal.reason : thrown);
+    record.error = error;
+    if (error.code === "forbidden") {
+      const { requestId, host } = record;
+      observe({ kind: "download-denied", requestId, peer: peerOf(exchange.request), host: host ?? "", detail: error.message });
+    }
+    if (error.code === "client-gone" || exchange.hasBegun) {
+      record.outcome = error.code === "client-gone" ? "gone" : "cut";
+      return exchange.cut();
+    }
+    record.outcome = "failed";
+    await say(exchange, errorAnswer(error, options.retryAfterSeconds));
+  }
+
+  /** What an operator should mend, once each. */
+  function warn({ mode, oddCacheScan }: Asked, { knowsChunks }: ClientExchange): void {
+    if (oddCacheScan !== null) tellOnce("Cache-Scan is there with a value that is neither true nor false: it counts as false");
+    if (mode === "drip" && !knowsChunks)
+      tellOnce("requests come as HTTP/1.0, where drip helps only with known lengths: let the web server speak HTTP/1.1 to us");
+  }
+
+  function tellOnce(message: string): void {
+    if (told.has(message)) return;
+    told.add(message);
+    observe({ kind: "notice", level: "warn", message });
+  }
+}
+
+/** In its one spelling, so that it can be counted and compared. */
+function peerOf({ socket }: IncomingMessage): string {
+  const address = socket.remoteAddress ?? "";
+  return parseIpAddress(address)?.text ?? address;
+}

@@ -1,0 +1,131 @@
+/** The HTTP server of the download proxy: every path is the proxy's, requests of a connection are answered in order (download-proxy.md P8, P9, P50). */
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { trackConnections } from "../http/connections.ts";
+import type { ListenerLimits } from "../http/listener.ts";
+import { type OwnAnswer, ownAnswer, wrongMethod } from "./own-answer.ts";
+import { createProxyFront, type ProxyFrontOptions } from "./proxy-front.ts";
+
+export interface ProxyServerOptions extends ProxyFrontOptions {
+  readonly limits: ListenerLimits;
+}
+
+export interface ProxyServer {
+  /** Not listening yet. */
+  readonly server: Server;
+  /** Takes no new connections and resolves when the last answer has been given. */
+  drain(): Promise<void>;
+  /** Answers what is left with 503 and cuts what is half sent. Resolves when no request is left. */
+  close(): Promise<void>;
+}
+
+export const proxyLimits = {
+  headersTimeoutMs: 10_000,
+  keepAliveTimeoutMs: 75_000,
+  maxHeaderBytes: 16 * 1024,
+  maxConnections: 0,
+} as const satisfies ListenerLimits;
+
+/** Requests that a client may send ahead. They wait unread; one more costs it the connection. */
+const maxWaiting = 100;
+
+export function createProxyServer(options: ProxyServerOptions): ProxyServer {
+  const { limits } = options;
+  const front = createProxyFront(options);
+  /** What each connection is busy with, and how much it has waiting. */
+  const lines = new WeakMap<Duplex, { last: Promise<void>; waiting: number }>();
+  const running = new Set<Promise<void>>();
+
+  const server = createServer(
+    {
+      headersTimeout: limits.headersTimeoutMs,
+      // A GET has no body to speak of; what there is of one is watched where it is read.
+      requestTimeout: 0,
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      maxHeaderSize: limits.maxHeaderBytes,
+      // Answered in our own words.
+      requireHostHeader: false,
+      noDelay: true,
+    },
+    (request, response) => {
+      const { socket } = request;
+      const line = lines.get(socket) ?? { last: Promise.resolve(), waiting: 0 };
+      lines.set(socket, line);
+      if (line.waiting >= maxWaiting) return void socket.destroy();
+      line.waiting += 1;
+      const answered = line.last.then(async () => {
+        await answer(request, response);
+        line.waiting -= 1;
+      });
+      line.last = answered;
+      running.add(answered);
+      void answered.then(() => running.delete(answered));
+    },
+  );
+  if (limits.maxConnections > 0) server.maxConnections = limits.maxConnections;
+  const connections = trackConnections(server);
+
+  server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
+    // An answer to this would be taken for one to the request before, whole or half sent.
+    if (isBusy(socket) || !socket.writable || error.code === "ECONNRESET") socket.resetAndDestroy();
+    else writeRaw(socket, answerTo(error.code));
+  });
+  server.on("connect", (_request: IncomingMessage, socket: Duplex) => {
+    if (isBusy(socket)) socket.destroy();
+    else writeRaw(socket, wrongMethod());
+  });
+
+  function isBusy(socket: Duplex): boolean {
+    return (lines.get(socket)?.waiting ?? 0) > 0;
+  }
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.socket.destroyed) return;
+    const closed = new Promise<void>((resolve) => response.once("close", resolve));
+    await front.handle(request, response);
+    // The last of it may still be on its way to a client that has stopped reading.
+    const patience = setTimeout(() => request.socket.destroy(), options.clientIdleTimeoutMs);
+    await closed;
+    clearTimeout(patience);
+  }
+
+  return {
+    server,
+    async drain() {
+      server.close();
+      await connections.drain();
+    },
+    async close() {
+      server.close();
+      front.stop();
+      const patience = setTimeout(() => connections.destroy(), closeMs);
+      await Promise.all(running);
+      clearTimeout(patience);
+      connections.destroy();
+    },
+  };
+}
+
+/** How long a client may take to receive its 503. */
+const closeMs = 1000;
+
+function answerTo(code: string | undefined): OwnAnswer {
+  switch (code) {
+    case "HPE_HEADER_OVERFLOW":
+      return ownAnswer(431, "The head of the request is too large");
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return ownAnswer(408, "The request came too slowly");
+    default:
+      return ownAnswer(400, "The request is not HTTP");
+  }
+}
+
+function writeRaw(socket: Duplex, { status, lines, body }: OwnAnswer): void {
+  const head = [`HTTP/1.1 ${status} Refused`];
+  for (let at = 0; at < lines.length; at += 2) head.push(`${lines[at]}: ${lines[at + 1]}`);
+  head.push(`Content-Length: ${Buffer.byteLength(body)}`, "Connection: close", "", body);
+  socket.on("error", () => {}); // the client may be gone
+  socket.end(head.join("\r\n"));
+}

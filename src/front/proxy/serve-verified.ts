@@ -1,0 +1,75 @@
+/** Answers with the origin's own stream where the object is known by its digest, and from a scanned copy where it turns out not to be. */
+
+import { toClamgateError } from "../../core/errors.ts";
+import type { UrlVerdict, UrlVerdictKey } from "../../core/ports.ts";
+import { type DownloadParts, startDownload } from "./download.ts";
+import type { DownloadSlots } from "./download-slots.ts";
+import type { UpstreamResponse } from "./fetch-upstream.ts";
+import { objectHeaders } from "./object-headers.ts";
+import { brokenAnswer } from "./refusal.ts";
+import { conclude, fetchFor, headerOptions, orderFor, type Serving } from "./serving.ts";
+import { originOf } from "./target.ts";
+import { mayStream, streamVerified } from "./verified-stream.ts";
+
+export interface ServeVerifiedParts extends DownloadParts {
+  readonly slots: DownloadSlots;
+}
+
+/**
+ * Not shared: what streams by is kept nowhere for others to read. Rejects as `serveShared`.
+ * @param key of `known`.
+ */
+export async function serveVerified(
+  serving: Serving,
+  known: UrlVerdict,
+  key: UrlVerdictKey,
+  parts: ServeVerifiedParts,
+): Promise<void> {
+  const { exchange, asked } = serving;
+  const release = parts.slots.takeDownload(originOf(asked.target));
+  try {
+    const response = await fetchFor(serving, "GET", exchange.signal);
+    if (mayStream(response, known)) return await stream(serving, response, known, key, parts);
+    const order = orderFor(serving, exchange.signal, async () => response);
+    const outcome = await startDownload(order, parts).outcome;
+    try {
+      await conclude(serving, outcome);
+    } finally {
+      await outcome[Symbol.asyncDispose]();
+    }
+  } finally {
+    release();
+  }
+}
+
+async function stream(
+  serving: Serving,
+  response: UpstreamResponse,
+  known: UrlVerdict,
+  key: UrlVerdictKey,
+  { urlVerdicts, observe, clock }: ServeVerifiedParts,
+): Promise<void> {
+  const { exchange, record } = serving;
+  const head = { status: response.status, lines: response.rawHeaders, declaredBytes: known.size };
+  const startedAt = clock();
+  try {
+    const isProved = await streamVerified(response.body, known, async (chunk, isAfterProof) => {
+      if (!exchange.hasBegun) exchange.begin(head.status, objectHeaders(head, known.size, headerOptions(serving)));
+      if (!isAfterProof) record.releasedBytes += chunk.length;
+      await exchange.send(chunk);
+    });
+    record.downloadMs = clock() - startedAt;
+    if (isProved) {
+      record.cache = "hit";
+      record.size = known.size;
+      record.outcome = "delivered";
+      return exchange.end();
+    }
+  } finally {
+    response.discard();
+  }
+  await urlVerdicts.delete(key).catch((error: unknown) => {
+    observe({ kind: "cache-failed", operation: "set", detail: toClamgateError(error).message });
+  });
+  throw brokenAnswer("The origin's file is not the one that was scanned before");
+}

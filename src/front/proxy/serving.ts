@@ -1,0 +1,95 @@
+/** One understood request on its way to its answer, and the answers that all ways share. */
+
+import type { UrlVerdict } from "../../core/ports.ts";
+import { untilAborted } from "../../core/until-aborted.ts";
+import type { AddressKeys } from "./address-key.ts";
+import type { ClientExchange } from "./client-exchange.ts";
+import { isEncoded } from "./content-codings.ts";
+import { deliverBodiless, deliverPassed } from "./deliver.ts";
+import type { Download, DownloadOrder, Outcome } from "./download.ts";
+import type { DownloadRecord } from "./download-record.ts";
+import type { Asked } from "./download-request.ts";
+import type { UpstreamResponse } from "./fetch-upstream.ts";
+import { valuesOf } from "./header-lines.ts";
+import { type ObjectHeadersOptions, objectHeaders } from "./object-headers.ts";
+import { blockedAnswer, type OwnAnswer } from "./own-answer.ts";
+import { replaceText } from "./replace-text.ts";
+import { originOf } from "./target.ts";
+
+export interface Serving {
+  readonly exchange: ClientExchange;
+  readonly record: DownloadRecord;
+  readonly asked: Asked;
+  readonly keys: AddressKeys;
+  /** The verdict that is remembered of the address, where it may be. */
+  readonly known: UrlVerdict | null;
+  readonly passSetCookie: boolean;
+  /** `ProxyFrontOptions.maxBytes` */
+  readonly maxBytes: number;
+}
+
+export function fetchFor(serving: Serving, method: "GET" | "HEAD", signal: AbortSignal): Promise<UpstreamResponse> {
+  const { asked, exchange, maxBytes } = serving;
+  return asked.source.fetch({ method, target: asked.target, rawHeaders: exchange.request.rawHeaders, signal, maxBytes });
+}
+
+export function orderFor(serving: Serving, signal: AbortSignal, fetch: () => Promise<UpstreamResponse>): DownloadOrder {
+  const { record, asked, keys } = serving;
+  return {
+    requestId: record.requestId,
+    name: record.url ?? originOf(asked.target),
+    signal,
+    fetch,
+    rewrite: asked.rewrite.length === 0 ? null : (response) => rewritten(response, asked),
+    rememberAs: asked.isCacheOn ? keys.object : null,
+  };
+}
+
+export function headerOptions({ asked, passSetCookie }: Serving): ObjectHeadersOptions {
+  return { passSetCookie, gatewayId: asked.source.headers.gatewayId, isRewritten: asked.rewrite.length > 0 };
+}
+
+/** Rejects with what the download failed with, or with the reason for which this client need not wait any longer. */
+export function outcomeOf(download: Download, { exchange }: Serving): Promise<Outcome> {
+  return untilAborted(download.outcome, exchange.signal);
+}
+
+/** Answers a client that has not been sent anything. */
+export async function conclude(serving: Serving, outcome: Outcome): Promise<void> {
+  const { exchange, record } = serving;
+  note(serving, outcome);
+  switch (outcome.kind) {
+    case "bodiless": {
+      record.outcome = "bodiless";
+      const bytes = outcome.head.status === 205 ? 0 : null;
+      return deliverBodiless(exchange, outcome.head, objectHeaders(outcome.head, bytes, headerOptions(serving)));
+    }
+    case "blocked":
+      record.outcome = "blocked";
+      return await say(exchange, blockedAnswer(outcome.judgement.report.verdict, record.cache));
+    case "passed":
+      await deliverPassed(exchange, outcome, { ...headerOptions(serving), cache: record.cache });
+      record.outcome = "delivered";
+  }
+}
+
+/** For the log, and for the headers that tell of the cache. */
+export function note({ record, known }: Serving, outcome: Outcome): void {
+  record.downloadMs = outcome.downloadMs;
+  record.scanMs = outcome.scanMs;
+  if (outcome.kind === "bodiless") return;
+  record.size = outcome.kind === "passed" ? outcome.body.size : outcome.size;
+  if (outcome.kind === "passed" && known !== null && known.sha256 === outcome.body.sha256) record.cache = "hit";
+}
+
+export function say(exchange: ClientExchange, { status, body, lines }: OwnAnswer): Promise<void> {
+  return exchange.answer(status, body, lines);
+}
+
+/** Only what is a text, and is written as one. */
+function rewritten({ body, rawHeaders }: UpstreamResponse, { rewrite }: Asked): AsyncIterable<Uint8Array> | null {
+  if (isEncoded(rawHeaders)) return null;
+  const [type = "", ...others] = valuesOf(rawHeaders, "content-type");
+  const isText = /^(text\/|application\/([a-z0-9.-]+\+)?(json|html|xml)\b)/i.test(type);
+  return isText && others.length === 0 ? replaceText(body, rewrite) : null;
+}
