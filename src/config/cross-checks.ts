@@ -31,9 +31,15 @@ function spoolHoldsFile({ MAX_FILE_SIZE: file, SPOOL_MAX: spool }: Partial<Confi
   return `MAX_FILE_SIZE (${formatSize(file)}) must not be larger than SPOOL_MAX (${formatSize(spool)}).`;
 }
 
-function portsDiffer({ PORT: plain, SSL_PORT: tls }: Partial<Config>): string | null {
-  if (plain === undefined || plain === 0 || plain !== tls) return null;
-  return `PORT and SSL_PORT must differ; both are ${plain}.`;
+function portsDiffer({ PORT, SSL_PORT, DOWNLOAD_PROXY_PORT }: Partial<Config>): string | null {
+  const ports = Object.entries({ PORT, SSL_PORT, DOWNLOAD_PROXY_PORT }).filter(
+    ([, port]) => typeof port === "number" && port !== 0,
+  );
+  for (const [name, port] of ports) {
+    const other = ports.find(([otherName, otherPort]) => otherName !== name && otherPort === port);
+    if (other !== undefined) return `${name} and ${other[0]} must differ; both are ${port}.`;
+  }
+  return null;
 }
 
 /** The wording of clamav-rest (rest.md 71). */

@@ -10,6 +10,7 @@ export const groups = [
   "Storage",
   "Scanning",
   "Verdict cache",
+  "Download proxy",
   "Clients",
   "Running",
 ] as const;

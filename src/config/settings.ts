@@ -1,5 +1,6 @@
 /** The table of all settings, and the type of a configuration that follows from it. */
 
+import { downloadSettings } from "./download-settings.ts";
 import { engineSettings } from "./engine-settings.ts";
 import { limitSettings } from "./limit-settings.ts";
 import { listenSettings } from "./listen-settings.ts";
@@ -17,6 +18,7 @@ export const settings = [
   ...signatureSettings,
   ...storageSettings,
   ...scanningSettings,
+  ...downloadSettings,
   ...runningSettings,
 ] as const satisfies readonly Setting[];
 

@@ -1,0 +1,150 @@
+/** The download proxy: where it listens, where it may fetch from, and what it lets through when. */
+
+import { parseIpRange } from "../codec/ip-address.ts";
+import { parseOriginRule, parsePrivateRule } from "../codec/origin-rule.ts";
+import { choice } from "./choice.ts";
+import { duration, longestTimerMs, secondMs } from "./duration.ts";
+import { list } from "./list.ts";
+import type { Parser } from "./parser.ts";
+import { path } from "./path.ts";
+import { readBy } from "./read-by.ts";
+import { setting, unset, written } from "./setting.ts";
+import { wholeNumber } from "./whole-number.ts";
+
+export const downloadModes = ["strict", "drip", "verified-stream"] as const;
+
+const origins = list({
+  item: readBy(parseOriginRule, "an origin", "`any`, `https://host[:port][/prefix]`, `https://*.example.com` or `*.example.com`"),
+  separator: ",",
+});
+const privateRules = list({
+  item: readBy(
+    parsePrivateRule,
+    "a private address",
+    "`host:port`, `address:port`, `[::1]:port` or `CIDR[:port]`, `*` being any port",
+  ),
+  separator: ",",
+});
+const ranges = list({
+  item: readBy(parseIpRange, "a range of addresses", "addresses and ranges such as `10.0.0.0/8`"),
+  separator: ",",
+});
+const count = wholeNumber({ from: 1, to: 1_000_000 });
+
+const group = "Download proxy";
+
+export const downloadSettings = [
+  setting({
+    name: "DOWNLOAD_PROXY_PORT",
+    group,
+    parser: portOrOff(),
+    default: written("8080"),
+    help: "Port of the download proxy. `0` takes any free one; `off`: there is none.",
+  }),
+  setting({
+    name: "DOWNLOAD_ORIGINS",
+    group,
+    parser: origins,
+    default: written("any"),
+    help: "Origins that `Download-From` may name. `any` is every origin with a public address on ports 80 and 443.",
+  }),
+  setting({
+    name: "DOWNLOAD_REDIRECT_ORIGINS",
+    group,
+    parser: origins,
+    default: written(""),
+    help: "Origins that those may redirect to besides, as the content delivery network of a package mirror.",
+  }),
+  setting({
+    name: "DOWNLOAD_ALLOW_PRIVATE",
+    group,
+    parser: privateRules,
+    default: written(""),
+    help: "Private addresses that downloads may come from. Everything that is not public is refused otherwise, whatever name leads there.",
+  }),
+  setting({
+    name: "DOWNLOAD_TRUSTED_PEERS",
+    group,
+    parser: ranges,
+    default: written(""),
+    help: "Who may say `Download-From`: the web servers in front. None: everybody who reaches the port.",
+  }),
+  setting({
+    name: "DOWNLOAD_ROUTES",
+    group,
+    parser: path(),
+    default: unset,
+    help: "JSON file of routes for clients that come without a web server in front.",
+  }),
+  setting({
+    name: "DOWNLOAD_MODE",
+    group,
+    parser: choice("a download mode", downloadModes),
+    default: written("strict"),
+    help: "`strict` sends nothing before the verdict. `drip` sends up to 64 bytes, slowly, to keep impatient clients. `verified-stream` streams what was clean before, and its end only if it still is the same.",
+  }),
+  setting({
+    name: "DOWNLOAD_DRIP_AFTER",
+    group,
+    parser: duration({ fromMs: 1, toMs: longestTimerMs }),
+    default: written("10s"),
+    help: "In mode drip nothing is sent for so long. Shorter than the shortest time-out in front.",
+  }),
+  setting({
+    name: "DOWNLOAD_DRIP_INTERVAL",
+    group,
+    parser: duration({ fromMs: 1, toMs: longestTimerMs }),
+    default: written("10s"),
+    help: "Between two bytes of a drip.",
+  }),
+  setting({
+    name: "DOWNLOAD_TIMEOUT",
+    group,
+    parser: duration({ fromMs: 0, toMs: longestTimerMs }),
+    default: written("1h"),
+    help: "How long one download may take. `0`: as long as it moves.",
+  }),
+  setting({
+    name: "DOWNLOAD_IDLE_TIMEOUT",
+    group,
+    parser: duration({ fromMs: secondMs / 10, toMs: longestTimerMs }),
+    default: written("60s"),
+    help: "An origin that sends nothing for so long is given up.",
+  }),
+  setting({
+    name: "DOWNLOAD_EXTRA_CA",
+    group,
+    parser: path(),
+    default: unset,
+    help: "PEM file of certificates that origins may use besides the usual ones.",
+  }),
+  setting({
+    name: "DOWNLOAD_MAX",
+    group,
+    parser: count,
+    default: written("200"),
+    help: "Downloads at once; further ones are answered 503.",
+  }),
+  setting({
+    name: "DOWNLOAD_MAX_PER_ORIGIN",
+    group,
+    parser: count,
+    default: written("100"),
+    help: "Downloads at once from one origin.",
+  }),
+  setting({
+    name: "DOWNLOAD_MAX_PER_CLIENT",
+    group,
+    parser: count,
+    default: written("1000"),
+    help: "Requests at once of one address. Behind a web server all requests are one address's.",
+  }),
+] as const;
+
+function portOrOff(): Parser<number | null> {
+  const port = wholeNumber({ from: 0, to: 65_535 });
+  return {
+    allowed: `${port.allowed}, or \`off\``,
+    parse: (text, base) => (text === "off" ? { kind: "value", value: null } : port.parse(text, base)),
+  };
+}
