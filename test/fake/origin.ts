@@ -69,7 +69,7 @@ export function head(status: number, ...lines: string[]): string {
 export async function startFakeOrigin(script: Script, { host = "127.0.0.1", tls }: FakeOriginOptions = {}): Promise<FakeOrigin> {
   const sockets = new Set<Socket>();
   const requests: OriginRequest[] = [];
-  const state = { accepted: 0, flooded: 0, onIdle: [] as (() => void)[] };
+  const state = { accepted: 0, flooded: 0, onIdle: [] as (() => void)[], raw: new Map<number | undefined, Socket>() };
   const serve = async (socket: Socket) => {
     sockets.add(socket);
     state.accepted += 1;
@@ -90,7 +90,14 @@ export async function startFakeOrigin(script: Script, { host = "127.0.0.1", tls 
       // the gateway has cut it
     }
   };
-  const server: Server = tls === undefined ? createServer({ allowHalfOpen: true }, serve) : createTlsServer(tls, serve);
+  const server: Server =
+    tls === undefined ? createServer({ allowHalfOpen: true, noDelay: true }, serve) : createTlsServer(tls, serve);
+  // A TLS socket cannot be reset; the one under it can.
+  server.on("connection", (socket) => {
+    const port = socket.remotePort;
+    state.raw.set(port, socket);
+    socket.on("close", () => state.raw.delete(port));
+  });
   server.on("tlsClientError", () => {}); // a client that does not trust us
   await new Promise<void>((resolve) => server.listen(0, host, resolve));
   const address = server.address();
@@ -129,7 +136,13 @@ async function* requestsOf(socket: Socket): AsyncGenerator<Omit<OriginRequest, "
   }
 }
 
-async function act(socket: Socket, what: OriginAct, state: { flooded: number }): Promise<void> {
+interface State {
+  flooded: number;
+  /** Connections by the client's port. */
+  readonly raw: ReadonlyMap<number | undefined, Socket>;
+}
+
+async function act(socket: Socket, what: OriginAct, state: State): Promise<void> {
   switch (what.kind) {
     case "send":
       for (const piece of what.pieces) {
@@ -137,7 +150,7 @@ async function act(socket: Socket, what: OriginAct, state: { flooded: number }):
         await new Promise((resolve) => setImmediate(resolve));
       }
       if (what.after === "end") socket.end();
-      if (what.after === "reset") await resetWhenSent(socket);
+      if (what.after === "reset") await resetWhenSent(socket, state.raw.get(socket.remotePort) ?? socket);
       return;
     case "drip": {
       socket.write(what.head);
@@ -160,7 +173,7 @@ async function act(socket: Socket, what: OriginAct, state: { flooded: number }):
 }
 
 /** A reset discards what has not been sent. */
-async function resetWhenSent(socket: Socket): Promise<void> {
+async function resetWhenSent(socket: Socket, raw: Socket): Promise<void> {
   while (socket.writableLength > 0) await new Promise((resolve) => setImmediate(resolve));
-  socket.resetAndDestroy();
+  raw.resetAndDestroy();
 }

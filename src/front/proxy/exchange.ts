@@ -146,6 +146,7 @@ class Exchange implements Dispatcher.DispatchHandler, AsyncIterableIterator<Uint
   }
 
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    const since = this.#options.clock();
     for (;;) {
       if (this.#failure !== null) throw this.#failure.error;
       const chunk = this.#chunks.shift();
@@ -158,7 +159,6 @@ class Exchange implements Dispatcher.DispatchHandler, AsyncIterableIterator<Uint
       } else if (this.#isWhole) {
         return { done: true, value: undefined };
       } else {
-        const since = this.#options.clock();
         this.#pace.wait();
         await this.#change();
         if (this.#chunks.length > 0 || this.#isWhole || !this.#pace.isTooSlow()) continue;
