@@ -89,11 +89,10 @@ export function openAccount(): Account {
     if (status === 200 && said.length < subjects.length) faults.cleanThatIsNot.push(subjects.map(label).join("; "));
     for (const [index, subject] of subjects.entries()) {
       const one = said[index];
-      if (one === "clean" && subject.truth !== "clean") {
-        (allowedFor === null ? faults.cleanThatIsNot : []).push(label(subject));
-        if (subject.truth === "unscannable" && allowedFor === null) faults.passedUnmarked.push(label(subject));
-      }
-      if (status === 200 && subject.truth === "infected") faults.cleanThatIsNot.push(label(subject));
+      const isAllowed = subject.truth === "unscannable" && allowedFor !== null;
+      const isPassed = one === "clean" || (status === 200 && subject.truth === "infected");
+      if (isPassed && subject.truth !== "clean" && !isAllowed) faults.cleanThatIsNot.push(label(subject));
+      if (one === "clean" && subject.truth === "unscannable" && !isAllowed) faults.passedUnmarked.push(label(subject));
       if (one === "infected" && subject.truth === "clean") faults.falseAlarms.push(label(subject));
     }
     if (only === undefined || others.length > 0) return;

@@ -45,7 +45,12 @@ const mostCompressed = 1_000_000;
 
 const poolBytes = 4 * 1024 * 1024;
 
-export function subjectSource(random: Random): SubjectSource {
+export interface SubjectSourceOptions {
+  /** For a scripted engine, which opens no archives: the bytes as they are. */
+  readonly isPlain?: boolean;
+}
+
+export function subjectSource(random: Random, { isPlain = false }: SubjectSourceOptions = {}): SubjectSource {
   const pool = random.bytes(poolBytes);
   let made = 0;
 
@@ -64,6 +69,7 @@ export function subjectSource(random: Random): SubjectSource {
   }
 
   function wrapped(name: string, bytes: Buffer, truth: Truth): Subject {
+    if (isPlain) return subject(name, bytes, truth);
     const wrap = random.pick(bytes.length > mostCompressed ? copying : wrappings);
     return subject(name, wrap(name, bytes), truth);
   }

@@ -1,0 +1,151 @@
+/** A TCP relay that does to each connection what a test says: late, cut, reset, silent, or with other bytes in the answer. */
+
+import { once } from "node:events";
+import { connect, createServer, type NetConnectOpts, type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+
+/** What befalls one connection. */
+export type RelayFault =
+  | { readonly kind: "none" }
+  /** Reset as soon as it is there. */
+  | { readonly kind: "refuse" }
+  /** Taken, and never anything else. */
+  | { readonly kind: "silence" }
+  /** Each piece in either direction so much later. */
+  | { readonly kind: "late"; readonly ms: number }
+  /** Ended once so many bytes have gone that way; the byte behind them never arrives. */
+  | {
+      readonly kind: "cut";
+      readonly way: "request" | "reply";
+      readonly afterBytes: number;
+      readonly how: "end" | "reset";
+    }
+  /** The whole reply is kept until its end and then given on as this; `request` is its beginning, as far as it had come. */
+  | { readonly kind: "rewrite"; readonly reply: (reply: Buffer, request: Buffer) => Buffer };
+
+export interface RelayOptions {
+  /** The real part behind it. */
+  readonly to: NetConnectOpts;
+  /** Asked for each connection, counted from 0; default: none. */
+  readonly fault?: (index: number) => RelayFault;
+}
+
+export interface Relay extends AsyncDisposable {
+  readonly port: number;
+  /** From the next connection on. */
+  setFault(fault: (index: number) => RelayFault): void;
+  /** Connections that were taken so far. */
+  taken(): number;
+  /** Connections that are open now. */
+  open(): number;
+  /** Resets those that are open. */
+  resetAll(): void;
+}
+
+const keptRequestBytes = 64 * 1024;
+
+export async function startRelay({ to, fault = () => ({ kind: "none" }) }: RelayOptions): Promise<Relay> {
+  let decide = fault;
+  let taken = 0;
+  const links = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
+    const index = taken;
+    taken += 1;
+    links.add(near);
+    near.on("error", () => {}); // its other end is told by "close"
+    near.on("close", () => links.delete(near));
+    link(near, to, decide(index));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("not listening on TCP");
+  const cut = () => {
+    for (const near of links) near.resetAndDestroy();
+  };
+  return {
+    port: address.port,
+    setFault(next) {
+      decide = next;
+    },
+    taken: () => taken,
+    open: () => links.size,
+    resetAll: cut,
+    async [Symbol.asyncDispose]() {
+      cut();
+      server.close();
+      if (server.listening) await once(server, "close");
+    },
+  };
+}
+
+function link(near: Socket, to: NetConnectOpts, fault: RelayFault): void {
+  if (fault.kind === "refuse") return void near.resetAndDestroy();
+  if (fault.kind === "silence") return void near.resume();
+  const far = connect({ ...to, allowHalfOpen: true });
+  far.on("error", () => near.resetAndDestroy());
+  near.on("close", () => far.destroy());
+  far.on("close", () => near.destroySoon());
+  switch (fault.kind) {
+    case "none":
+      near.pipe(far);
+      far.pipe(near);
+      return;
+    case "late":
+      void carry(near, far, fault.ms);
+      void carry(far, near, fault.ms);
+      return;
+    case "cut": {
+      const cut = () => {
+        if (fault.how === "reset") near.resetAndDestroy();
+        else near.destroySoon();
+        far.destroy();
+      };
+      const [from, onward] = fault.way === "request" ? [near, far] : [far, near];
+      upTo(fault.afterBytes, from, onward, cut);
+      onward.pipe(from);
+      return;
+    }
+    case "rewrite": {
+      let request = Buffer.alloc(0);
+      const reply: Buffer[] = [];
+      near.on("data", (chunk: Buffer) => {
+        if (request.length < keptRequestBytes) request = Buffer.concat([request, chunk]);
+      });
+      near.pipe(far);
+      far.on("data", (chunk: Buffer) => reply.push(chunk));
+      far.on("end", () => near.end(fault.reply(Buffer.concat(reply), request)));
+      return;
+    }
+  }
+}
+
+async function carry(from: Socket, to: Socket, ms: number): Promise<void> {
+  try {
+    for await (const chunk of from) {
+      await delay(ms);
+      if (to.destroyed) return;
+      to.write(chunk);
+    }
+    to.end();
+  } catch {
+    to.destroy(); // the other end has broken: so does this one
+  }
+}
+
+function upTo(bytes: number, from: Socket, to: Socket, cut: () => void): void {
+  let left = bytes;
+  if (left === 0) {
+    cut();
+    return;
+  }
+  from.on("data", (chunk: Buffer) => {
+    if (left <= 0) return;
+    const piece = chunk.subarray(0, left);
+    left -= piece.length;
+    to.write(piece, () => {
+      if (left <= 0) cut();
+    });
+  });
+  from.on("end", () => to.end());
+}

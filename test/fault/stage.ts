@@ -1,0 +1,84 @@
+/** A gateway under attack: its process, a client whose requests are all booked, and the invariants at the end. */
+
+import { type GatewayProcess, type GatewayProcessOptions, startGatewayProcess } from "../e2e/gateway-process.ts";
+import { type Account, openAccount } from "./account.ts";
+import { countingClient } from "./counting-client.ts";
+import { assertInvariants, assertNothingLeft, assertResponsive } from "./invariants.ts";
+import { feelPulse, type Pulse } from "./pulse.ts";
+import { chooseSeed, type Random, seededRandom } from "./random.ts";
+import { type Residue, residueOf } from "./residue.ts";
+import { type RestClient, restClient } from "./rest-client.ts";
+import { type SubjectSource, subjectSource } from "./subjects.ts";
+import { testDatabase } from "./test-database.ts";
+
+export interface FaultStageOptions extends GatewayProcessOptions {
+  /** I2: the longest that any answer may take. */
+  readonly withinMs?: number;
+  /** Set where the fault lets the gateway's own process stand still. */
+  readonly livezMaxMs?: number;
+}
+
+export interface FaultStage extends AsyncDisposable {
+  readonly gateway: GatewayProcess;
+  readonly account: Account;
+  readonly rest: RestClient;
+  readonly subjects: SubjectSource;
+  readonly random: Random;
+  readonly pulse: Pulse;
+  /** What it held before the first request. */
+  readonly before: Residue;
+  /** Printed by tests that choose at random. */
+  readonly seed: number;
+}
+
+/** Of a machine that others use too; the goal is far below (docs/reliability.md). */
+const livezBounds = { p99Ms: 500, maxMs: 2_500 };
+
+/** Resolves when the gateway is ready. Its disposal fails where one of the invariants does not hold. */
+export async function openFaultStage(options: FaultStageOptions = {}): Promise<FaultStage> {
+  const { withinMs = 60_000, livezMaxMs = livezBounds.maxMs } = options;
+  const seed = chooseSeed();
+  const random = seededRandom(seed);
+  const database = await testDatabase();
+  const opened = new AsyncDisposableStack();
+  opened.use(database);
+  try {
+    const gateway = opened.use(
+      await startGatewayProcess({ args: ["serve"], ...options, env: { DATABASE_DIRECTORY: database.path, ...options.env } }),
+    );
+    await gateway.ready();
+    const client = opened.use(countingClient(gateway.url, { connections: 1_000 }));
+    const account = openAccount();
+    const before = await residueOf(gateway);
+    const pulse = opened.use(feelPulse(gateway.url));
+    return {
+      gateway,
+      account,
+      rest: restClient({ client, account }),
+      subjects: subjectSource(random),
+      random,
+      pulse,
+      before,
+      seed,
+      async [Symbol.asyncDispose]() {
+        try {
+          client[Symbol.dispose]();
+          await pulse[Symbol.asyncDispose]();
+          assertInvariants(account, { withinMs });
+          assertResponsive(pulse, { p99Ms: Math.min(livezMaxMs, livezBounds.p99Ms), maxMs: livezMaxMs });
+          if (!(await hasEnded(gateway))) await assertNothingLeft(gateway, { before });
+        } finally {
+          await opened.disposeAsync();
+        }
+      },
+    };
+  } catch (error) {
+    await opened.disposeAsync();
+    throw error;
+  }
+}
+
+/** A test may have ended it. */
+function hasEnded(gateway: GatewayProcess): Promise<boolean> {
+  return Promise.race([gateway.ended.then(() => true), new Promise<boolean>((resolve) => setImmediate(resolve, false))]);
+}
