@@ -47,12 +47,15 @@ export async function installWithApt({ machine, run, progress, packages, isInter
 }
 
 /**
- * For a person to type.
+ * For a person to type, one command each; the update is asked for only where there are no lists at all.
+ * @param {Machine} machine
  * @param {readonly string[]} packages
- * @returns {string}
+ * @returns {string[]}
  */
-export function aptCommand(packages) {
-  return `sudo apt-get install -y --no-install-recommends ${packages.join(" ")}`;
+export function aptCommands(machine, packages) {
+  const install = `sudo apt-get install -y --no-install-recommends ${packages.join(" ")}`;
+  const hasLists = entries(at(machine, "/var/lib/apt/lists")).some((name) => name.includes("_Packages"));
+  return hasLists ? [install] : ["sudo apt-get update", install];
 }
 
 /**
@@ -84,8 +87,9 @@ async function download(run, progress, packages) {
     const second = await fetch();
     if (second.code === 0) return;
     if (update.code === 0) throw commandFailure(label, second);
-    const [updateFailed, fetchFailed] = [commandFailure("updating the package lists", update), commandFailure(label, second)];
-    throw new SetupFailure(updateFailed.step, [...updateFailed.lines.slice(0, -1), ...fetchFailed.lines]);
+    const [first, then] = [commandFailure("updating the package lists", update), commandFailure(label, second)];
+    // Both tools' words, and the advice for the first: the second fails for want of what the update would have brought.
+    throw new SetupFailure(first.step, [...first.lines.slice(0, -2), ...then.lines.slice(0, -2), ...first.lines.slice(-2)]);
   });
 }
 
@@ -101,9 +105,14 @@ function installArguments(packages) {
 
 /** The very sign by which apt-get refuses to work: dpkg's journal is not empty. @param {Machine} machine */
 function isDpkgInterrupted(machine) {
+  return entries(at(machine, "/var/lib/dpkg/updates")).some((name) => /^\d+$/.test(name));
+}
+
+/** @param {string} directory */
+function entries(directory) {
   try {
-    return readdirSync(at(machine, "/var/lib/dpkg/updates")).some((name) => /^\d+$/.test(name));
+    return readdirSync(directory);
   } catch {
-    return false; // no journal, no interruption
+    return []; // not there
   }
 }

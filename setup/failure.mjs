@@ -51,7 +51,8 @@ export class SetupFailure extends Error {
  * @returns {SetupFailure}
  */
 export function commandFailure(step, outcome) {
-  const tail = outcome.output.trimEnd().split("\n").slice(-12);
+  const lines = outcome.output.trimEnd().split("\n");
+  const tail = lines.filter((line, index) => line !== lines[index - 1]).slice(-12); // apt-get waits in one line a second
   const how = outcome.isTimedOut ? "did not end in time and was stopped" : `ended with exit code ${outcome.code}`;
   return new SetupFailure(step, [
     `\`${outcome.commandLine}\` ${how}. Its last lines:`,

@@ -1,6 +1,6 @@
 /** Brings the missing parts by the system's package manager, or says exactly what a person has to type. */
 
-import { aptCommand, installWithApt } from "./debian.mjs";
+import { aptCommands, installWithApt } from "./debian.mjs";
 import { expectSuccess, SetupFailure } from "./failure.mjs";
 import { detectSystem } from "./machine.mjs";
 import { findProgram, missingParts, packagesFor, testFilesDirectory, wantedParts } from "./parts.mjs";
@@ -95,8 +95,11 @@ function refuseWithoutRight(step, kind, machine, packages) {
     ]);
   }
   if (machine.isRoot) return;
-  const command = kind === "debian" ? aptCommand(packages) : `sudo ${installCommand(kind, packages).join(" ")}`;
-  const advice = ["This needs root's rights, and the set-up does not take them by itself. Run:", `  ${command}`];
+  const commands = kind === "debian" ? aptCommands(machine, packages) : [`sudo ${installCommand(kind, packages).join(" ")}`];
+  const advice = [
+    "This needs root's rights, and the set-up does not take them by itself. Run:",
+    ...commands.map((command) => `  ${command}`),
+  ];
   const disable = kind === "debian" ? disableCommand(machine, packages) : null;
   if (disable !== null)
     advice.push(

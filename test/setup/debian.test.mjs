@@ -96,14 +96,18 @@ describe("installWithApt", () => {
     assert.match(text, /Temporary failure resolving/);
     assert.match(text, /Check this machine's network/);
     assert.match(text, /Unable to locate package/);
+    assert.doesNotMatch(text, /EPEL/);
     assert.match(text, /goes on from here/);
   });
 
   test("says that another package manager holds the lock, and does not wait for it twice", async () => {
-    const output = "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 4711 (unattended-upgr)\n";
+    const output = "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 4711 (unattended-upgr)\n".repeat(
+      120,
+    );
     const { error, lines } = await attempt([[download, { code: 100, output }]]);
     assert.deepEqual(lines, [download]);
     assert.match(linesOf(error), /process 4711[\s\S]*Another package manager is at work/);
+    assert.equal(linesOf(error).split("process 4711").length, 2);
   });
 
   test("says that the disk is full", async () => {

@@ -102,6 +102,23 @@ describe("installParts", () => {
     });
   }
 
+  test("asks a Debian without any lists to update them first, and no other", async () => {
+    const scratch = scratchMachine({ release: releases.debian, isRoot: false });
+    scratch.addPrograms("/usr/bin/apt-get");
+    const attempt = () =>
+      failureOf(
+        installParts({
+          machine: scratch.machine,
+          run: scriptedRun().run,
+          progress: recordedProgress().progress,
+          isForTests: false,
+        }),
+      );
+    assert.match(await attempt(), /^ {2}sudo apt-get update\n {2}sudo apt-get install -y/m);
+    scratch.write("/var/lib/apt/lists/deb.example_dists_bookworm_main_binary-amd64_Packages.lz4", "");
+    assert.doesNotMatch(await attempt(), /update/);
+  });
+
   test("names the services to turn off on a Debian that systemd booted", async () => {
     const scratch = scratchMachine({ release: releases.debian, isRoot: false });
     scratch.addPrograms("/usr/bin/apt-get", "/usr/bin/freshclam");
