@@ -44,6 +44,8 @@ export interface ProxyStage extends AsyncDisposable {
   /** The request as text, for a client of the test's own. */
   text(path: string, lines?: readonly string[], options?: { method?: string; version?: string }): string;
   downloads(): readonly DownloadFact[];
+  /** Connections of clients that have sent a request. */
+  connections(): number;
   close(): Promise<void>;
 }
 
@@ -148,6 +150,11 @@ export async function openProxy(
     limits: proxyLimits,
     ...options.front,
   });
+  const asking = new Set<unknown>();
+  proxy.server.on("request", ({ socket }) => {
+    asking.add(socket);
+    socket.once("close", () => asking.delete(socket));
+  });
   await new Promise<void>((resolve) => proxy.server.listen(0, "127.0.0.1", resolve));
   const { port } = proxy.server.address() as AddressInfo;
   const text: ProxyStage["text"] = (path, lines = [], how = {}) =>
@@ -166,6 +173,7 @@ export async function openProxy(
     text,
     get: (path, lines, how) => ask(port, text(path, lines, how)),
     downloads,
+    connections: () => asking.size,
     close: () => proxy.close(),
     async [Symbol.asyncDispose]() {
       engine.answerAll(() => ({ kind: "clean" }));

@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { ClamgateError } from "../../../src/core/errors.ts";
+import { head, keep, ok } from "../../fake/origin.ts";
+import { openProxy, virusMark } from "./proxy-stage.ts";
+
+const on = ["Cache-Scan: true"];
+
+describe("the verdict of an address", () => {
+  test("is remembered only where Cache-Scan is true, in whatever case (P5)", async () => {
+    await using proxy = await openProxy(({ path }) => ok(path));
+    const entriesAfter = async (path: string, lines: readonly string[]) => {
+      const answer = await proxy.get(path, lines);
+      assert.equal(answer.status, 200);
+      return [proxy.urls.entries.size, answer.header("x-clamgate-cache")];
+    };
+    assert.deepEqual(await entriesAfter("/1", []), [0, "off"]);
+    for (const value of ["false", "False", "1", "yes", "", "true, true"])
+      assert.deepEqual(await entriesAfter("/2", [`Cache-Scan: ${value}`]), [0, "off"]);
+    assert.deepEqual(await entriesAfter("/3", ["Cache-Scan: true", "Cache-Scan: true"]), [0, "off"]);
+    assert.deepEqual(await entriesAfter("/4", ["Cache-Scan: true"]), [1, "miss"]);
+    assert.deepEqual(await entriesAfter("/5", ["Cache-Scan:  TRUE  "]), [2, "miss"]);
+    const notices = proxy.facts.filter((fact) => fact.kind === "notice");
+    assert.equal(notices.length, 1, "what is neither is told once");
+  });
+
+  test("is kept with the digest for a day, under the version that made it (P60)", async () => {
+    await using proxy = await openProxy(() => ok("hello"));
+    await proxy.get("/x", on);
+    const [[name, entry] = []] = [...proxy.urls.entries];
+    assert.match(name ?? "", new RegExp(`^[0-9a-f]{64}:${proxy.engine.version()?.tag}$`));
+    assert.deepEqual(entry, {
+      verdict: { kind: "clean" },
+      sha256: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+      size: 5,
+    });
+    assert.deepEqual(proxy.urls.ttls, [86_400]);
+  });
+
+  test("when infected, answers 409 without asking the origin, GET and HEAD and whatever the client has (P6, P43, P44)", async () => {
+    await using proxy = await openProxy(() => ok(virusMark));
+    assert.equal((await proxy.get("/x", on)).header("x-clamgate-cache"), "miss");
+    const again = await proxy.get("/x", on);
+    assert.deepEqual([again.status, again.body.length, again.header("x-clamgate-cache")], [409, 44, "hit"]);
+    assert.equal(again.header("x-clamgate-signature"), "Test.Mark");
+    assert.equal((await proxy.get("/x", on, { method: "HEAD" })).status, 409);
+    assert.equal((await proxy.get("/x", [...on, 'If-None-Match: "a"', "Range: bytes=0-0"])).status, 409);
+    assert.equal(proxy.origin.requests.length, 1);
+    assert.equal((await proxy.get("/x")).status, 409);
+    assert.equal(proxy.origin.requests.length, 2, "without Cache-Scan nothing is remembered of it");
+  });
+
+  test("when clean, saves the engine's work but never the look at the bytes (P62)", async () => {
+    let body = "clean";
+    await using proxy = await openProxy(() => ok(body));
+    await proxy.get("/x", on);
+    const again = await proxy.get("/x", on);
+    assert.deepEqual([again.status, again.header("x-clamgate-cache")], [200, "hit"]);
+    assert.deepEqual([proxy.origin.requests.length, proxy.engine.scans.length], [2, 1]);
+    body = virusMark;
+    assert.equal((await proxy.get("/x", on)).status, 409);
+    assert.equal((await proxy.get("/x", on)).header("x-clamgate-cache"), "hit");
+    assert.equal(proxy.origin.requests.length, 3);
+  });
+
+  test("ends with the signatures that made it: a false positive heals (P61, P67)", async () => {
+    await using proxy = await openProxy(() => ok("hello"));
+    proxy.engine.answerAll(() => ({ kind: "infected", signatures: ["False.Positive"] }));
+    assert.equal((await proxy.get("/x", on)).status, 409);
+    proxy.engine.setVersion({ tag: "b".repeat(16) });
+    proxy.engine.answerAll(() => ({ kind: "clean" }));
+    assert.equal((await proxy.get("/x", on)).status, 200);
+  });
+
+  test("is not remembered when the signatures changed while it was made", async () => {
+    await using proxy = await openProxy(() => ok("hello"));
+    proxy.engine.answerAll(null);
+    const answering = proxy.get("/x", on);
+    const scan = await proxy.engine.scanBegun(1);
+    const before = proxy.engine.version();
+    assert.ok(before !== null);
+    proxy.engine.setVersion({ tag: "b".repeat(16) });
+    scan.finish({ kind: "clean" }, { version: before });
+    assert.equal((await answering).status, 200);
+    assert.equal(proxy.urls.entries.size, 0);
+  });
+
+  test("is its own for each query, credential and Accept, and the same for each user agent (P60, B5)", async () => {
+    await using proxy = await openProxy(() => ok("hello"));
+    const variants: (readonly [string, readonly string[]])[] = [
+      ["/x", []],
+      ["/x?a", []],
+      ["/x?b", []],
+      ["/x", ["Authorization: Basic a"]],
+      ["/x", ["Authorization: Basic b"]],
+      ["/x", ["Accept: text/x"]],
+    ];
+    for (const [index, [path, lines]] of variants.entries()) {
+      await proxy.get(path, [...on, ...lines]);
+      assert.equal(proxy.urls.entries.size, index + 1);
+    }
+    for (const line of ["User-Agent: pip", "Cache-Control: no-cache", "Pragma: no-cache", "X-Other: 1"])
+      await proxy.get("/x", [...on, line]);
+    assert.equal(proxy.urls.entries.size, variants.length);
+    assert.doesNotMatch([...proxy.urls.entries.keys()].join(), /Basic/);
+  });
+
+  test("is not remembered of anything but 200, nor of what could not be judged (P65)", async () => {
+    await using proxy = await openProxy(({ path }) =>
+      path === "/encrypted" ? ok("ENCRYPTED") : keep(head(Number(path.slice(1)), "Content-Length: 4"), path),
+    );
+    for (const path of ["/201", "/203", "/300", "/404", "/500", "/encrypted"]) await proxy.get(path, on);
+    proxy.engine.answerAll(null);
+    const failing = proxy.get("/200", on);
+    (await proxy.engine.scanBegun(proxy.engine.scans.length + 1)).fail(new ClamgateError("engine-error", "Engine error"));
+    assert.equal((await failing).status, 503);
+    assert.equal(proxy.urls.entries.size, 0);
+  });
+
+  test("that cannot be had or kept costs no download (P64)", async () => {
+    await using proxy = await openProxy(() => ok("hello"));
+    proxy.urls.before = () => {
+      throw new Error("connection lost");
+    };
+    const answer = await proxy.get("/x", on);
+    assert.deepEqual([answer.status, answer.header("x-clamgate-cache")], [200, "miss"]);
+    assert.deepEqual(
+      proxy.facts.filter((fact) => fact.kind === "cache-failed").map(({ operation }) => operation),
+      ["get", "set"],
+    );
+  });
+});

@@ -1,0 +1,213 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { ClamgateError } from "../../../src/core/errors.ts";
+import { end, head, ok, stall } from "../../fake/origin.ts";
+import { eventually } from "../../supervise/stage.ts";
+import { openProxy } from "./proxy-stage.ts";
+import { ask, RawClient } from "./raw-client.ts";
+
+describe("equal requests at the same time", () => {
+  test("fifty of them are one download, one scan and fifty equal answers (P70)", async () => {
+    await using proxy = await openProxy(() => ok(Buffer.alloc(300_000, 7)));
+    proxy.engine.answerAll(null);
+    const answering = Array.from({ length: 50 }, () => proxy.get("/x", ["Cache-Scan: true"]));
+    const scan = await proxy.engine.scanBegun(1);
+    await eventually("all have come", () => proxy.connections() === 50);
+    scan.finish({ kind: "clean" });
+    const answers = await Promise.all(answering);
+    for (const { status, body } of answers) assert.deepEqual([status, body.length], [200, 300_000]);
+    assert.deepEqual([proxy.origin.requests.length, proxy.engine.scans.length], [1, 1]);
+    await eventually("all are told of", () => proxy.downloads().length === 50);
+    assert.equal(proxy.downloads().filter(({ isCollapsed }) => isCollapsed).length, 49);
+  });
+
+  test("get the leader's failure, once (P70)", async () => {
+    await using proxy = await openProxy(() => stall(head(200, "Content-Length: 9"), "x"), {
+      upstream: {
+        times: {
+          connectTimeoutMs: 1000,
+          tlsTimeoutMs: 1000,
+          nextAddressMs: 1000,
+          headTimeoutMs: 1000,
+          idleTimeoutMs: 200,
+          totalTimeoutMs: 0,
+          minBytesPerSecond: 0,
+        },
+      },
+    });
+    const answers = await Promise.all(Array.from({ length: 5 }, () => proxy.get("/x")));
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [504, 504, 504, 504, 504],
+    );
+    assert.equal(proxy.origin.requests.length, 1);
+  });
+
+  test("go on without the client that began (P70)", async () => {
+    await using proxy = await openProxy(() => ok("hello"));
+    proxy.engine.answerAll(null);
+    const leader = new RawClient(proxy.port);
+    leader.send(proxy.text("/x"));
+    const scan = await proxy.engine.scanBegun(1);
+    const follower = proxy.get("/x");
+    await eventually("the follower is there", () => proxy.connections() === 2);
+    leader[Symbol.dispose]();
+    await eventually("the leader is gone", () => proxy.downloads().length === 1);
+    assert.equal(proxy.downloads()[0]?.outcome, "gone");
+    assert.equal(scan.signal.aborted, false);
+    scan.finish({ kind: "clean" });
+    assert.equal((await follower).body.toString(), "hello");
+  });
+
+  test("end with the last client: fetch, scan and spool, within a second (P49)", async () => {
+    await using proxy = await openProxy(({ path }) =>
+      path === "/stall" ? stall(head(200, "Content-Length: 9"), "x") : ok("hello"),
+    );
+    proxy.engine.answerAll(null);
+    for (const [index, path] of ["/x", "/stall"].entries()) {
+      using client = new RawClient(proxy.port);
+      client.send(proxy.text(path));
+      if (path === "/x") await proxy.engine.scanBegun(1);
+      else await eventually("the body has begun", () => proxy.spool.usage().bodies === 1);
+      client.socket.destroy();
+      const goneAt = performance.now();
+      const [scan] = proxy.engine.scans;
+      // An engine keeps what it has begun to look at.
+      await eventually("the scan is called off", () => scan?.signal.aborted === true);
+      scan?.fail(new Error("called off"));
+      await eventually("it is over", () => proxy.downloads().length === index + 1 && proxy.spool.usage().bodies === 0);
+      assert.ok(performance.now() - goneAt < 1000);
+      assert.equal(proxy.downloads()[index]?.outcome, "gone");
+    }
+    await proxy.origin.idle();
+  });
+
+  test("but for credentials, Accept, validators or Cache-Scan are not equal (P71)", async () => {
+    await using proxy = await openProxy((request) => ok(request.header("authorization") ?? request.header("accept") ?? "none"));
+    proxy.engine.answerAll(null);
+    const variants = [
+      [],
+      ["Authorization: a"],
+      ["Authorization: b"],
+      ["Accept: c"],
+      ['If-None-Match: "d"'],
+      ["Cache-Scan: true"],
+    ];
+    const answering = variants.map((lines) => proxy.get("/x", lines));
+    await eventually("each has its own download", () => proxy.origin.requests.length === variants.length);
+    proxy.engine.answerAll(() => ({ kind: "clean" }));
+    const answers = await Promise.all(answering);
+    assert.deepEqual(
+      answers.map(({ body }) => body.toString()),
+      ["none", "a", "b", "c", "none", "none"],
+    );
+  });
+
+  test("but for Range and User-Agent are equal, and each gets its part", async () => {
+    await using proxy = await openProxy(() => ok("0123456789"));
+    proxy.engine.answerAll(null);
+    const answering = [
+      proxy.get("/x", ["Range: bytes=0-1"]),
+      proxy.get("/x", ["Range: bytes=8-"]),
+      proxy.get("/x", ["User-Agent: z"]),
+    ];
+    await eventually("all have come", () => proxy.connections() === 3);
+    await proxy.engine.scanBegun(1);
+    proxy.engine.answerAll(() => ({ kind: "clean" }));
+    assert.deepEqual(
+      (await Promise.all(answering)).map(({ body }) => body.toString()),
+      ["01", "89", "0123456789"],
+    );
+    assert.equal(proxy.origin.requests.length, 1);
+  });
+
+  test("one after the other are downloads of their own", async () => {
+    await using proxy = await openProxy(({ earlier }) => ok(`answer ${earlier}`));
+    assert.notEqual((await proxy.get("/x")).body.toString(), (await proxy.get("/x")).body.toString());
+  });
+});
+
+describe("the limits (P72)", () => {
+  const slots = { total: 0, perOrigin: 0, perClient: 0 };
+  for (const limit of ["total", "perOrigin", "perClient"] as const) {
+    test(`${limit}: one more than it is 503 with Retry-After at once, and free again afterwards`, async () => {
+      await using proxy = await openProxy(({ path }) => ok(path), { front: { slots: { ...slots, [limit]: 2 } } });
+      proxy.engine.answerAll(null);
+      const answering = [proxy.get("/1"), proxy.get("/2")];
+      await proxy.engine.scanBegun(2);
+      const refused = await proxy.get("/3");
+      assert.deepEqual([refused.status, refused.header("retry-after")], [503, "5"]);
+      assert.equal((await proxy.get("/3", [], { method: "HEAD" })).status, 503);
+      proxy.engine.answerAll(() => ({ kind: "clean" }));
+      for (const { status } of await Promise.all(answering)) assert.equal(status, 200);
+      for (let round = 0; round < 4; round += 1) assert.equal((await proxy.get("/4")).status, 200);
+    });
+  }
+
+  test("total: those who share a download take one place", async () => {
+    await using proxy = await openProxy(({ path }) => ok(path), { front: { slots: { ...slots, total: 1 } } });
+    proxy.engine.answerAll(null);
+    const answering = [proxy.get("/1"), proxy.get("/1")];
+    await eventually("both have come", () => proxy.connections() === 2);
+    await proxy.engine.scanBegun(1);
+    proxy.engine.answerAll(() => ({ kind: "clean" }));
+    for (const { status } of await Promise.all(answering)) assert.equal(status, 200);
+  });
+});
+
+describe("a failing engine", () => {
+  for (const [code, status] of [
+    ["engine-unavailable", 503],
+    ["backend-lost", 503],
+    ["engine-error", 503],
+    ["queue-full", 503],
+    ["queue-timeout", 503],
+    ["scan-timeout", 504],
+    ["internal", 500],
+  ] as const) {
+    test(`with ${code} is ${status}, without a word of what went wrong (3.4, S16)`, async () => {
+      await using proxy = await openProxy(() => ok("hello"));
+      proxy.engine.answerAll(null);
+      const answering = proxy.get("/x", ["Cache-Scan: true"]);
+      (await proxy.engine.scanBegun(1)).fail(new ClamgateError(code, "Not now", { detail: "10.0.0.1:3310 refused" }));
+      const answer = await answering;
+      assert.equal(answer.status, status);
+      assert.equal(answer.body.toString(), '{"detail":"Not now"}');
+      assert.equal(answer.header("retry-after"), status === 503 ? "5" : undefined);
+      assert.equal(answer.header("x-clamgate-verdict"), undefined);
+    });
+  }
+});
+
+describe("an origin that fails", () => {
+  for (const [name, act, status] of [
+    ["closes without an answer", end(), 502],
+    ["talks no HTTP", end("SSH-2.0-x\r\n"), 502],
+    ["never answers", stall(), 504],
+    ["stalls in the body", stall(head(200, "Content-Length: 5"), "abc"), 504],
+  ] as const) {
+    test(`${name}: ${status} in words of ours (P24, S16)`, async () => {
+      const times = {
+        connectTimeoutMs: 1000,
+        tlsTimeoutMs: 1000,
+        nextAddressMs: 100,
+        headTimeoutMs: 100,
+        idleTimeoutMs: 100,
+        totalTimeoutMs: 0,
+        minBytesPerSecond: 0,
+      };
+      await using proxy = await openProxy(() => act, { upstream: { times } });
+      const answer = await proxy.get("/x");
+      assert.equal(answer.status, status);
+      assert.match(answer.body.toString(), /^\{"detail":"[A-Za-z' ]+"\}$/);
+    });
+  }
+
+  test("refuses connections: 502, and the port is not named", async () => {
+    await using proxy = await openProxy(() => ok("x"));
+    await proxy.origin[Symbol.asyncDispose]();
+    const answer = await ask(proxy.port, proxy.text("/x"));
+    assert.equal(answer.status, 502);
+    assert.equal(answer.body.toString(), '{"detail":"The origin could not be reached"}');
+  });
+});
