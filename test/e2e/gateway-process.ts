@@ -32,6 +32,8 @@ export interface GatewayProcessOptions {
   /** Kept when the process ends; a new one, removed at the end, when not given. */
   readonly state?: string;
   readonly args?: readonly string[];
+  /** A command that runs the one behind it in its own place, as `prlimit --nofile=256`. */
+  readonly launcher?: readonly string[];
 }
 
 /** As `npm start` and the image have it. */
@@ -42,7 +44,9 @@ const main = new URL("../../src/main.ts", import.meta.url).pathname;
 export async function startGatewayProcess(options: GatewayProcessOptions = {}): Promise<GatewayProcess> {
   const state = options.state ?? (await mkdtemp(join(tmpdir(), "clamgate-e2e-")));
   const { PATH = "", HOME = "/" } = process.env;
-  const child = spawn(process.execPath, [...runtimeFlags, main, ...(options.args ?? ["serve", "--allow-test-signatures"])], {
+  const own = [process.execPath, ...runtimeFlags, main, ...(options.args ?? ["serve", "--allow-test-signatures"])];
+  const [command = "", ...args] = [...(options.launcher ?? []), ...own];
+  const child = spawn(command, args, {
     env: {
       PATH,
       HOME,

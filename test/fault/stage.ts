@@ -20,6 +20,8 @@ export interface FaultStageOptions extends GatewayProcessOptions {
 
 export interface FaultStage extends AsyncDisposable {
   readonly gateway: GatewayProcess;
+  /** DATABASE_DIRECTORY of an own clamd. */
+  readonly databaseDirectory: string;
   readonly account: Account;
   readonly rest: RestClient;
   readonly subjects: SubjectSource;
@@ -53,6 +55,7 @@ export async function openFaultStage(options: FaultStageOptions = {}): Promise<F
     const pulse = opened.use(feelPulse(gateway.url));
     return {
       gateway,
+      databaseDirectory: database.path,
       account,
       rest: restClient({ client, account }),
       subjects: subjectSource(random),

@@ -113,7 +113,9 @@ function openSockets(port: number, count: number, head: string): readonly Socket
 }
 
 async function overload({ subjects, random, rest }: SoakStage): Promise<void> {
-  await closedTraffic(100, 3, () => rest.raw(random.next() < 0.5 ? subjects.infected(4096) : subjects.clean(4096)));
+  await closedTraffic({ workers: 100, seconds: 3 }, () =>
+    rest.raw(random.next() < 0.5 ? subjects.infected(4096) : subjects.clean(4096)),
+  );
 }
 
 async function largeBodies({ subjects, rest }: SoakStage): Promise<void> {

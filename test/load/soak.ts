@@ -75,7 +75,10 @@ async function soak(): Promise<boolean> {
 
   async function capacityOf(url: string): Promise<number> {
     using warming = countingClient(url);
-    return await closedTraffic(16, 15, restMix({ random, subjects, rest: restClient({ client: warming, account }) }));
+    return await closedTraffic(
+      { workers: 16, seconds: 15 },
+      restMix({ random, subjects, rest: restClient({ client: warming, account }) }),
+    );
   }
 
   let verdict = "all invariants hold";

@@ -30,13 +30,22 @@ export function steadyTraffic(perSecond: number, send: () => Promise<unknown>): 
   };
 }
 
-/** So many at once, each followed by the next, for so long. Resolves with the requests that were answered each second. */
-export async function closedTraffic(workers: number, seconds: number, send: () => Promise<unknown>): Promise<number> {
+export interface ClosedTrafficOptions {
+  /** Requests under way at any moment, each followed by the next. */
+  readonly workers: number;
+  readonly seconds?: number;
+  /** Ends it. */
+  readonly signal?: AbortSignal;
+}
+
+/** Resolves with the requests that were answered each second. */
+export async function closedTraffic(options: ClosedTrafficOptions, send: () => Promise<unknown>): Promise<number> {
+  const { workers, seconds = Number.POSITIVE_INFINITY, signal } = options;
   const startedAt = performance.now();
   const end = startedAt + seconds * 1000;
   let answered = 0;
   const work = async () => {
-    while (performance.now() < end) {
+    while (performance.now() < end && signal?.aborted !== true) {
       await send();
       answered += 1;
     }

@@ -1,0 +1,118 @@
+/** F1, F3: clamd killed or stopped again and again under load. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { startRealClamd } from "../live/clamd.ts";
+import { closedTraffic } from "../load/traffic.ts";
+import { eventually } from "../supervise/stage.ts";
+import { givenClamd } from "./given-clamd.ts";
+import { clamdOf } from "./residue.ts";
+import { type FaultStage, openFaultStage } from "./stage.ts";
+
+const own = { MAX_THREADS: "2" };
+
+/** @param workers requests under way at any moment. */
+function traffic({ rest, subjects, random }: FaultStage, workers: number, seconds: number): Promise<number> {
+  return closedTraffic({ workers, seconds }, async () => {
+    const size = random.size(100, 200_000);
+    const one = random.next() < 0.5 ? subjects.infected(size) : subjects.clean(size);
+    await (random.next() < 0.5 ? rest.raw(one) : rest.upload([one]));
+  });
+}
+
+describe("clamd under load", () => {
+  test("killed every 2 seconds costs no request more than a clear error, and is back within 2 seconds (F1)", async (context) => {
+    await using stage = await openFaultStage({ env: own });
+    const { gateway, account } = stage;
+    const running = traffic(stage, 100, 12);
+    const kills: number[] = [];
+    for (let kill = 0; kill < 5; kill += 1) {
+      await delay(1_500); // the rhythm of the fault
+      const pid = await clamdOf(gateway);
+      assert.ok(pid !== null);
+      process.kill(pid, "SIGKILL");
+      const killedAt = performance.now();
+      await eventually("it is another one", async () => ![null, pid].includes(await clamdOf(gateway)));
+      await gateway.ready();
+      kills.push(performance.now() - killedAt);
+    }
+    await running;
+    const { opened, errors, statuses } = account.totals();
+    context.diagnostic(
+      `${opened} requests, ${errors} errors, ${JSON.stringify(statuses)}, back after ${kills.map(Math.round)} ms`,
+    );
+    assert.deepEqual(
+      Object.keys(statuses).filter((status) => !["200", "406", "503"].includes(status)),
+      [],
+    );
+    assert.equal(await gateway.metric('clamgate_child_restarts_total{child="clamd"}'), 5);
+    // The pause before a start doubles while it dies young: 1 s, 2 s … (supervise/backoff.ts).
+    assert.ok(Math.min(...kills) < 3_500, `back after ${kills}`);
+  });
+
+  test("one of two killed every second costs nobody anything: each request has its verdict", async (context) => {
+    await using first = await startRealClamd({ listens: "tcp" });
+    await using second = await startRealClamd({ listens: "tcp" });
+    const servers = [first, second];
+    const ports = servers.map(({ address }) => (address.kind === "tcp" ? address.port : 0));
+    await using stage = await openFaultStage({ env: givenClamd({ ports }) });
+    const running = traffic(stage, 20, 8);
+    for (let kill = 0; kill < 6; kill += 1) {
+      const server = servers[kill % 2];
+      await delay(500); // the rhythm of the fault
+      await server?.kill();
+      await server?.start();
+      await eventually("both are up", async () => (await stage.gateway.metric('clamgate_backends{state="up"}')) === 2);
+    }
+    await running;
+    const { opened, errors, statuses } = stage.account.totals();
+    context.diagnostic(`${opened} requests, ${errors} errors, ${JSON.stringify(statuses)}`);
+    assert.equal(errors, 0);
+  });
+
+  test("stopped, it is passed by within 3 seconds; it goes on where it was, without a restart (F3)", async (context) => {
+    await using first = await startRealClamd({ listens: "tcp" });
+    await using second = await startRealClamd({ listens: "tcp" });
+    const ports = [first, second].map(({ address }) => (address.kind === "tcp" ? address.port : 0));
+    await using stage = await openFaultStage({ env: givenClamd({ ports, slots: 2 }) });
+    const up = () => stage.gateway.metric('clamgate_backends{state="up"}');
+    const running = traffic(stage, 4, 12);
+    await delay(1_000); // under load by then
+    process.kill(first.pid(), "SIGSTOP");
+    const stoppedAt = performance.now();
+    await eventually("one is down", async () => (await up()) === 1);
+    const noticedMs = performance.now() - stoppedAt;
+    const seen = stage.account.totals().opened;
+    await delay(2_000); // served by the other one
+    assert.ok(stage.account.totals().opened > seen + 10, "the other one serves");
+    process.kill(first.pid(), "SIGCONT");
+    await eventually("both are up", async () => (await up()) === 2);
+    await running;
+    const { errors, opened } = stage.account.totals();
+    context.diagnostic(`noticed after ${Math.round(noticedMs)} ms; ${opened} requests, ${errors} errors`);
+    assert.ok(noticedMs < 8_000, `noticed after ${noticedMs} ms`);
+    assert.equal(errors, 0);
+  });
+
+  test("our own, stopped, makes the gateway not ready and not dead; no child is started for it", async (context) => {
+    await using stage = await openFaultStage({ env: { ...own, QUEUE_TIMEOUT: "1s" } });
+    const { gateway, pulse } = stage;
+    const pid = await clamdOf(gateway);
+    assert.ok(pid !== null);
+    process.kill(pid, "SIGSTOP");
+    const stoppedAt = performance.now();
+    const unready = await pulse.firstReady(false, stoppedAt);
+    const refused = await stage.rest.raw(stage.subjects.infected(100));
+    assert.equal(refused.answer?.status, 503);
+    process.kill(pid, "SIGCONT");
+    const goesOnAt = performance.now();
+    const ready = await pulse.firstReady(true, goesOnAt);
+    assert.equal(await clamdOf(gateway), pid);
+    context.diagnostic(
+      `not ready ${Math.round(unready.atMs - stoppedAt)} ms after the stop, ready ${Math.round(ready.atMs - goesOnAt)} ms after its end`,
+    );
+    assert.ok(unready.atMs - stoppedAt < 6_000 && ready.atMs - goesOnAt < 5_000);
+    assert.equal((await stage.rest.raw(stage.subjects.infected(100))).answer?.status, 406);
+  });
+});

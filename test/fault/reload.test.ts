@@ -1,0 +1,120 @@
+/** F5, F6, F7, F9: new signatures under load, and clamd servers that cannot take them. */
+
+import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { bodySignature, type RealClamd, startRealClamd } from "../live/clamd.ts";
+import { closedTraffic } from "../load/traffic.ts";
+import { eventually } from "../supervise/stage.ts";
+import { givenClamd } from "./given-clamd.ts";
+import { type FaultStage, openFaultStage } from "./stage.ts";
+
+function portOf({ address }: RealClamd): number {
+  if (address.kind !== "tcp") throw new Error("clamd does not listen on TCP");
+  return address.port;
+}
+
+/** Goes on until the work is done. */
+async function under(stage: FaultStage, work: () => Promise<void>): Promise<void> {
+  const done = new AbortController();
+  const { rest, subjects, random } = stage;
+  const running = closedTraffic({ workers: 6, signal: done.signal }, async () => {
+    const one = random.next() < 0.5 ? subjects.infected(random.size(100, 100_000)) : subjects.clean(random.size(100, 100_000));
+    await (random.next() < 0.5 ? rest.raw(one) : rest.upload([one]));
+  });
+  try {
+    await work();
+  } finally {
+    done.abort();
+    await running;
+  }
+}
+
+describe("new signatures under load", () => {
+  test("cost a given clamd's clients no scan in 20 reloads (F5)", async (context) => {
+    await using clamd = await startRealClamd({ listens: "tcp" });
+    await using stage = await openFaultStage({ env: givenClamd({ ports: [portOf(clamd)] }) });
+    await under(stage, async () => {
+      for (let reload = 1; reload <= 20; reload += 1) {
+        const text = `reload ${reload} was done`;
+        await clamd.reload({ [`reload-${reload}.ndb`]: bodySignature(`Clamgate.Reload.${reload}`, text) });
+        // Never the same bytes twice: a given clamd's own signatures are not in its version, so the gateway may remember them.
+        let asked = 0;
+        await eventually(`reload ${reload} is done`, async () => {
+          asked += 1;
+          const body = Buffer.from(`${text}, asked ${asked}`);
+          return (await stage.rest.send([], { path: "/scanHandlerBody", body })).answer?.status === 406;
+        });
+      }
+    });
+    const { opened, errors, statuses } = stage.account.totals();
+    context.diagnostic(`${opened} requests in 20 reloads, ${JSON.stringify(statuses)}`);
+    assert.equal(errors, 0);
+  });
+
+  test("that come while others are being loaded are loaded after them, and every old verdict ends (F5, F7)", async (context) => {
+    await using stage = await openFaultStage();
+    const { gateway, rest, databaseDirectory: directory } = stage;
+    const body = (text: string) => ({ path: "/scanHandlerBody", body: Buffer.from(text) });
+    const status = async (text: string) => (await rest.send([], body(text))).answer?.status;
+    const loaded = () => gateway.metric('clamgate_reloads_total{outcome="loaded"}');
+    await under(stage, async () => {
+      for (const text of ["first new body", "second new body"]) assert.equal(await status(text), 200);
+      assert.equal((await rest.send([], body("second new body"))).answer?.isCached, true);
+      const before = await loaded();
+      await writeFile(join(directory, "first.ndb"), bodySignature("Clamgate.First", "first new body"));
+      await eventually("the first is loaded", async () => (await loaded()) > before);
+      await writeFile(join(directory, "second.ndb"), bodySignature("Clamgate.Second", "second new body"));
+      await eventually("the last is found", async () => (await status("second new body")) === 406);
+      assert.equal(await status("first new body"), 406);
+    });
+    const { opened, errors } = stage.account.totals();
+    context.diagnostic(`${opened} requests in 2 epochs`);
+    assert.equal(errors, 0);
+  });
+
+  test("that a clamd can only take while it serves nobody make requests wait, and none wrong (F6)", async () => {
+    const conf = "ConcurrentDatabaseReload no\nIdleTimeout 1\n";
+    await using clamd = await startRealClamd({ listens: "tcp", conf });
+    await using stage = await openFaultStage({ env: givenClamd({ ports: [portOf(clamd)] }) });
+    await under(stage, async () => {
+      for (let reload = 1; reload <= 3; reload += 1) {
+        const text = `reload ${reload} was done`;
+        await clamd.reload({ [`reload-${reload}.ndb`]: bodySignature(`Clamgate.Reload.${reload}`, text) });
+        let asked = 0;
+        await eventually(`reload ${reload} is done`, async () => {
+          asked += 1;
+          const asking = { path: "/scanHandlerBody", body: Buffer.from(`${text}, asked ${asked}`) };
+          return (await stage.rest.send([], asking)).answer?.status === 406;
+        });
+      }
+    });
+    const { statuses } = stage.account.totals();
+    assert.deepEqual(
+      Object.keys(statuses).filter((status) => !["200", "406", "503"].includes(status)),
+      [],
+    );
+  });
+
+  test("that are malformed and leave a clamd without an engine are noticed within 10 seconds: never clean (F9)", async (context) => {
+    const conf = "ConcurrentDatabaseReload no\nIdleTimeout 1\nExitOnOOM no\n";
+    await using clamd = await startRealClamd({ listens: "tcp", conf });
+    await using stage = await openFaultStage({
+      env: { ...givenClamd({ ports: [portOf(clamd)] }), QUEUE_TIMEOUT: "1s" },
+    });
+    await clamd.reload({ "broken.ndb": "This is no signature\n" });
+    const askedAt = performance.now();
+    const unready = await stage.pulse.firstReady(false, askedAt);
+    for (let count = 0; count < 10; count += 1) {
+      assert.equal((await stage.rest.raw(stage.subjects.infected(500))).answer?.status, 503);
+    }
+    context.diagnostic(`not ready after ${Math.round(unready.atMs - askedAt)} ms`);
+    assert.ok(unready.atMs - askedAt < 10_000);
+    await writeFile(join(clamd.databaseDirectory, "broken.ndb"), bodySignature("Clamgate.Mended", "mended"));
+    await clamd.kill();
+    await clamd.start();
+    await stage.gateway.ready();
+    assert.equal((await stage.rest.raw(stage.subjects.infected(500))).answer?.status, 406);
+  });
+});
