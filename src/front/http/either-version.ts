@@ -24,8 +24,6 @@ export function eitherVersionServer(handler: RequestListener, { http1, http2, fi
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     whenRecognised(socket, firstBytesMs, (isHttp2) => (isHttp2 ? second : first).emit("connection", socket));
   });
-  // A client that has said all it had to say, as `nc -N`, still gets its answer.
-  Object.assign(first, { httpAllowHalfOpen: true });
   for (const inner of [first, second]) {
     inner.on("request", (request, response) => server.emit("request", request, response));
     inner.on("error", () => {}); // it never listens itself

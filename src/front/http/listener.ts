@@ -34,7 +34,6 @@ export function secureServer(handler: RequestListener, limits: ListenerLimits, c
   const options = { allowHTTP1: true, ...http1Options(limits), ...http2Options(limits), ...certificate };
   // The compatibility layer of node:http2 hands over requests that fit an HTTP/1.1 handler; its types do not say so.
   const server = createSecureServer(options, handler as unknown as Parameters<typeof createSecureServer>[1]);
-  Object.assign(server, { httpAllowHalfOpen: true }); // as in either-version.ts
   return limited(server, limits);
 }
 
