@@ -41,6 +41,8 @@ export function createProxyServer(options: ProxyServerOptions): ProxyServer {
   const server = createServer(
     {
       headersTimeout: limits.headersTimeoutMs,
+      // Node looks at the clock every 30 s only, whatever the timeout.
+      connectionsCheckingInterval: Math.min(30_000, limits.headersTimeoutMs),
       // A GET has no body to speak of; what there is of one is watched where it is read.
       requestTimeout: 0,
       keepAliveTimeout: limits.keepAliveTimeoutMs,

@@ -47,6 +47,7 @@ export interface ProxyStage extends AsyncDisposable {
   /** Connections of clients that have sent a request. */
   connections(): number;
   close(): Promise<void>;
+  drain(): Promise<void>;
 }
 
 export interface StageOptions {
@@ -152,6 +153,7 @@ export async function openProxy(
   });
   const asking = new Set<unknown>();
   proxy.server.on("request", ({ socket }) => {
+    if (asking.has(socket)) return;
     asking.add(socket);
     socket.once("close", () => asking.delete(socket));
   });
@@ -175,6 +177,7 @@ export async function openProxy(
     downloads,
     connections: () => asking.size,
     close: () => proxy.close(),
+    drain: () => proxy.drain(),
     async [Symbol.asyncDispose]() {
       engine.answerAll(() => ({ kind: "clean" }));
       try {
