@@ -1,0 +1,42 @@
+/** One line of the benchmark's table. */
+
+import type { Spread } from "./load/statistics.ts";
+import { type Sample, type Samples, spreadBy } from "./measure.ts";
+
+export interface Row {
+  /** The scenario it comes from, as `--only` takes it. */
+  readonly scenario: string;
+  readonly what: string;
+  /** Null: told for what it tells, without a bar to pass. */
+  readonly target: Target | null;
+  readonly measured: Spread;
+  readonly unit: "×" | "ms" | "MiB" | "s" | "cores";
+  /** What the measured figure was made of. */
+  readonly figures: readonly Figure[];
+}
+
+export type Target = { readonly atLeast: number } | { readonly atMost: number };
+
+export interface Figure {
+  readonly name: string;
+  readonly unit: string;
+  readonly spread: Spread;
+  /** Cores in use meanwhile, by process. */
+  readonly cores?: Readonly<Record<string, number>>;
+}
+
+/** By the median. Null without a target. */
+export function isMet({ target, measured }: Row): boolean | null {
+  if (target === null) return null;
+  return "atLeast" in target ? measured.median >= target.atLeast : measured.median <= target.atMost;
+}
+
+/** A figure for each subject, with the cores that were in use. */
+export function figuresOf(samples: Samples, unit: string, value: (sample: Sample) => number): readonly Figure[] {
+  return [...samples.keys()].map((name) => {
+    const all = samples.get(name) ?? [];
+    const processes = [...new Set(all.flatMap(({ cores }) => Object.keys(cores)))];
+    const cores = processes.map((process) => [process, spreadBy(samples, name, (sample) => sample.cores[process] ?? 0).median]);
+    return { name, unit, spread: spreadBy(samples, name, value), cores: Object.fromEntries(cores) };
+  });
+}

@@ -1,0 +1,107 @@
+/** The download proxy beside nginx's proxy_pass, and beside clamd where content is new. */
+
+import { makeBodies } from "../load/body.ts";
+import { differences, measureInTurn, megabytes, rate, ratios, type Subject } from "../measure.ts";
+import { figuresOf, type Row } from "../row.ts";
+import type { Scenario } from "../scenario.ts";
+import { hasDownloadProxy, type RunningGateway, type Stage } from "../stage.ts";
+import { isInstalled } from "../subjects/is-installed.ts";
+import { type Nginx, startNginx } from "../subjects/nginx.ts";
+import { startNodeServer } from "../subjects/node-server.ts";
+import { bareClients, bareNames } from "./bare-clients.ts";
+
+const proxyName = "clamgate download proxy";
+const nginxName = "nginx proxy_pass";
+const small = { kind: "random", bytes: 1024, isUnique: true } as const;
+const large = { kind: "random", bytes: 20_000_000, isUnique: true } as const;
+
+export const downloads: Scenario = {
+  name: "downloads",
+  missing() {
+    if (!hasDownloadProxy()) return "this version of the gateway has no download proxy";
+    return isInstalled("nginx") ? null : "nginx is not installed";
+  },
+  async run(stage) {
+    const file = (body: typeof small | typeof large) => Buffer.concat(makeBodies(body, "download").next());
+    const files = { "small.bin": file(small), "large.bin": file(large) };
+    await using nginx = await startNginx(await stage.directory("nginx"), files);
+    return [...(await cachedSmall(stage, nginx)), ...(await uncachedSmall(stage)), ...(await cachedLarge(stage, nginx))];
+  },
+};
+
+async function cachedSmall(stage: Stage, nginx: Nginx): Promise<readonly Row[]> {
+  const gateway = await stage.gateway("tiny", { DOWNLOAD_MODE: "strict" });
+  const samples = await measureInTurn(pair(gateway, nginx, "small.bin", small.bytes), { ...stage, clients: 16 });
+  return [
+    {
+      scenario: downloads.name,
+      what: "download proxy, cached 1 KiB, strict, 16 clients: rate over nginx's proxy_pass",
+      target: { atLeast: 0.5 },
+      measured: ratios(samples, proxyName, nginxName, rate),
+      unit: "×",
+      figures: figuresOf(samples, "/s", rate),
+    },
+  ];
+}
+
+async function uncachedSmall(stage: Stage): Promise<readonly Row[]> {
+  const gateway = await stage.gateway("tiny", { DOWNLOAD_MODE: "strict" });
+  await using origin = await startNodeServer("unique-origin", await stage.directory("unique-origin"));
+  const subject = through(gateway, origin.url, "file.bin", small.bytes, true);
+  const bare = await bareClients(stage, gateway, small, ["instream", "session"]);
+  const samples = await measureInTurn([subject, ...bare], { ...stage, clients: 16 });
+  return [
+    {
+      scenario: downloads.name,
+      what: "download proxy, uncached 1 KiB, tiny, 16 clients: rate over bare INSTREAM",
+      target: { atLeast: 0.9 },
+      measured: ratios(samples, proxyName, bareNames.instream, rate),
+      unit: "×",
+      figures: figuresOf(samples, "/s", rate),
+    },
+  ];
+}
+
+async function cachedLarge(stage: Stage, nginx: Nginx): Promise<readonly Row[]> {
+  const gateway = await stage.gateway("tiny", { DOWNLOAD_MODE: "verified-stream" });
+  const samples = await measureInTurn(pair(gateway, nginx, "large.bin", large.bytes), { ...stage, clients: 4 });
+  const firstByte = ({ firstByte }: { readonly firstByte: { readonly p50: number } }) => firstByte.p50;
+  const what = "download proxy, cached 20 MB, verified-stream, 4 clients";
+  return [
+    {
+      scenario: downloads.name,
+      what: `${what}: MB/s over nginx's proxy_pass`,
+      target: { atLeast: 0.8 },
+      measured: ratios(samples, proxyName, nginxName, megabytes),
+      unit: "×",
+      figures: figuresOf(samples, "MB/s", megabytes),
+    },
+    {
+      scenario: downloads.name,
+      what: `${what}: first byte after nginx's (p50)`,
+      target: { atMost: 20 },
+      measured: differences(samples, proxyName, nginxName, firstByte),
+      unit: "ms",
+      figures: figuresOf(samples, "ms", firstByte),
+    },
+  ];
+}
+
+function pair(gateway: RunningGateway, nginx: Nginx, file: string, bytes: number): readonly Subject[] {
+  const processes = nginx.programs.map(({ name, pid }) => ({ name, pid }));
+  return [
+    through(gateway, nginx.originUrl, file, bytes, false),
+    {
+      name: nginxName,
+      load: { kind: "download", url: `${nginx.proxyUrl}/${file}`, headers: {}, isUnique: false, bytes },
+      processes,
+    },
+  ];
+}
+
+function through(gateway: RunningGateway, originUrl: string, file: string, bytes: number, isUnique: boolean): Subject {
+  if (gateway.proxyUrl === null) throw new Error("the gateway has not said where its download proxy listens");
+  const headers = { "download-from": `${originUrl}/`, "cache-scan": isUnique ? "False" : "True" };
+  const load = { kind: "download", url: `${gateway.proxyUrl}/${file}`, headers, isUnique, bytes } as const;
+  return { name: proxyName, load, processes: gateway.processes };
+}
