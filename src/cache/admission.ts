@@ -3,11 +3,14 @@
 import type { VerdictKey } from "../core/ports.ts";
 import { type UnscannableReason, unscannableReasons, type Verdict } from "../core/verdict.ts";
 
-export interface Admission {
+/** Reads a value from where anything may stand; null for what is none, and for what must not be remembered. The value is frozen. */
+export type Parse<Value> = (value: unknown) => Value | null;
+
+export interface Admission<Value> {
   /** The key as one string. */
   readonly id: string;
   /** A frozen copy: what the caller does to its own afterwards changes no later answer. */
-  readonly verdict: Verdict;
+  readonly value: Value;
   /** At least 1. */
   readonly ttlMs: number;
 }
@@ -17,13 +20,13 @@ const maxTagLength = 256;
 /** About 31 years: far enough, and never beyond what a date or an SQL integer can hold. */
 const maxTtlMs = 1e12;
 
-/** Null where the verdict, the key or the time is not to be stored; that is no fault. */
-export function admit(key: VerdictKey, verdict: Verdict, ttlSeconds: number): Admission | null {
+/** Null where the value, the key or the time is not to be stored; that is no fault. */
+export function admit<Value>(key: VerdictKey, value: Value, ttlSeconds: number, parse: Parse<Value>): Admission<Value> | null {
   const id = keyId(key);
-  const admitted = parseVerdict(verdict);
+  const admitted = parse(value);
   const ttlMs = Math.min(Math.floor(ttlSeconds * 1000), maxTtlMs);
   if (id === null || admitted === null || !(ttlMs >= 1)) return null;
-  return { id, verdict: admitted, ttlMs };
+  return { id, value: admitted, ttlMs };
 }
 
 /**
@@ -50,13 +53,13 @@ export function parseVerdict(value: unknown): Verdict | null {
   return null;
 }
 
-/** As `parseVerdict`, of JSON text. */
-export function parseVerdictJson(text: unknown): Verdict | null {
+/** As `parse`, of JSON text. */
+export function parseJson<Value>(text: unknown, parse: Parse<Value>): Value | null {
   if (typeof text !== "string") return null;
   try {
-    return parseVerdict(JSON.parse(text));
+    return parse(JSON.parse(text));
   } catch {
-    // Not JSON is not a verdict either.
+    // Not JSON is not a value either.
     return null;
   }
 }

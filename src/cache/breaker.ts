@@ -22,9 +22,14 @@ export class Breaker {
     this.#pauseMs = pauseMs;
   }
 
+  /** True from the last of too many faults until a caller succeeds. */
+  get isOpen(): boolean {
+    return this.#faults >= this.#maxFaults;
+  }
+
   /** False while it is open. Who was let in reports `succeeded` or `failed`. */
   tryEnter(): boolean {
-    if (this.#faults < this.#maxFaults) return true;
+    if (!this.isOpen) return true;
     if (this.#clock() < this.#pausedUntilMs) return false;
     // This caller is the trial; the others go on waiting for its outcome.
     this.#pausedUntilMs = this.#clock() + this.#pauseMs;
@@ -38,7 +43,7 @@ export class Breaker {
   /** Answers whether the pause began with this fault. */
   failed(): boolean {
     this.#faults += 1;
-    if (this.#faults < this.#maxFaults) return false;
+    if (!this.isOpen) return false;
     this.#pausedUntilMs = this.#clock() + this.#pauseMs;
     return true;
   }

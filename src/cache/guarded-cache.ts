@@ -1,13 +1,14 @@
 /** Makes any cache safe to ask: what throws, hangs or answers nonsense is a miss, and soon is not asked at all. */
 
-import type { Clock, Observe, VerdictCache } from "../core/ports.ts";
-import { parseVerdict } from "./admission.ts";
+import type { Cache, Clock, Observe, VerdictCache } from "../core/ports.ts";
+import type { Verdict } from "../core/verdict.ts";
+import { type Parse, parseVerdict } from "./admission.ts";
 import { Breaker } from "./breaker.ts";
 import { systemTimers, type Timers } from "./timers.ts";
 
-export interface GuardedCacheOptions {
+export interface GuardedCacheOptions<Value> {
   /** Closed with the guard. */
-  readonly cache: VerdictCache;
+  readonly cache: Cache<Value>;
   /** What `get` and `set` may cost a scan; what takes longer goes on without anybody waiting. */
   readonly budgetMs: number;
   readonly observe: Observe;
@@ -20,7 +21,12 @@ const pauseMs = 5000;
 /** Closing writes out what is pending, so it may take longer than a scan would wait. */
 const closeMs = 2000;
 
-export function guardedCache({ cache, budgetMs, observe, clock, timers = systemTimers }: GuardedCacheOptions): VerdictCache {
+export function guardedCache(options: GuardedCacheOptions<Verdict>): VerdictCache {
+  return guardedCacheOf(parseVerdict, options);
+}
+
+export function guardedCacheOf<Value>(parse: Parse<Value>, options: GuardedCacheOptions<Value>): Cache<Value> {
+  const { cache, budgetMs, observe, clock, timers = systemTimers } = options;
   const breaker = new Breaker({ clock, maxFaults, pauseMs });
   let closing: Promise<void> | null = null;
 
@@ -48,14 +54,15 @@ export function guardedCache({ cache, budgetMs, observe, clock, timers = systemT
   return {
     get: (key) =>
       attempt("get", async () => {
-        const verdict = await cache.get(key);
-        const parsed = parseVerdict(verdict);
-        if (parsed === null && verdict !== null) throw new Error("the cache answered something that is no verdict");
+        const value = await cache.get(key);
+        const parsed = parse(value);
+        if (parsed === null && value !== null) throw new Error("the cache answered something that is no verdict");
         return parsed;
       }),
-    async set(key, verdict, ttlSeconds) {
-      await attempt("set", () => cache.set(key, verdict, ttlSeconds));
+    async set(key, value, ttlSeconds) {
+      await attempt("set", () => cache.set(key, value, ttlSeconds));
     },
+    health: () => (breaker.isOpen ? "degraded" : (cache.health?.() ?? "ok")),
     close() {
       closing ??= close();
       return closing;

@@ -1,9 +1,8 @@
 /** Verdicts in this process's memory: gone with it. */
 
 import { LRUCache } from "lru-cache";
-import type { Clock, VerdictCache } from "../core/ports.ts";
-import type { Verdict } from "../core/verdict.ts";
-import { admit, keyId } from "./admission.ts";
+import type { Cache, Clock, VerdictCache } from "../core/ports.ts";
+import { admit, keyId, type Parse, parseVerdict } from "./admission.ts";
 
 export interface MemoryCacheOptions {
   /** At least 1; beyond it the verdict not asked for the longest goes. One takes some 300 bytes. */
@@ -11,28 +10,32 @@ export interface MemoryCacheOptions {
   readonly clock: Clock;
 }
 
-interface Entry {
-  readonly verdict: Verdict;
+interface Entry<Value> {
+  readonly value: Value;
   readonly expiresAtMs: number;
 }
 
-export function memoryCache({ maxEntries, clock }: MemoryCacheOptions): VerdictCache {
+export function memoryCache(options: MemoryCacheOptions): VerdictCache {
+  return memoryCacheOf(parseVerdict, options);
+}
+
+export function memoryCacheOf<Value>(parse: Parse<Value>, { maxEntries, clock }: MemoryCacheOptions): Cache<Value> {
   // Its own `ttl` is not used: it takes a clock at 0 for "no time set", and is late by up to a millisecond.
-  const entries = new LRUCache<string, Entry>({ max: maxEntries });
+  const entries = new LRUCache<string, Entry<Value>>({ max: maxEntries });
   let isClosed = false;
   return {
     async get(key) {
       const id = keyId(key);
       const entry = id === null ? undefined : entries.get(id);
       if (id === null || entry === undefined) return null;
-      if (clock() < entry.expiresAtMs) return entry.verdict;
+      if (clock() < entry.expiresAtMs) return entry.value;
       entries.delete(id);
       return null;
     },
-    async set(key, verdict, ttlSeconds) {
-      const admission = admit(key, verdict, ttlSeconds);
+    async set(key, value, ttlSeconds) {
+      const admission = admit(key, value, ttlSeconds, parse);
       if (admission === null || isClosed) return;
-      entries.set(admission.id, { verdict: admission.verdict, expiresAtMs: clock() + admission.ttlMs });
+      entries.set(admission.id, { value: admission.value, expiresAtMs: clock() + admission.ttlMs });
     },
     async close() {
       isClosed = true;

@@ -1,8 +1,8 @@
 /** The cache that remembers nothing: `VERDICT_CACHE=none`. */
 
-import type { VerdictCache } from "../core/ports.ts";
+import type { Cache } from "../core/ports.ts";
 
-export function noCache(): VerdictCache {
+export function noCache<Value>(): Cache<Value> {
   return {
     get: async () => null,
     set: async () => {},

@@ -2,9 +2,8 @@
 
 import { resolve } from "node:path";
 import { LRUCache } from "lru-cache";
-import type { Clock, Observe, VerdictCache, VerdictKey } from "../core/ports.ts";
-import type { Verdict } from "../core/verdict.ts";
-import { admit, keyId, parseVerdictJson } from "./admission.ts";
+import type { Cache, CacheHealth, Clock, Observe, VerdictCache, VerdictKey } from "../core/ports.ts";
+import { admit, keyId, type Parse, parseJson, parseVerdict } from "./admission.ts";
 import { Breaker } from "./breaker.ts";
 import { isCorrupt, openVerdictFile } from "./open-verdict-file.ts";
 import { TagAges } from "./tag-ages.ts";
@@ -25,9 +24,9 @@ export interface SqliteCacheOptions {
   readonly frontEntries?: number;
 }
 
-interface Entry {
+interface Entry<Value> {
   readonly key: VerdictKey;
-  readonly verdict: Verdict;
+  readonly value: Value;
   readonly storedAt: number;
   readonly expiresAt: number;
 }
@@ -48,14 +47,20 @@ const tagSweepMs = 60_000;
  * out to be damaged later, it is put aside and replaced, once.
  */
 export function sqliteCache(options: SqliteCacheOptions): VerdictCache {
-  return new SqliteCache({ ...options, path: resolve(options.path) });
+  return sqliteCacheOf(parseVerdict, options);
 }
 
-class SqliteCache implements VerdictCache {
+/** Values of one kind need a file of their own. */
+export function sqliteCacheOf<Value>(parse: Parse<Value>, options: SqliteCacheOptions): Cache<Value> {
+  return new SqliteCache(parse, { ...options, path: resolve(options.path) });
+}
+
+class SqliteCache<Value> implements Cache<Value> {
+  readonly #parse: Parse<Value>;
   readonly #options: SqliteCacheOptions;
   readonly #timers: Timers;
-  readonly #front: LRUCache<string, Entry>;
-  readonly #pending = new Map<string, Entry>();
+  readonly #front: LRUCache<string, Entry<Value>>;
+  readonly #pending = new Map<string, Entry<Value>>();
   readonly #breaker: Breaker;
   readonly #tagAges: TagAges;
   #file: VerdictFile | null;
@@ -65,7 +70,8 @@ class SqliteCache implements VerdictCache {
   #failedFlushes = 0;
   #sweptAtMs: number;
 
-  constructor(options: SqliteCacheOptions) {
+  constructor(parse: Parse<Value>, options: SqliteCacheOptions) {
+    this.#parse = parse;
     const { clock } = options;
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
@@ -76,34 +82,38 @@ class SqliteCache implements VerdictCache {
     this.#file = openVerdictFile(options.path, options.observe);
   }
 
-  async get(key: VerdictKey): Promise<Verdict | null> {
+  async get(key: VerdictKey): Promise<Value | null> {
     const id = keyId(key);
     if (id === null || this.#file === null) return null;
     this.#tagAges.use(key.tag);
     const now = this.#options.now();
     // What is pending replaces the row, so the row does not count any more, even where the pending entry is over.
     const pending = this.#pending.get(id);
-    if (pending !== undefined) return isLive(pending, now) ? pending.verdict : null;
+    if (pending !== undefined) return isLive(pending, now) ? pending.value : null;
     const front = this.#front.get(id);
-    if (front !== undefined && isLive(front, now)) return front.verdict;
+    if (front !== undefined && isLive(front, now)) return front.value;
     const found = this.#find(this.#file, key);
     if (found === null) return null;
     this.#front.set(id, found);
-    return found.verdict;
+    return found.value;
   }
 
-  async set(key: VerdictKey, verdict: Verdict, ttlSeconds: number): Promise<void> {
-    const admission = admit(key, verdict, ttlSeconds);
+  async set(key: VerdictKey, value: Value, ttlSeconds: number): Promise<void> {
+    const admission = admit(key, value, ttlSeconds, this.#parse);
     if (admission === null || this.#file === null) return;
     this.#tagAges.use(key.tag);
     const storedAt = Math.floor(this.#options.now());
     const { sha256, tag } = key;
-    const entry = { key: { sha256, tag }, verdict: admission.verdict, storedAt, expiresAt: storedAt + admission.ttlMs };
+    const entry = { key: { sha256, tag }, value: admission.value, storedAt, expiresAt: storedAt + admission.ttlMs };
     this.#front.set(admission.id, entry);
     this.#pending.delete(admission.id);
     this.#pending.set(admission.id, entry);
     if (this.#pending.size > maxPending) this.#forgetOldest();
     this.#scheduleFlush();
+  }
+
+  health(): CacheHealth {
+    return this.#file === null || this.#breaker.isOpen || this.#failedFlushes > 0 ? "degraded" : "ok";
   }
 
   /** Writes what is pending. */
@@ -117,14 +127,15 @@ class SqliteCache implements VerdictCache {
     this.#pending.clear();
   }
 
-  #find(file: VerdictFile, key: VerdictKey): Entry | null {
+  #find(file: VerdictFile, key: VerdictKey): Entry<Value> | null {
     if (!this.#breaker.tryEnter()) return null;
     try {
       const row = file.find(key.sha256, key.tag);
       this.#breaker.succeeded();
       if (row === null) return null;
-      const entry = parseRow(key, row);
-      if (entry === null) this.#options.observe({ kind: "cache-failed", operation: "get", detail: "a row holds no verdict" });
+      const entry = parseRow(key, row, this.#parse);
+      if (entry === null)
+        this.#options.observe({ kind: "cache-failed", operation: "get", detail: "a row holds nothing that belongs there" });
       return entry !== null && isLive(entry, this.#options.now()) ? entry : null;
     } catch (thrown) {
       this.#breaker.failed();
@@ -148,8 +159,8 @@ class SqliteCache implements VerdictCache {
     const batch = [...this.#pending.entries().take(maxBatch)];
     try {
       file.transact(() => {
-        for (const [, { key, verdict, storedAt, expiresAt }] of batch) {
-          file.put({ ...key, verdict: JSON.stringify(verdict), storedAt, expiresAt });
+        for (const [, { key, value, storedAt, expiresAt }] of batch) {
+          file.put({ ...key, verdict: JSON.stringify(value), storedAt, expiresAt });
         }
         this.#prune(file);
       });
@@ -205,12 +216,12 @@ class SqliteCache implements VerdictCache {
 }
 
 /** An entry from the future is a clock that was set back: how long it would still hold cannot be known. */
-function isLive({ storedAt, expiresAt }: Pick<Entry, "storedAt" | "expiresAt">, now: number): boolean {
+function isLive({ storedAt, expiresAt }: Pick<Entry<unknown>, "storedAt" | "expiresAt">, now: number): boolean {
   return storedAt <= now && now < expiresAt;
 }
 
-function parseRow(key: VerdictKey, { verdict, storedAt, expiresAt }: FoundRow): Entry | null {
-  const parsed = parseVerdictJson(verdict);
+function parseRow<Value>(key: VerdictKey, { verdict, storedAt, expiresAt }: FoundRow, parse: Parse<Value>): Entry<Value> | null {
+  const parsed = parseJson(verdict, parse);
   if (parsed === null || typeof storedAt !== "number" || typeof expiresAt !== "number") return null;
-  return { key, verdict: parsed, storedAt, expiresAt };
+  return { key, value: parsed, storedAt, expiresAt };
 }

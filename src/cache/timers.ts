@@ -5,10 +5,19 @@ export interface Timers {
   after(delayMs: number, callback: () => void): () => void;
 }
 
-/** The process's own; a pending one does not keep the process alive. */
+/**
+ * The process's own; a pending one does not keep the process alive. After a stall of the process all timers are due at once, and
+ * would come before the answers that arrived meanwhile: those are heard first.
+ */
 export const systemTimers: Timers = {
   after(delayMs, callback) {
-    const timer = setTimeout(callback, delayMs).unref();
-    return () => clearTimeout(timer);
+    let heard: NodeJS.Immediate | undefined;
+    const timer = setTimeout(() => {
+      heard = setImmediate(callback).unref();
+    }, delayMs).unref();
+    return () => {
+      clearTimeout(timer);
+      clearImmediate(heard);
+    };
   },
 };

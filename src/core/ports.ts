@@ -75,16 +75,18 @@ export interface VerdictKey {
 }
 
 /**
- * Remembers verdicts. It never fails a scan: `get` answers null and `set` resolves when the store is broken or slow,
+ * Remembers values under a digest. It never fails a scan: `get` answers null and `set` resolves when the store is broken or slow,
  * and each fault is observed as `cache-failed`.
  */
-export interface VerdictCache {
-  get(key: VerdictKey): Promise<Verdict | null>;
-  set(key: VerdictKey, verdict: Verdict, ttlSeconds: number): Promise<void>;
+export interface Cache<Value> {
+  get(key: VerdictKey): Promise<Value | null>;
+  set(key: VerdictKey, value: Value, ttlSeconds: number): Promise<void>;
   /** Whether verdicts are found and remembered just now; without it they always are. Asks nobody. */
   health?(): CacheHealth;
   close(): Promise<void>;
 }
+
+export type VerdictCache = Cache<Verdict>;
 
 export type CacheHealth = "ok" | "degraded";
 

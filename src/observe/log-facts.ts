@@ -86,7 +86,10 @@ export function logFacts(log: Log): Observe {
         return log.write(isFine ? "info" : "warn", "signatures checked", fields);
       }
       case "cache-failed":
-        return log.write("warn", "cache failed", { operation: fact.operation, detail: cut(fact.detail, maxDetailLength) });
+        return log.write(fact.isRepeated ? "debug" : "warn", "cache failed", {
+          operation: fact.operation,
+          detail: cut(fact.detail, maxDetailLength),
+        });
       case "download":
         return download(log, fact);
       case "download-denied":

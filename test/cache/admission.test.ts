@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { admit, parseVerdictJson } from "../../src/cache/admission.ts";
+import { admit, parseJson, parseVerdict } from "../../src/cache/admission.ts";
 import { unscannableReasons } from "../../src/core/verdict.ts";
 
 const key = { sha256: "0a".repeat(32), tag: "t" };
@@ -9,23 +9,25 @@ const key = { sha256: "0a".repeat(32), tag: "t" };
 describe("admit", () => {
   test("admits every reason but those that are no property of the bytes", () => {
     const admitted = unscannableReasons.filter(
-      (reason) => admit(key, { kind: "unscannable", reason, heuristic: null }, 1) !== null,
+      (reason) => admit(key, { kind: "unscannable", reason, heuristic: null }, 1, parseVerdict) !== null,
     );
     assert.deepEqual(admitted, ["limit-size", "limit-files", "limit-recursion", "encrypted", "unsupported", "too-large"]);
   });
 
   test("takes a millisecond for the shortest time", () => {
-    assert.equal(admit(key, { kind: "clean" }, 0.001)?.ttlMs, 1);
-    assert.equal(admit(key, { kind: "clean" }, 0.0009), null);
+    assert.equal(admit(key, { kind: "clean" }, 0.001, parseVerdict)?.ttlMs, 1);
+    assert.equal(admit(key, { kind: "clean" }, 0.0009, parseVerdict), null);
   });
 
   test("refuses a tag that two spellings would share, or that has no end", () => {
-    for (const tag of ["\ud800", "x".repeat(257)]) assert.equal(admit({ ...key, tag }, { kind: "clean" }, 1), null);
-    assert.notEqual(admit({ ...key, tag: "x".repeat(256) }, { kind: "clean" }, 1), null);
+    for (const tag of ["\ud800", "x".repeat(257)]) assert.equal(admit({ ...key, tag }, { kind: "clean" }, 1, parseVerdict), null);
+    assert.notEqual(admit({ ...key, tag: "x".repeat(256) }, { kind: "clean" }, 1, parseVerdict), null);
   });
 });
 
-describe("parseVerdictJson", () => {
+const parseVerdictJson = (text: unknown) => parseJson(text, parseVerdict);
+
+describe("parseJson of a verdict", () => {
   test("reads what was written, and drops what does not belong", () => {
     assert.deepEqual(parseVerdictJson('{"kind":"clean","signatures":["X"]}'), { kind: "clean" });
     assert.deepEqual(parseVerdictJson('{"kind":"infected","signatures":["X"]}'), { kind: "infected", signatures: ["X"] });

@@ -35,9 +35,9 @@ describe("guardedCache", () => {
         return call(...given);
       };
     }
-    const { get, set, close } = { ...noCache(), ...inner };
+    const { get, set, close, health } = { ...noCache<Verdict>(), ...inner };
     const cache = guardedCache({
-      cache: { get: counted(get), set: counted(set), close: counted(close) },
+      cache: { get: counted(get), set: counted(set), close: counted(close), ...(health ? { health } : {}) },
       budgetMs: 50,
       observe: (fact) => facts.push(fact),
       clock: time.clock,
@@ -135,6 +135,30 @@ describe("guardedCache", () => {
     assert.deepEqual(await Promise.all([cache.get(key), cache.get(key)]), [clean, clean]);
   });
 
+  test("is degraded while it leaves the cache alone, and otherwise as the cache is", async () => {
+    let isBroken = true;
+    let health: "ok" | "degraded" = "ok";
+    const { cache, time } = guard({
+      get: async () => {
+        if (isBroken) throw new Error("down");
+        return null;
+      },
+      health: () => health,
+    });
+    for (let index = 0; index < 4; index += 1) await cache.get(key);
+    assert.equal(cache.health?.(), "ok");
+    await cache.get(key);
+    assert.equal(cache.health?.(), "degraded");
+    time.advance(5000);
+    assert.equal(cache.health?.(), "degraded");
+    isBroken = false;
+    await cache.get(key);
+    assert.equal(cache.health?.(), "ok");
+    health = "degraded";
+    assert.equal(cache.health?.(), "degraded");
+    assert.equal(guard({}).cache.health?.(), "ok");
+  });
+
   test("starts counting again after a success", async () => {
     let turn = 0;
     const { cache, calls } = guard({
@@ -165,7 +189,7 @@ describe("guardedCache", () => {
 
 describe("noCache", () => {
   test("remembers nothing", async () => {
-    const cache = noCache();
+    const cache = noCache<Verdict>();
     await cache.set(key, clean, 60);
     assert.equal(await cache.get(key), null);
     await cache.close();

@@ -264,7 +264,7 @@ describe("sqliteCache", () => {
       const cache = open();
       facts = [];
       assert.equal(await cache.get(keyOf(1)), null);
-      assert.deepEqual(faults(), [["get", "a row holds no verdict"]]);
+      assert.deepEqual(faults(), [["get", "a row holds nothing that belongs there"]]);
       await cache.close();
     }
     inFile((database) => database.exec(`UPDATE verdicts SET verdict = '{"kind":"clean"}', expires_at = 9223372036854775807`));
@@ -335,6 +335,7 @@ describe("sqliteCache", () => {
     for (const place of ["file/verdicts", "directory", "fifo", "full", "\0"]) {
       facts = [];
       const cache = open({ path: join(directory, place) });
+      assert.equal(cache.health?.(), "degraded");
       for (let index = 0; index < 3; index += 1) {
         await cache.set(keyOf(index), clean, 60);
         assert.equal(await cache.get(keyOf(index)), null);
@@ -381,11 +382,12 @@ describe("sqliteCache", () => {
       faults().map(([operation]) => operation),
       ["set", "set", "set", "set"],
     );
+    assert.equal(cache.health?.(), "degraded");
     assert.equal(await hits(cache, 0, 10), 10);
     other.exec("ROLLBACK");
     other.close();
     time.advance(time.nextMs ?? 0);
-    assert.deepEqual([rows(), time.waiting], [10, 0]);
+    assert.deepEqual([rows(), time.waiting, cache.health?.()], [10, 0, "ok"]);
     await fill(cache, 10, 11);
     assert.equal(time.nextMs, 25);
   });

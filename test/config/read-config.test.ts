@@ -49,9 +49,10 @@ describe("readConfig", () => {
     assert.deepEqual(faultsOf({ MAX_RECURSION: "101" }), [
       'MAX_RECURSION: "101" is too large: allowed are whole numbers from 1 to 100',
     ]);
-    assert.deepEqual(faultsOf({ VERDICT_CACHE: "redis:" }), [
-      'VERDICT_CACHE: "redis:" is not a verdict cache: allowed are sqlite: (in STATE_DIRECTORY), sqlite:PATH, memory:, none',
-    ]);
+    const [fault = ""] = faultsOf({ VERDICT_CACHE: "memory" });
+    assert.ok(
+      fault.startsWith('VERDICT_CACHE: "memory" is not a verdict cache: allowed are sqlite: (in STATE_DIRECTORY), sqlite:PATH'),
+    );
   });
 
   test("tells all faults at once, in the table's order, cross-checks last", () => {

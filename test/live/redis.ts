@@ -60,7 +60,11 @@ function live(directory: ScratchDirectory, port: number, options: RedisOptions, 
     port,
     async command(...words) {
       const { password } = options;
-      const client = createClient({ RESP: 2, socket: { host: "127.0.0.1", port }, ...(password ? { password } : {}) });
+      const client = createClient({
+        RESP: 2,
+        socket: { host: "127.0.0.1", port, reconnectStrategy: false },
+        ...(password ? { password } : {}),
+      });
       client.on("error", () => {}); // the command rejects as well
       await client.connect();
       try {
@@ -185,7 +189,13 @@ export async function startCluster(): Promise<LiveCluster> {
   return { nodes, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-/** Asks again and again: redis tells nobody when it is so. */
+const patienceMs = 30_000;
+
+/** Asks again and again: redis tells nobody when it is so. Throws when it never is. */
 export async function untilTrue(ask: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await ask())) await new Promise((resolve) => setTimeout(resolve, 10));
+  const endsAtMs = performance.now() + patienceMs;
+  while (!(await ask())) {
+    if (performance.now() > endsAtMs) throw new Error(`not so within ${patienceMs} ms: ${ask}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
 }

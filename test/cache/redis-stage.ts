@@ -1,0 +1,61 @@
+/** A cache on a live redis, with all that it observes. */
+
+import { guardedCache } from "../../src/cache/guarded-cache.ts";
+import { redisCache } from "../../src/cache/redis-cache.ts";
+import type { RedisPlace, RedisTarget } from "../../src/cache/redis-target.ts";
+import type { Fact, VerdictCache } from "../../src/core/ports.ts";
+import type { Verdict } from "../../src/core/verdict.ts";
+import { untilTrue } from "../live/redis.ts";
+
+export const key = { sha256: "ab".repeat(32), tag: "1.4.6-27000-0f3c" };
+export const storedKey = `clamgate:1:${key.sha256}${key.tag}`;
+export const clean: Verdict = { kind: "clean" };
+export const infected: Verdict = { kind: "infected", signatures: ["Eicar-Test-Signature"] };
+
+export type CacheFault = Extract<Fact, { kind: "cache-failed" }>;
+
+export interface StagedCache extends AsyncDisposable {
+  readonly cache: VerdictCache;
+  readonly facts: readonly Fact[];
+  faults(operation?: CacheFault["operation"]): readonly CacheFault[];
+  /** What the log would show at its usual level. */
+  logged(): readonly Fact[];
+  untilOk(): Promise<void>;
+  untilDegraded(): Promise<void>;
+}
+
+export interface StageOptions extends Partial<Omit<RedisTarget, "place">> {
+  /** Behind the guard, as the gateway has it, whose budget is 50. */
+  readonly budgetMs?: number;
+}
+
+export function stageCache(place: RedisPlace, { budgetMs, ...options }: StageOptions = {}): StagedCache {
+  const facts: Fact[] = [];
+  const observe = (fact: Fact) => void facts.push(fact);
+  const clock = () => performance.now();
+  const target = { place, username: null, password: null, database: 0, tls: null, ...options };
+  const bare = redisCache({ target, observe, clock });
+  const cache = budgetMs === undefined ? bare : guardedCache({ cache: bare, budgetMs, observe, clock });
+  const faults = (operation?: CacheFault["operation"]) =>
+    facts.filter((fact) => fact.kind === "cache-failed" && (operation ?? fact.operation) === fact.operation) as CacheFault[];
+  return {
+    cache,
+    facts,
+    faults,
+    logged: () => facts.filter((fact) => fact.kind !== "cache-failed" || !fact.isRepeated),
+    untilOk: () => untilTrue(() => cache.health?.() === "ok"),
+    untilDegraded: () => untilTrue(() => cache.health?.() === "degraded"),
+    [Symbol.asyncDispose]: () => cache.close(),
+  };
+}
+
+/** Connected already. */
+export async function connectedCache(place: RedisPlace, options?: StageOptions): Promise<StagedCache> {
+  const staged = stageCache(place, options);
+  await staged.untilOk();
+  return staged;
+}
+
+export function standalone({ host, port }: { readonly host: string; readonly port: number }): RedisPlace {
+  return { kind: "standalone", host, port };
+}
