@@ -6,6 +6,7 @@ import { formatOf, longestMagicBytes } from "./codec/file-format.ts";
 import type { Config } from "./config/settings.ts";
 import type { Observe, SpooledBody } from "./core/ports.ts";
 import { createScan } from "./core/scan.ts";
+import { startDownloadProxy } from "./download-proxy.ts";
 import { createPool } from "./engine/pool.ts";
 import { openEngine } from "./engine-choice.ts";
 import type { SignatureState } from "./engine-side.ts";
@@ -22,7 +23,7 @@ import { type Servers, startServers } from "./servers.ts";
 import { openSpool } from "./spool/spool.ts";
 import { openLedger } from "./supervise/ledger.ts";
 import { type DirectoryLock, lockDirectory } from "./supervise/lock.ts";
-import { openCache } from "./verdict-cache.ts";
+import { openCaches } from "./verdict-cache.ts";
 
 export interface GatewayOptions {
   readonly config: Config;
@@ -37,6 +38,8 @@ export interface GatewayOptions {
 
 export interface Gateway {
   readonly urls: readonly string[];
+  /** Null where it is off. */
+  readonly downloadProxyUrl: string | null;
   /** Resolves when an engine has proved itself, or with nothing to be had for now; rejects when there is no point in going on. */
   readonly started: Promise<void>;
   signatures(): SignatureState;
@@ -100,7 +103,7 @@ async function open(
     }),
     (made) => made.close(),
   );
-  const cache = opened.adopt(openCache(config, observe), (made) => made.close());
+  const caches = opened.adopt(openCaches(config, observe), (made) => made.close());
   const pool = opened.adopt(
     createPool({ queueMax: config.QUEUE_MAX, queueTimeoutMs: config.QUEUE_TIMEOUT, clock }),
     async (made) => made.close(),
@@ -110,15 +113,17 @@ async function open(
     (made) => made.stop(),
   );
 
+  const isTestOnly = () => engine.signatures().isTestOnly;
+  const verdictTtlSeconds = Math.min(config.VERDICT_TTL / 1000, config.CLAMD_PORT === null ? Infinity : givenTtlSeconds);
   const scan = createScan({
     spool,
     engine: pool,
-    cache,
+    cache: caches.verdicts,
     policy: { allowedReasons: config.ON_UNSCANNABLE },
     observe,
     clock,
     maxBytes: config.MAX_FILE_SIZE,
-    verdictTtlSeconds: Math.min(config.VERDICT_TTL / 1000, config.CLAMD_PORT === null ? Infinity : givenTtlSeconds),
+    verdictTtlSeconds,
     ...(config.UNSUPPORTED_FORMATS.length === 0 ? {} : { isUnsupported: (body) => isListed(body, config.UNSUPPORTED_FORMATS) }),
   });
 
@@ -137,7 +142,7 @@ async function open(
       },
       maxDatabaseAgeMs: config.MAX_DATABASE_AGE,
       now: Date.now(),
-      cacheDegraded: cache.health?.() === "degraded",
+      cacheDegraded: caches.health() === "degraded",
     });
   };
 
@@ -167,7 +172,7 @@ async function open(
     allowOrigins: config.ALLOW_ORIGINS,
     retryAfterSeconds,
     upload: { idleTimeoutMs: config.CLIENT_IDLE_TIMEOUT, minBytesPerSecond: config.CLIENT_MIN_RATE },
-    isTestOnly: () => engine.signatures().isTestOnly,
+    isTestOnly,
     observe,
   });
   const ops = opsRoutes({
@@ -178,16 +183,31 @@ async function open(
   }) as FastifyPluginAsync;
   const servers = opened.adopt(await listenOn({ config, fronts: [rest, ops], version, observe }), (made) => made.close());
 
+  const proxy = await startDownloadProxy({
+    config,
+    scan,
+    engineVersion: () => pool.version(),
+    urlVerdicts: caches.urlVerdicts,
+    verdictTtlSeconds,
+    isTestOnly,
+    retryAfterSeconds,
+    ownUrls: servers.urls,
+    observe,
+    clock,
+  });
+  if (proxy !== null) opened.adopt(proxy, (made) => made.close());
+
   const started = engine.start();
   started.catch(() => {}); // it is the caller's to hear
   return {
     urls: servers.urls,
+    downloadProxyUrl: proxy?.url ?? null,
     started,
     signatures: () => engine.signatures(),
     readiness,
     async stop() {
       isStopping = true;
-      await within(config.SHUTDOWN_GRACE, servers.drain());
+      await within(config.SHUTDOWN_GRACE, Promise.all([servers.drain(), proxy?.drain()]));
       await opened.disposeAsync();
     },
     kill: () => engine.kill(),
@@ -232,7 +252,7 @@ async function isListed(body: SpooledBody, formats: readonly string[]): Promise<
 }
 
 /** Waits no longer than that. */
-async function within(ms: number, work: Promise<void>): Promise<void> {
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, ms);
   await Promise.race([work, promise]);

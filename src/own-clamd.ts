@@ -1,7 +1,7 @@
 /** A clamd of our own: one supervised child, a private directory per start, and its change to another set of signatures. */
 
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Observe } from "./core/ports.ts";
@@ -10,6 +10,7 @@ import { type Backend, type BackendOptions, createBackend } from "./engine/backe
 import { type ClamdLimits, clamdConf } from "./engine/clamd-conf.ts";
 import type { EnginePool } from "./engine/pool.ts";
 import { askReload, type Clamd, proveClamd } from "./engine/proof.ts";
+import { type Scratch, watchScratch } from "./engine/scratch.ts";
 import { type SupervisedChild, superviseChild } from "./supervise/child.ts";
 import type { Ledger } from "./supervise/ledger.ts";
 
@@ -56,6 +57,8 @@ const loadTimeoutMs = 10 * 60_000;
 /** clamd drops the answers of running scans when it ends, so nothing is gained by waiting for them. */
 const stopGraceMs = 5_000;
 const pollMs = 50;
+/** What one scan may unpack, but no more than this: a disk with so much left is not full. */
+const mostReserveBytes = 256 * 1024 * 1024;
 
 class AwayError extends Error {}
 
@@ -66,6 +69,8 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
   let directory: string | null = null;
   /** Told of every end and of clamd's own word that a load failed. */
   let onFailure: ((reason: string) => void) | null = null;
+  /** Of the clamd that runs. */
+  let scratch: Scratch | null = null;
   /** clamd's line that says most about a load that fails. */
   let lastFault: string | null = null;
 
@@ -102,7 +107,9 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
 
   function onReady(): void {
     if (directory === null) return;
-    backend = createBackend({ ...options.backend, name, address: socketIn(directory), onChange });
+    const watch = scratchIn(join(directory, "tmp"));
+    scratch = watch;
+    backend = createBackend({ ...options.backend, name, address: socketIn(directory), onChange, doubt: watch.doubt });
     pool.add(backend);
   }
 
@@ -121,7 +128,17 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
     pool.dispatch();
   }
 
+  function scratchIn(path: string): Scratch {
+    const freeBytes = async () => {
+      const { blocks, bavail, bsize } = await statfs(path);
+      return blocks === 0 ? null : bavail * bsize; // some file systems do not tell
+    };
+    const reserveBytes = Math.min(limits.maxScanSize, mostReserveBytes);
+    return watchScratch({ freeBytes, reserveBytes, clock: options.backend.clock, observe });
+  }
+
   function onLine(line: string): void {
+    scratch?.heard(line);
     if (/Database (re)?load failed|Malformed database|Can't (load|open|get)/i.test(line)) lastFault = line;
     if (/Database reload failed/.test(line)) onFailure?.(line);
   }

@@ -23,6 +23,7 @@ export async function serve({ config, allowsTestSignatures, version, process }: 
   const signals = heedSignals(process);
   const gateway = await startGateway({ config, log, allowsTestSignatures, version, searchPath: process.env.PATH });
   log.write("info", `listening on ${gateway.urls.join(" and ")}`);
+  if (gateway.downloadProxyUrl !== null) log.write("info", `download proxy on ${gateway.downloadProxyUrl}`);
   const failed = new Promise<End>((resolve) => {
     gateway.started.then(
       () => announce(gateway, log),

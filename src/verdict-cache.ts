@@ -1,28 +1,56 @@
-/** The verdict cache that VERDICT_CACHE asks for. */
+/** The caches that VERDICT_CACHE asks for: verdicts by content, and by address for the download proxy. */
 
-import { guardedCache } from "./cache/guarded-cache.ts";
-import { memoryCache } from "./cache/memory-cache.ts";
+import { type Parse, parseVerdict } from "./cache/admission.ts";
+import { guardedCacheOf } from "./cache/guarded-cache.ts";
+import { memoryCacheOf } from "./cache/memory-cache.ts";
 import { noCache } from "./cache/no-cache.ts";
-import { redisCache } from "./cache/redis-cache.ts";
-import { sqliteCache } from "./cache/sqlite-cache.ts";
+import { redisCacheOf } from "./cache/redis-cache.ts";
+import { sqliteCacheOf } from "./cache/sqlite-cache.ts";
+import { parseUrlRecord, urlVerdictCache } from "./cache/url-verdicts.ts";
 import type { Config } from "./config/settings.ts";
-import type { Observe, VerdictCache } from "./core/ports.ts";
+import type { Cache, CacheHealth, Observe, UrlVerdictCache, VerdictCache } from "./core/ports.ts";
+
+export interface Caches {
+  readonly verdicts: VerdictCache;
+  readonly urlVerdicts: UrlVerdictCache;
+  health(): CacheHealth;
+  close(): Promise<void>;
+}
 
 /** A cache slower than this is passed by. */
 const budgetMs = 50;
 
-export function openCache(config: Config, observe: Observe): VerdictCache {
+export function openCaches(config: Config, observe: Observe): Caches {
+  const verdicts = openCache(parseVerdict, "content", config, observe);
+  const byAddress = openCache(parseUrlRecord, "address", config, observe);
+  const urlVerdicts = urlVerdictCache(byAddress);
+  return {
+    verdicts,
+    urlVerdicts,
+    health: () => ([verdicts, byAddress].some((cache) => cache.health?.() === "degraded") ? "degraded" : "ok"),
+    async close() {
+      await Promise.all([verdicts.close(), urlVerdicts.close()]);
+    },
+  };
+}
+
+function openCache<Value>(parse: Parse<Value>, by: "content" | "address", config: Config, observe: Observe): Cache<Value> {
   const clock = () => performance.now();
-  const guarded = (cache: VerdictCache) => guardedCache({ cache, budgetMs, observe, clock });
+  const guarded = (cache: Cache<Value>) => guardedCacheOf(parse, { cache, budgetMs, observe, clock });
+  const maxEntries = config.VERDICT_CACHE_MAX;
   const choice = config.VERDICT_CACHE;
   switch (choice.kind) {
     case "none":
       return noCache();
     case "memory":
-      return memoryCache({ maxEntries: config.VERDICT_CACHE_MAX, clock });
-    case "sqlite":
-      return guarded(sqliteCache({ path: choice.path, maxEntries: config.VERDICT_CACHE_MAX, observe, clock, now: Date.now }));
-    case "redis":
-      return guarded(redisCache({ target: choice.target, observe, clock }));
+      return memoryCacheOf(parse, { maxEntries, clock });
+    case "sqlite": {
+      const path = by === "content" ? choice.path : `${choice.path}-by-address`;
+      return guarded(sqliteCacheOf(parse, { path, maxEntries, observe, clock, now: Date.now }));
+    }
+    case "redis": {
+      const keyPrefix = by === "content" ? "clamgate:1:" : "clamgate:1:url:";
+      return guarded(redisCacheOf(parse, { target: choice.target, keyPrefix, observe, clock }));
+    }
   }
 }

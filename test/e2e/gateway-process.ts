@@ -52,6 +52,7 @@ export async function startGatewayProcess(options: GatewayProcessOptions = {}): 
       HOME,
       HOST: "127.0.0.1",
       PORT: "0",
+      DOWNLOAD_PROXY_PORT: "0",
       STATE_DIRECTORY: state,
       // No test may reach for real signatures.
       SIGNATURE_CHECKS: "0",

@@ -1,0 +1,147 @@
+/** The download proxy under its settings: sources and their gates, routes, the server. */
+
+import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import { networkInterfaces } from "node:os";
+import type { Config } from "./config/settings.ts";
+import type { Clock, Observe, UrlVerdictCache } from "./core/ports.ts";
+import type { Scan } from "./core/scan.ts";
+import type { EngineVersion } from "./core/verdict.ts";
+import { tcpConnect } from "./front/proxy/dialer.ts";
+import { dripDefaults } from "./front/proxy/drip.ts";
+import { createNameLookup, systemResolve } from "./front/proxy/name-lookup.ts";
+import type { Endpoint } from "./front/proxy/origin-rules.ts";
+import { createProxyServer, proxyLimits } from "./front/proxy/proxy-server.ts";
+import { parseRouteTable, type Route } from "./front/proxy/routes.ts";
+import { createSources } from "./front/proxy/sources.ts";
+import { lookupDefaults, upstreamDefaults } from "./front/proxy/upstream.ts";
+
+export interface DownloadProxyOptions {
+  readonly config: Config;
+  readonly scan: Scan;
+  readonly engineVersion: () => EngineVersion | null;
+  readonly urlVerdicts: UrlVerdictCache;
+  readonly verdictTtlSeconds: number;
+  readonly isTestOnly: () => boolean;
+  readonly retryAfterSeconds: number;
+  /** Addresses of our own that no download may lead to, besides those that the settings tell. */
+  readonly ownUrls: readonly string[];
+  readonly observe: Observe;
+  readonly clock: Clock;
+}
+
+export interface DownloadProxy {
+  readonly url: string;
+  drain(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Listens. Rejects with an Error for the operator where a file or the address is unusable; nothing is left then. Null where it is off. */
+export async function startDownloadProxy(options: DownloadProxyOptions): Promise<DownloadProxy | null> {
+  const { config, observe, clock } = options;
+  if (config.DOWNLOAD_PROXY_PORT === null) return null;
+  const routes = await readRoutes(config.DOWNLOAD_ROUTES);
+  const extraCa = config.DOWNLOAD_EXTRA_CA === null ? null : await readFile(config.DOWNLOAD_EXTRA_CA, "utf8");
+
+  const ownEndpoints: Endpoint[] = [...endpointsOf(config), ...options.ownUrls.map(endpointOf)];
+  const sources = createSources({
+    routes,
+    mode: config.DOWNLOAD_MODE,
+    upstream: {
+      ...upstreamDefaults,
+      origins: config.DOWNLOAD_ORIGINS,
+      redirectOrigins: config.DOWNLOAD_REDIRECT_ORIGINS,
+      allowPrivate: config.DOWNLOAD_ALLOW_PRIVATE,
+      ownEndpoints,
+      localAddresses,
+      headers: { forwardAuthorization: true, forwardHeaders: [], gatewayId: randomUUID() },
+      extraCa,
+      times: { ...upstreamDefaults.times, idleTimeoutMs: config.DOWNLOAD_IDLE_TIMEOUT, totalTimeoutMs: config.DOWNLOAD_TIMEOUT },
+      lookup: createNameLookup({ ...lookupDefaults, resolve: systemResolve, clock }),
+      connect: tcpConnect,
+      clock,
+      random: Math.random,
+    },
+  });
+
+  const proxy = createProxyServer({
+    ...options,
+    source: sources.source,
+    routes: sources.routes,
+    trustedPeers: config.DOWNLOAD_TRUSTED_PEERS,
+    maxBytes: config.MAX_FILE_SIZE,
+    drip: { ...dripDefaults, afterMs: config.DOWNLOAD_DRIP_AFTER, intervalMs: config.DOWNLOAD_DRIP_INTERVAL },
+    slots: { total: config.DOWNLOAD_MAX, perOrigin: config.DOWNLOAD_MAX_PER_ORIGIN, perClient: config.DOWNLOAD_MAX_PER_CLIENT },
+    passSetCookie: false,
+    clientIdleTimeoutMs: config.CLIENT_IDLE_TIMEOUT,
+    uniqueId: randomUUID,
+    limits: { ...proxyLimits, maxConnections: config.MAX_CONNECTIONS },
+  });
+
+  await new Promise<void>((resolve, reject) => {
+    proxy.server.once("error", reject);
+    proxy.server.listen(config.DOWNLOAD_PROXY_PORT ?? 0, config.HOST, resolve);
+  });
+  const { port } = proxy.server.address() as AddressInfo; // it listens on TCP
+  ownEndpoints.push({ host: config.HOST, port });
+  observe({ kind: "notice", level: "info", message: `download proxy: ${describePolicy(config, routes.length)}` });
+  return {
+    url: `http://${config.HOST.includes(":") ? `[${config.HOST}]` : config.HOST}:${port}`,
+    drain: () => proxy.drain(),
+    async close() {
+      await proxy.close();
+      await sources.close();
+    },
+  };
+}
+
+async function readRoutes(path: string | null): Promise<readonly Route[]> {
+  if (path === null) return [];
+  const table = parseRouteTable(await readFile(path, "utf8"));
+  switch (table.kind) {
+    case "routes":
+      return table.routes;
+    case "faults":
+      throw new Error(`DOWNLOAD_ROUTES: ${path} is wrong:\n  ${table.faults.join("\n  ")}`);
+  }
+}
+
+/** What the settings name: engines and cache must not be reached through us. */
+function endpointsOf(config: Config): Endpoint[] {
+  const engines = (config.CLAMD_PORT ?? []).flatMap((address) => (address.kind === "tcp" ? [address] : []));
+  return [...engines, ...cacheServers(config)].map(({ host, port }) => ({ host: host.toLowerCase(), port }));
+}
+
+function cacheServers({ VERDICT_CACHE: cache }: Config): readonly { readonly host: string; readonly port: number }[] {
+  if (cache.kind !== "redis") return [];
+  const { place } = cache.target;
+  switch (place.kind) {
+    case "standalone":
+      return [place];
+    case "sentinel":
+      return place.sentinels;
+    case "cluster":
+      return place.nodes;
+  }
+}
+
+function endpointOf(url: string): Endpoint {
+  const { hostname, port, protocol } = new URL(url);
+  return { host: hostname.replace(/^\[|\]$/g, ""), port: Number(port || (protocol === "https:" ? 443 : 80)) };
+}
+
+function localAddresses(): readonly string[] {
+  return Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address));
+}
+
+function describePolicy(config: Config, routes: number): string {
+  const isAny = config.DOWNLOAD_ORIGINS.some(({ kind }) => kind === "any");
+  const origins = isAny ? "any public origin" : `${config.DOWNLOAD_ORIGINS.length} listed origins`;
+  const inside =
+    config.DOWNLOAD_ALLOW_PRIVATE.length === 0
+      ? "no private address"
+      : `${config.DOWNLOAD_ALLOW_PRIVATE.length} listed private addresses`;
+  const peers = config.DOWNLOAD_TRUSTED_PEERS.length === 0 ? "anybody" : "the trusted peers";
+  return `${peers} may fetch from ${origins}, ${inside}; ${routes} routes; mode ${config.DOWNLOAD_MODE}`;
+}
