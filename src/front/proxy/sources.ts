@@ -1,0 +1,61 @@
+/** The sources of a gateway: one for `Download-From`, one for each route, none of which can reach what another may (download-proxy.md S9, S10, S13). */
+
+import type { OriginRule } from "../../codec/origin-rule.ts";
+import type { DownloadMode } from "../../core/ports.ts";
+import type { Route } from "./routes.ts";
+import type { RoutedSource, Source } from "./source.ts";
+import type { Target } from "./target.ts";
+import { createUpstream, type Upstream, type UpstreamOptions } from "./upstream.ts";
+
+export interface SourcesOptions {
+  readonly routes: readonly Route[];
+  /** `DOWNLOAD_MODE`: of `Download-From`, and of routes that name none. */
+  readonly mode: DownloadMode;
+  /** For `Download-From`. A route has the same but for its origins and headers; private addresses are only those that it lists itself. */
+  readonly upstream: UpstreamOptions;
+}
+
+export interface Sources {
+  readonly source: Source;
+  readonly routes: readonly RoutedSource[];
+  /** Ends every connection; what is still being fetched fails with `stopping`. */
+  close(): Promise<void>;
+}
+
+export function createSources({ routes, mode, upstream }: SourcesOptions): Sources {
+  const opened: Upstream[] = [];
+  const open = (options: UpstreamOptions): Pick<Source, "fetch" | "headers"> => {
+    const made = createUpstream(options);
+    opened.push(made);
+    return { fetch: made.fetch, headers: options.headers };
+  };
+  return {
+    source: { ...open(upstream), mode },
+    routes: routes.map((route) => ({
+      ...open({
+        ...upstream,
+        origins: [ruleOf(route.base)],
+        redirectOrigins: [...upstream.redirectOrigins, ...route.redirectOrigins],
+        allowPrivate: route.allowPrivate,
+        headers: {
+          gatewayId: upstream.headers.gatewayId,
+          forwardAuthorization: route.forwardAuthorization,
+          forwardHeaders: route.forwardHeaders,
+        },
+      }),
+      match: route.match,
+      base: route.base,
+      isCacheOn: route.isCacheOn,
+      mode: route.rewrite.length > 0 ? "strict" : (route.mode ?? mode),
+      rewrite: route.rewrite,
+    })),
+    async close() {
+      await Promise.all(opened.map((one) => one.close()));
+    },
+  };
+}
+
+/** Named, so its port and even an internal name are allowed; where the name leads is still for `allowPrivate` to say. */
+function ruleOf({ scheme, host, port }: Target): OriginRule {
+  return { kind: "origin", schemes: [scheme], host: { kind: "exact", name: host }, port, prefix: "/" };
+}

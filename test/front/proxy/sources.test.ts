@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { createNameLookup } from "../../../src/front/proxy/name-lookup.ts";
+import { parseRouteTable } from "../../../src/front/proxy/routes.ts";
+import type { Source } from "../../../src/front/proxy/source.ts";
+import { createSources, type Sources } from "../../../src/front/proxy/sources.ts";
+import { parseBase } from "../../../src/front/proxy/target.ts";
+import { lookupDefaults, upstreamDefaults } from "../../../src/front/proxy/upstream.ts";
+import { ok, redirect, startFakeOrigin } from "../../fake/origin.ts";
+import { bytesOf, loopbackOnly } from "./recorded-upstream.ts";
+import { isRefused } from "./refusing.ts";
+import { origins } from "./rules.ts";
+
+function open(routes: readonly object[]): Sources {
+  const table = parseRouteTable(JSON.stringify({ routes }));
+  assert.ok(table.kind === "routes");
+  const clock = () => performance.now();
+  return createSources({
+    routes: table.routes,
+    mode: "drip",
+    upstream: {
+      ...upstreamDefaults,
+      origins: origins("any"),
+      redirectOrigins: [],
+      allowPrivate: [],
+      ownEndpoints: [],
+      localAddresses: () => [],
+      headers: { forwardAuthorization: true, forwardHeaders: [], gatewayId: "test" },
+      extraCa: null,
+      lookup: createNameLookup({ ...lookupDefaults, resolve: () => Promise.reject(new Error("no name is looked up")), clock }),
+      connect: loopbackOnly,
+      clock,
+      random: () => 0.5,
+    },
+  });
+}
+
+async function fetched(source: Source | undefined, url: string, rawHeaders: readonly string[] = []): Promise<string> {
+  assert.ok(source !== undefined);
+  const { signal } = new AbortController();
+  const response = await source.fetch({ method: "GET", target: parseBase(url), rawHeaders, signal, maxBytes: 1000 });
+  return (await bytesOf(response.body)).toString();
+}
+
+describe("createSources", () => {
+  test("gives a route its own private addresses, and nobody else", async () => {
+    await using origin = await startFakeOrigin(() => ok("inside"));
+    const url = `http://127.0.0.1:${origin.port}/`;
+    const sources = open([
+      { path: "/a/", origin: url, allowPrivate: [`127.0.0.1:${origin.port}`] },
+      { path: "/b/", origin: url },
+    ]);
+    try {
+      const [listed, unlisted] = sources.routes;
+      assert.equal(await fetched(listed, url), "inside");
+      await assert.rejects(fetched(unlisted, url), isRefused);
+      await assert.rejects(fetched(sources.source, url), isRefused);
+    } finally {
+      await sources.close();
+    }
+  });
+
+  test("keeps a route to its origin: redirects lead elsewhere only where it says so", async () => {
+    await using other = await startFakeOrigin(() => ok("elsewhere"));
+    await using origin = await startFakeOrigin(() => redirect(302, `http://127.0.0.1:${other.port}/`));
+    const url = `http://127.0.0.1:${origin.port}/`;
+    const allowPrivate = ["127.0.0.1:*"];
+    const sources = open([
+      { path: "/a/", origin: url, allowPrivate },
+      { path: "/b/", origin: url, allowPrivate, redirectOrigins: [`http://127.0.0.1:${other.port}`] },
+    ]);
+    try {
+      const [kept, led] = sources.routes;
+      await assert.rejects(fetched(kept, url), isRefused);
+      await assert.rejects(fetched(kept, `http://127.0.0.1:${other.port}/`), isRefused);
+      assert.equal(await fetched(led, url), "elsewhere");
+    } finally {
+      await sources.close();
+    }
+  });
+
+  test("sends credentials and further headers on only where the route says so", async () => {
+    await using origin = await startFakeOrigin((request) => ok(`${request.header("authorization")} ${request.header("cookie")}`));
+    const url = `http://127.0.0.1:${origin.port}/`;
+    const allowPrivate = ["127.0.0.1:*"];
+    const sources = open([
+      { path: "/a/", origin: url, allowPrivate },
+      { path: "/b/", origin: url, allowPrivate, forwardAuthorization: true, forwardHeaders: ["Cookie"] },
+    ]);
+    try {
+      const sent = ["Authorization", "a", "Cookie", "c"];
+      assert.equal(await fetched(sources.routes[0], url, sent), "undefined undefined");
+      assert.equal(await fetched(sources.routes[1], url, sent), "a c");
+    } finally {
+      await sources.close();
+    }
+  });
+
+  test("has the mode of the route, of the setting, or strict where the route rewrites", async () => {
+    const origin = "http://h.example/";
+    const sources = open([
+      { path: "/a/", origin },
+      { path: "/b/", origin, mode: "verified-stream" },
+      { path: "/c/", origin, rewrite: [{ from: "a", to: "b" }] },
+    ]);
+    assert.deepEqual(
+      [sources.source, ...sources.routes].map(({ mode }) => mode),
+      ["drip", "drip", "verified-stream", "strict"],
+    );
+    await sources.close();
+  });
+});
