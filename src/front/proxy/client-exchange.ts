@@ -1,6 +1,5 @@
 /** One request of a client and its response, byte by byte: what has begun either ends whole or is reset (download-proxy.md H2, H3). */
 
-import { once } from "node:events";
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { ClamgateError } from "../../core/errors.ts";
 import { clientGone } from "../http/client-gone.ts";
@@ -10,8 +9,6 @@ import { type HeaderLines, pairs } from "./header-lines.ts";
 export interface ClientExchangeOptions {
   /** A client that takes no byte for as long has gone. */
   readonly idleTimeoutMs: number;
-  /** Ends the exchange with its reason. */
-  readonly stopping: AbortSignal;
   /** Header lines of ours that every answer has. */
   readonly marks: HeaderLines;
 }
@@ -25,6 +22,7 @@ export class ClientExchange {
   readonly signal: AbortSignal;
   readonly #response: ServerResponse;
   readonly #options: ClientExchangeOptions;
+  readonly #ending = new AbortController();
   /** 0 before there was an answer. */
   status = 0;
 
@@ -32,7 +30,15 @@ export class ClientExchange {
     this.request = request;
     this.#response = response;
     this.#options = options;
-    this.signal = AbortSignal.any([clientGone(request, response), options.stopping]);
+    this.signal = this.#ending.signal;
+    const gone = clientGone(request, response);
+    if (gone.aborted) this.stop(gone.reason);
+    else gone.addEventListener("abort", () => this.stop(gone.reason));
+  }
+
+  /** Ends every wait with the reason. */
+  stop(reason: unknown): void {
+    this.#ending.abort(reason);
   }
 
   get hasBegun(): boolean {
@@ -57,18 +63,7 @@ export class ClientExchange {
   /** Waits while the client is slow. Rejects with the signal's reason, or with `client-slow`. */
   async send(chunk: Uint8Array): Promise<void> {
     this.signal.throwIfAborted();
-    if (this.#response.write(chunk)) return;
-    const idle = new AbortController();
-    const timer = setTimeout(() => idle.abort(), this.#options.idleTimeoutMs);
-    try {
-      await once(this.#response, "drain", { signal: AbortSignal.any([this.signal, idle.signal]) });
-    } catch (error) {
-      this.signal.throwIfAborted();
-      if (idle.signal.aborted) throw new ClamgateError("client-slow", "The client does not take its answer");
-      throw error;
-    } finally {
-      clearTimeout(timer);
-    }
+    if (!this.#response.write(chunk)) await this.#drained();
   }
 
   /** The body is whole: never called for anything else. */
@@ -87,5 +82,22 @@ export class ClientExchange {
     const headers: OutgoingHttpHeaders = {};
     for (const [name, value] of pairs([...lines, ...this.#options.marks])) headers[name.toLowerCase()] = value;
     await answerEarly(this.request, this.#response, { status, headers, body }, lingerBounds);
+  }
+
+  #drained(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void) => {
+        clearTimeout(timer);
+        this.#response.off("drain", onDrain);
+        this.signal.removeEventListener("abort", onAbort);
+        settle();
+      };
+      const onDrain = () => end(resolve);
+      const onAbort = () => end(() => reject(this.signal.reason));
+      const onIdle = () => end(() => reject(new ClamgateError("client-slow", "The client does not take its answer")));
+      const timer = setTimeout(onIdle, this.#options.idleTimeoutMs);
+      this.#response.on("drain", onDrain);
+      this.signal.addEventListener("abort", onAbort);
+    });
   }
 }

@@ -55,7 +55,8 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
   const slots = createDownloadSlots(options.slots);
   const blocked = createBlockedAddresses({ ttlMs: blockedTtlMs, maxEntries: blockedEntries, clock });
   const parts = { ...options, slots, blocked, shared: createSharedDownloads() };
-  const stopping = new AbortController();
+  const running = new Set<ClientExchange>();
+  let stopped: ClamgateError | null = null;
   const told = new Set<string>();
 
   return {
@@ -63,17 +64,23 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
       const record = openRecord(options.uniqueId(), request.method ?? "", clock());
       const exchange = new ClientExchange(request, response, {
         idleTimeoutMs: options.clientIdleTimeoutMs,
-        stopping: stopping.signal,
         marks: options.isTestOnly() ? ["X-Clamgate-Signatures", "test-only"] : [],
       });
+      running.add(exchange);
+      if (stopped !== null) exchange.stop(stopped);
       try {
+        exchange.signal.throwIfAborted();
         await serve(exchange, record);
       } catch (thrown) {
         await fail(exchange, record, thrown);
       }
+      running.delete(exchange);
       observe(downloadFact(record, exchange.status, clock()));
     },
-    stop: () => stopping.abort(new ClamgateError("stopping", "The gateway is stopping")),
+    stop() {
+      stopped = new ClamgateError("stopping", "The gateway is stopping");
+      for (const exchange of running) exchange.stop(stopped);
+    },
   };
 
   async function serve(exchange: ClientExchange, record: DownloadRecord): Promise<void> {
@@ -111,8 +118,8 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
     const serving: Serving = { exchange, record, asked, keys, known, passSetCookie, maxBytes };
     if (exchange.isHead) return await serveHead(serving);
     const isPart = valuesOf(exchange.request.rawHeaders, "range").length > 0;
-    if (asked.mode === "verified-stream" && key !== null && isWorthStreaming(known) && !isPart)
-      return await serveVerified(serving, known, key, parts);
+    const isStreamed = asked.mode === "verified-stream" && key !== null && isWorthStreaming(known) && !isPart;
+    if (isStreamed && (await serveVerified(serving, known, key, parts))) return;
     await serveShared(serving, parts);
   }
 

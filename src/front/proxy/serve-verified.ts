@@ -16,6 +16,7 @@ export interface ServeVerifiedParts extends DownloadParts {
 }
 
 /**
+ * Resolves false when the file is another one than before and nothing has been sent: it can still be answered like any other.
  * Not shared: what streams by is kept nowhere for others to read. Rejects as `serveShared`.
  * @param key of `known`.
  */
@@ -24,7 +25,7 @@ export async function serveVerified(
   known: UrlVerdict,
   key: UrlVerdictKey,
   parts: ServeVerifiedParts,
-): Promise<void> {
+): Promise<boolean> {
   const { exchange, asked } = serving;
   const release = parts.slots.takeDownload(originOf(asked.target));
   try {
@@ -37,6 +38,7 @@ export async function serveVerified(
     } finally {
       await outcome[Symbol.asyncDispose]();
     }
+    return true;
   } finally {
     release();
   }
@@ -48,7 +50,7 @@ async function stream(
   known: UrlVerdict,
   key: UrlVerdictKey,
   { urlVerdicts, observe, clock }: ServeVerifiedParts,
-): Promise<void> {
+): Promise<boolean> {
   const { exchange, record } = serving;
   const head = { status: response.status, lines: response.rawHeaders, declaredBytes: known.size };
   const startedAt = clock();
@@ -63,7 +65,8 @@ async function stream(
       record.cache = "hit";
       record.size = known.size;
       record.outcome = "delivered";
-      return exchange.end();
+      exchange.end();
+      return true;
     }
   } finally {
     response.discard();
@@ -71,5 +74,6 @@ async function stream(
   await urlVerdicts.delete(key).catch((error: unknown) => {
     observe({ kind: "cache-failed", operation: "set", detail: toClamgateError(error).message });
   });
+  if (!exchange.hasBegun) return false;
   throw brokenAnswer("The origin's file is not the one that was scanned before");
 }
