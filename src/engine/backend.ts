@@ -18,6 +18,8 @@ export interface BackendOptions extends Clamd {
   readonly sharesSpool: boolean;
   /** clamd's own MaxScanTime where it is known: an OK that took longer is not believed (clamd.md S3). */
   readonly maxScanTimeMs: number | null;
+  /** Asked at the end of each scan that found nothing, with when it began: why the OK must not be believed, or null. */
+  readonly doubt?: (startedAt: number) => Promise<string | null>;
   /** After this a scan is answered as timed out; its slot stays taken until clamd is done. */
   readonly scanTimeoutMs: number;
   readonly clock: Clock;
@@ -93,7 +95,11 @@ export function createBackend(options: BackendOptions): Backend {
       const { connectTimeoutMs, abandonAfterMs: timeoutMs } = timing;
       const request = requestFor(body, path);
       const received = await exchange(request, { dial, address, connectTimeoutMs, timeoutMs, signal: closed.signal });
-      return judge(parseScanReply(received, subject), before, clock() - startedAt);
+      const reply = parseScanReply(received, subject);
+      const scanMs = clock() - startedAt;
+      const isClean = reply.kind === "verdict" && reply.verdict.kind === "clean";
+      const doubt = isClean ? ((await options.doubt?.(startedAt)) ?? null) : null;
+      return doubt === null ? judge(reply, before, scanMs) : { kind: "failed", reason: doubt };
     } catch (error) {
       if (closed.signal.aborted) return { kind: "lost", reason: "the backend is closed" };
       if (!(error instanceof ExchangeError)) return { kind: "unreadable", error };

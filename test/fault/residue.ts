@@ -23,7 +23,8 @@ export async function residueOf(gateway: GatewayProcess): Promise<Residue> {
     descriptors: (await readdir(`/proc/${gateway.pid}/fd`)).length,
     children: children.filter(({ state }) => state !== "Z").map(({ name }) => name),
     zombies: children.filter(({ state }) => state === "Z").length,
-    spoolFiles: (await readdir(join(gateway.state, "spool", "bodies"))).length,
+    // Through its own view of the disk: a test may have mounted one for it alone.
+    spoolFiles: (await readdir(join(`/proc/${gateway.pid}/root`, gateway.state, "spool", "bodies"))).length,
     spoolBodies: await gateway.metric("clamgate_spool_bodies"),
     slotsInUse: await gateway.metric("clamgate_slots_in_use"),
     queueLength: await gateway.metric("clamgate_queue_length"),

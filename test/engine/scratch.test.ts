@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Fact } from "../../src/core/ports.ts";
+import { watchScratch } from "../../src/engine/scratch.ts";
+import { clean, found, startFakeClamd } from "../fake/clamd.ts";
+import { openPool } from "./stage.ts";
+
+function stage(freeBytes: () => number | null = () => 1_000) {
+  let now = 0;
+  const facts: Fact[] = [];
+  const scratch = watchScratch({
+    freeBytes: async () => freeBytes(),
+    reserveBytes: 1_000,
+    clock: () => now,
+    observe: (fact) => facts.push(fact),
+  });
+  const at = (time: number) => {
+    now = time;
+  };
+  return { scratch, facts, at };
+}
+
+describe("watchScratch", () => {
+  for (const [free, isDoubted] of [
+    [999, true],
+    [1_000, false],
+    [1_001, false],
+    [0, true],
+    [null, false],
+  ] as const) {
+    test(`${isDoubted ? "doubts" : "believes"} an OK with ${free} bytes free`, async () => {
+      const { scratch } = stage(() => free);
+      assert.equal((await scratch.doubt(0)) !== null, isDoubted);
+    });
+  }
+
+  test("doubts an OK where the room cannot be told", async () => {
+    const { scratch } = stage(() => {
+      throw new Error("no such directory");
+    });
+    assert.match((await scratch.doubt(0)) ?? "", /no such directory/);
+  });
+
+  for (const line of [
+    "LibClamAV Error: cli_writen: write error: No space left on device",
+    "LibClamAV Warning: cli_unzip: failed to write 8192 inflated bytes",
+    "LibClamAV Error: cli_scanxz: Can't write to file.",
+    "LibClamAV Error: cli_untar: only wrote 18446744073709551615 bytes to file /tmp/x (out of disc space?)",
+    "LibClamAV Error: pdf_decodestream_internal: failed to write decoded stream content to output file",
+    "ERROR: INSTREAM: Can't write to temporary file.",
+  ]) {
+    test(`doubts every OK whose scan was under way at "${line.slice(0, 60)}"`, async () => {
+      const { scratch, at } = stage();
+      at(5);
+      scratch.heard(line);
+      assert.equal(await scratch.doubt(4), line);
+      assert.equal(await scratch.doubt(5), line);
+      assert.equal(await scratch.doubt(6), null);
+    });
+  }
+
+  test("believes an OK whatever else clamd writes", async () => {
+    const { scratch } = stage();
+    for (const line of ["instream(local): ClamAV-Test-File FOUND", "SelfCheck: Database status OK.", ""]) scratch.heard(line);
+    assert.equal(await scratch.doubt(0), null);
+  });
+
+  test("says once that room is lacking, and once that it is back", async () => {
+    let free = 0;
+    const { scratch, facts } = stage(() => free);
+    await scratch.doubt(0);
+    await scratch.doubt(0);
+    free = 5_000;
+    await scratch.doubt(0);
+    await scratch.doubt(0);
+    assert.deepEqual(
+      facts.map((fact) => fact.kind === "notice" && fact.level),
+      ["error", "info"],
+    );
+  });
+});
+
+describe("a backend whose OK is doubted", () => {
+  test("gives an error for it after a second try, and every other verdict as it is", async () => {
+    await using fake = await startFakeClamd({ scan: (body) => (body.includes("evil") ? found("X") : clean) });
+    await using pool = await openPool({ addresses: [fake.address], backend: { doubt: async () => "the disk is full" } });
+    await assert.rejects(pool.scan("a body"), { code: "engine-error", detail: /the disk is full/ });
+    assert.equal(fake.bodies.length, 2);
+    assert.equal((await pool.scan("an evil body")).verdict.kind, "infected");
+  });
+});
