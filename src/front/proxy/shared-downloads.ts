@@ -22,6 +22,7 @@ interface Running {
   readonly download: Download;
   readonly calledOff: AbortController;
   tickets: number;
+  isSettled: boolean;
 }
 
 export function createSharedDownloads(): SharedDownloads {
@@ -29,10 +30,13 @@ export function createSharedDownloads(): SharedDownloads {
 
   function begin(key: string, start: (signal: AbortSignal) => Download): Running {
     const calledOff = new AbortController();
-    const begun: Running = { download: start(calledOff.signal), calledOff, tickets: 0 };
+    const begun: Running = { download: start(calledOff.signal), calledOff, tickets: 0, isSettled: false };
     running.set(key, begun);
-    const forget = () => forgetOne(key, begun);
-    begun.download.outcome.then(forget, forget);
+    const settle = () => {
+      begun.isSettled = true;
+      forgetOne(key, begun);
+    };
+    begun.download.outcome.then(settle, settle);
     return begun;
   }
 
@@ -55,7 +59,7 @@ export function createSharedDownloads(): SharedDownloads {
           joined.tickets -= 1;
           if (joined.tickets > 0) return;
           forgetOne(key, joined);
-          joined.calledOff.abort(new ClamgateError("client-gone", "Every client has gone"));
+          if (!joined.isSettled) joined.calledOff.abort(new ClamgateError("client-gone", "Every client has gone"));
           await release(joined.download);
         },
       };

@@ -36,6 +36,7 @@ export interface ProxyStage extends AsyncDisposable {
   readonly urls: FakeUrlCache;
   readonly facts: Fact[];
   readonly spool: Spool;
+  readonly spoolDirectory: string;
   readonly time: { now: number };
   /** Where the origin is. */
   readonly base: string;
@@ -57,6 +58,8 @@ export interface StageOptions {
   readonly upstream?: Partial<UpstreamOptions>;
   /** Of routes to the origin; `base` is below the origin. */
   readonly routes?: readonly (Partial<Omit<RoutedSource, "base">> & Pick<RoutedSource, "match"> & { readonly base: string })[];
+  /** Larger bodies go to files, where `verdictOf` sees nothing of them. Default: none do. */
+  readonly memoryBytesPerBody?: number;
   readonly allowed?: readonly UnscannableReason[];
   /** Where the origin is allowed; false: nowhere. */
   readonly isAllowed?: boolean;
@@ -79,7 +82,7 @@ export async function openProxy(
   const observe = (fact: Fact) => facts.push(fact);
   const spool = await openSpool({
     directory: directory.path,
-    memoryBytesPerBody: 2 * maxBytes,
+    memoryBytesPerBody: options.memoryBytesPerBody ?? 2 * maxBytes,
     memoryBytesTotal: 1024 * 1024 * 1024,
     maxFileBytesTotal: 1024 * 1024 * 1024,
     observe,
@@ -170,6 +173,7 @@ export async function openProxy(
     urls,
     facts,
     spool,
+    spoolDirectory: directory.path,
     time,
     base,
     text,

@@ -1,12 +1,17 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
+import { readdir } from "node:fs/promises";
 import { describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { end, head, keep, ok, redirect, reset, startFakeOrigin } from "../../fake/origin.ts";
+import { eventually } from "../../supervise/stage.ts";
 import { maxBytes, openProxy, virusMark } from "./proxy-stage.ts";
 import { ask, RawClient, requestText } from "./raw-client.ts";
 
 const seedBody = '{"detail":"This resource contains a virus!"}';
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+
+const files = async (directory: string) => (await readdir(directory)).filter((name) => /[0-9a-f-]{36}$/.test(name));
 
 /** Not compressible, and different everywhere. */
 function pattern(size: number): Buffer {
@@ -230,6 +235,29 @@ describe("an infected download", () => {
     await using proxy = await openProxy(({ path }) => ok(`${virusMark} ${path}`));
     for (let round = 0; round < 100; round += 1) assert.equal((await proxy.get(`/${round}`)).status, 409);
     assert.deepEqual(proxy.spool.usage(), { bodies: 0, memoryBytes: 0, fileBytes: 0 });
+  });
+});
+
+describe("a download that is spooled in a file", () => {
+  test("is delivered from it, whole, in part and as it was encoded, and the file goes with the answer", async () => {
+    const body = gzipSync(randomBytes(300_000));
+    await using proxy = await openProxy(() => ok(body, "Content-Encoding: gzip"), { memoryBytesPerBody: 1000 });
+    assert.equal(sha256((await proxy.get("/x")).body), sha256(body));
+    const part = await proxy.get("/x", ["Range: bytes=70000-200000"]);
+    assert.ok(part.body.equals(body.subarray(70_000, 200_001)));
+    await eventually("the files are gone", () => proxy.spool.usage().bodies === 0);
+    assert.deepEqual(await files(proxy.spoolDirectory), []);
+  });
+
+  test("and infected has no file any more when the client reads 409 (H7)", async () => {
+    await using proxy = await openProxy(() => ok(pattern(300_000)), { memoryBytesPerBody: 1000 });
+    proxy.engine.answerAll(null);
+    const answering = proxy.get("/x");
+    const scan = await proxy.engine.scanBegun(1);
+    assert.equal((await files(proxy.spoolDirectory)).length, 1);
+    scan.finish({ kind: "infected", signatures: ["X"] });
+    assert.equal((await answering).status, 409);
+    assert.deepEqual(await files(proxy.spoolDirectory), []);
   });
 });
 
