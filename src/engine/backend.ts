@@ -1,6 +1,5 @@
 /** One clamd: its slots, its proof of health, and scans over it. */
 
-import { setTimeout as delay } from "node:timers/promises";
 import { type ClamdReply, parseScanReply } from "../codec/clamd-reply.ts";
 import type { Clock, Observe, SpooledBody } from "../core/ports.ts";
 import type { EngineVersion, Verdict } from "../core/verdict.ts";
@@ -139,11 +138,11 @@ export function createBackend(options: BackendOptions): Backend {
       await held[Symbol.asyncDispose]();
       return outcome;
     });
-    const timer = new AbortController();
-    const timeout = delay(options.scanTimeoutMs, { kind: "timeout" } as const, { signal: timer.signal, ref: false });
-    timeout.catch(() => {}); // the answer came first
-    const outcome = await Promise.race([finished, timeout]);
-    timer.abort();
+    const timedOut = Promise.withResolvers<BackendOutcome>();
+    // A plain timer: taking back one that listens to a signal costs an error with its stack for every scan.
+    const timer = setTimeout(timedOut.resolve, options.scanTimeoutMs, { kind: "timeout" }).unref();
+    const outcome = await Promise.race([finished, timedOut.promise]);
+    clearTimeout(timer);
     if (outcome.kind === "timeout") {
       isOverdue = true;
       overdue += 1;

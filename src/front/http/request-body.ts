@@ -16,23 +16,32 @@ export interface RequestBodyOptions {
   readonly clock?: Clock;
 }
 
+export interface IncomingBody extends AsyncIterableIterator<Uint8Array> {
+  /**
+   * Ends the reading. A read that still waits throws `client-gone` at once: it would stand in the way of the linger. Cheaper than a
+   * signal for the same: one made of others costs more than all the rest of a small request's body.
+   */
+  leave(): void;
+}
+
 /**
  * Single use, one reader. Throws `client-gone` where the message ends early, `client-slow`, or the signal's reason; the error stays.
  * Leaving it early, or an error, leaves the socket usable and the rest unread: whoever answers then must `linger`.
  */
-export function requestBody(request: RawRequest, options: RequestBodyOptions): AsyncIterableIterator<Uint8Array> {
+export function requestBody(request: RawRequest, options: RequestBodyOptions): IncomingBody {
   return new RequestBody(request, options);
 }
 
 /** What may have changed when a read found nothing. "end", "close" and "aborted" come alone or together, in any order. */
 const changes = ["readable", "end", "close", "aborted", "error"] as const;
 
-class RequestBody implements AsyncIterableIterator<Uint8Array> {
+class RequestBody implements IncomingBody {
   readonly #request: RawRequest;
   readonly #signal: AbortSignal | undefined;
   readonly #pace: Pace;
   #isClosed = false;
   #failure: unknown = null;
+  #wake: (() => void) | null = null;
 
   constructor(request: RawRequest, options: RequestBodyOptions) {
     this.#request = request;
@@ -63,8 +72,13 @@ class RequestBody implements AsyncIterableIterator<Uint8Array> {
   }
 
   async return(): Promise<IteratorResult<Uint8Array, undefined>> {
-    this.#isClosed = true;
+    this.leave();
     return { done: true, value: undefined };
+  }
+
+  leave(): void {
+    this.#isClosed = true;
+    this.#wake?.();
   }
 
   async #read(): Promise<Uint8Array | null> {
@@ -83,7 +97,7 @@ class RequestBody implements AsyncIterableIterator<Uint8Array> {
         if (!request.complete) throw gone();
         return null;
       }
-      if (request.destroyed) throw gone();
+      if (request.destroyed || this.#isClosed) throw gone();
       this.#pace.wait();
       await this.#change();
       // Bytes that have come are counted before the client is judged.
@@ -101,9 +115,11 @@ class RequestBody implements AsyncIterableIterator<Uint8Array> {
     const timer = setTimeout(() => setImmediate(wake), this.#pace.remainingMs());
     for (const change of changes) request.on(change, wake);
     signal?.addEventListener("abort", wake);
+    this.#wake = wake;
     try {
       await promise;
     } finally {
+      this.#wake = null;
       clearTimeout(timer);
       for (const change of changes) request.off(change, wake);
       signal?.removeEventListener("abort", wake);

@@ -63,8 +63,7 @@ export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOp
   async function outcomesOf(request: FastifyRequest, reply: FastifyReply, boundary: string): Promise<readonly PartOutcome[]> {
     const { scan, upload, maxParts, maxUnfinished, skip } = options;
     const signal = clientGone(request.raw, reply.raw);
-    const reading = new AbortController();
-    const body = requestBody(request.raw, { ...upload, signal: AbortSignal.any([signal, reading.signal]) });
+    const body = requestBody(request.raw, { ...upload, signal });
     try {
       const parts = readParts(body, boundary, { maxParts });
       const declared = request.raw.headers["content-length"];
@@ -72,7 +71,7 @@ export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOp
       return await scanUpload(parts, { scan, requestId: request.id, signal, declaredBytes, maxUnfinished, skip });
     } finally {
       // A read that still waits would stand in the way of the linger.
-      reading.abort();
+      body.leave();
     }
   }
 }

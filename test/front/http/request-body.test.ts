@@ -148,6 +148,25 @@ describe("requestBody over HTTP/1", () => {
     assert.match(await client.readUntil(/enough$/), /^HTTP\/1.1 400 /);
   });
 
+  test("ends a wait when it is left, and listens to nothing any more", async () => {
+    await using server = await serve(1, async (request, response) => {
+      const before = listened.map((event) => request.listenerCount(event));
+      const body = requestBody(request, patient);
+      await body.next();
+      const waiting = body.next();
+      body.leave();
+      await assert.rejects(waiting, { code: "client-gone" });
+      assert.deepEqual(
+        listened.map((event) => request.listenerCount(event)),
+        before,
+      );
+      answer(response, 400, "enough");
+    });
+    using client = new RawClient(server.port);
+    await client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabcde");
+    assert.match(await client.readUntil(/enough$/), /^HTTP\/1.1 400 /);
+  });
+
   test("holds the client back while nobody reads", async () => {
     const release = Promise.withResolvers<void>();
     await using server = await serve(1, async (request, response) => {
