@@ -52,6 +52,9 @@ Scenarios: ${scenarios.map(({ name }) => name).join(", ")}
 BENCH_PEER_REST and BENCH_PEER_PROXY name services to measure in turn with ours.
 `;
 
+/** On a slow or busy machine the last scenarios are left out: what has been measured is there in time. */
+const latestStartMinutes = 18;
+
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<number> {
@@ -90,9 +93,6 @@ async function main(args: readonly string[]): Promise<number> {
   process.stdout.write(`\nwritten to ${path}.md and .json\n`);
   return 0;
 }
-
-/** On a slow or busy machine the last scenarios are left out: what has been measured is there in time. */
-const latestStartMinutes = 18;
 
 interface RunOptions {
   readonly rounds: number;
