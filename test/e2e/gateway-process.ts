@@ -12,6 +12,9 @@ export interface GatewayProcess extends AsyncDisposable {
   /** The plain one. */
   readonly url: string;
   readonly port: number;
+  /** Of the download proxy; empty where it is off. */
+  readonly proxyUrl: string;
+  readonly proxyPort: number;
   readonly pid: number;
   readonly state: string;
   /** Every line it has written. */
@@ -86,10 +89,14 @@ export async function startGatewayProcess(options: GatewayProcessOptions = {}): 
   const listening = await line("listening on ");
   const urls = [...listening.matchAll(/https?:\/\/[^\s"]+/g)].map(([url]) => url);
   const [url = ""] = urls;
+  const isProxyOff = options.env?.DOWNLOAD_PROXY_PORT === "off";
+  const [proxyUrl = ""] = isProxyOff ? [] : (/http:\/\/[^\s"]+/.exec(await line("download proxy on ")) ?? []);
   return {
     urls,
     url,
     port: Number(new URL(url).port),
+    proxyUrl,
+    proxyPort: isProxyOff ? 0 : Number(new URL(proxyUrl).port),
     pid: pidOf(child),
     state,
     lines,

@@ -3,7 +3,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { access, constants, mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -12,6 +11,7 @@ import { eicarCanary } from "../../src/engine/canary.ts";
 import { type ClamdLimits, clamdConf } from "../../src/engine/clamd-conf.ts";
 import { dialClamd } from "../../src/engine/exchange.ts";
 import { askReload, type Clamd, proveClamd } from "../../src/engine/proof.ts";
+import { freePort } from "./free-port.ts";
 
 export const mebibyte = 1024 * 1024;
 
@@ -180,14 +180,4 @@ async function findClamd(): Promise<string> {
     } catch {} // not there: the next one
   }
   throw new Error("clamd is not installed; npm test installs it");
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("not listening on TCP");
-  return address.port;
 }
