@@ -93,6 +93,12 @@ describe("logFacts", () => {
     test(`makes one line of ${fact.kind}`, () => assert.deepEqual(lineOf(fact), expected[fact.kind]));
   }
 
+  test("warns of a cache's fault once, and keeps its repetitions for who wants to see all", () => {
+    const fault = { kind: "cache-failed", operation: "set", detail: "OOM" } as const;
+    assert.equal(lineOf(fault).level, "warn");
+    assert.equal(lineOf({ ...fault, isRepeated: true }).level, "debug");
+  });
+
   test("warns of an infected body and names its signatures", () => {
     const line = lineOf({ ...scanned, verdict: { kind: "infected", signatures: ["A", "B"] }, isAllowed: false });
     assert.equal(line.level, "warn");
