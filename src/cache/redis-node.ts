@@ -87,8 +87,8 @@ export async function openNode(at: HostPort, access: Access, database: number, s
 
 /**
  * The address of the master as the first sentinel knows it that answers (redis.io, "Sentinel client spec"). Not the client's own
- * createSentinel: while a master is down its commands ask the sentinels in a loop without a pause.
- * @param signal ends the attempt; also those that are not needed any more.
+ * createSentinel: while a master is down its commands wait for the next one, up to 16 seconds, where ours must miss at once.
+ * @param signal ends the attempt, and nothing of it stays.
  */
 export async function findMaster(
   sentinels: readonly HostPort[],

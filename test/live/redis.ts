@@ -3,12 +3,12 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { createClient } from "@redis/client";
 import { type ScratchDirectory, scratchDirectory } from "../spool/scratch-directory.ts";
+import { freePort } from "./free-port.ts";
 
 export interface RedisOptions {
   /** Lines of redis.conf. */
@@ -27,6 +27,7 @@ export interface LiveRedis extends AsyncDisposable {
   readonly port: number;
   /** Over a connection of its own. Rejects with redis's refusal. */
   command(...words: readonly string[]): Promise<unknown>;
+  isAlive(): boolean;
   /** SIGKILL, and waits for the end. */
   kill(): Promise<void>;
   /** Once more on the same port, empty; waits until it takes commands. */
@@ -73,8 +74,9 @@ function live(directory: ScratchDirectory, port: number, options: RedisOptions, 
         client.destroy();
       }
     },
+    isAlive: () => child.exitCode === null && child.signalCode === null,
     async kill() {
-      if (child.exitCode !== null || child.signalCode !== null) return;
+      if (!redis.isAlive()) return;
       const ended = once(child, "exit");
       child.kill("SIGKILL");
       await ended;
@@ -121,16 +123,6 @@ async function launch(directory: ScratchDirectory, port: number, options: RedisO
   throw new Error(`redis-server ended:\n${lines.join("\n")}`);
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
-}
-
 export interface LiveSentinel extends AsyncDisposable {
   readonly masterName: string;
   readonly sentinel: LiveRedis;
@@ -165,28 +157,37 @@ export async function startSentinel(password?: string): Promise<LiveSentinel> {
 export interface LiveCluster extends AsyncDisposable {
   /** Three masters without replicas, in the order of their slots. */
   readonly nodes: readonly LiveRedis[];
+  /** Undoes kills and freezes; waits until the nodes agree that all is well. */
+  revive(): Promise<void>;
 }
 
 export async function startCluster(): Promise<LiveCluster> {
   await using stack = new AsyncDisposableStack();
-  const nodes = await Promise.all(
-    Array.from({ length: 3 }, async () => {
-      const busPort = await freePort();
-      const conf = [
-        "cluster-enabled yes",
-        "cluster-node-timeout 1000",
-        `cluster-port ${busPort}`,
-        "cluster-announce-ip 127.0.0.1",
-      ];
-      return stack.use(await startRedis({ conf }));
-    }),
-  );
+  const nodes: LiveRedis[] = [];
+  while (nodes.length < 3) {
+    const bus = [`cluster-port ${await freePort()}`, "cluster-announce-ip 127.0.0.1"];
+    nodes.push(stack.use(await startRedis({ conf: ["cluster-enabled yes", "cluster-node-timeout 1000", ...bus] })));
+  }
   const addresses = nodes.map(({ host, port }) => `${host}:${port}`);
   await promisify(execFile)("redis-cli", ["--cluster", "create", ...addresses, "--cluster-yes"]);
-  for (const node of nodes)
-    await untilTrue(async () => String(await node.command("CLUSTER", "INFO")).includes("cluster_state:ok"));
+  const isWell = async (node: LiveRedis) => String(await node.command("CLUSTER", "INFO")).includes("cluster_state:ok");
+  const revive = async () => {
+    for (const node of nodes) node.thaw();
+    for (const node of nodes) if (!node.isAlive()) await node.restart();
+    for (const node of nodes) await untilTrue(() => isWell(node));
+  };
+  await revive();
   const owned = stack.move();
-  return { nodes, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { nodes, revive, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** As redis-cli does it: who gets the slot claims it first, with an epoch of its own. The slot holds no key. */
+export async function moveSlot({ nodes }: LiveCluster, slot: string, from: LiveRedis, to: LiveRedis): Promise<void> {
+  const [fromId, toId] = await Promise.all([from, to].map(async (node) => String(await node.command("CLUSTER", "MYID"))));
+  await to.command("CLUSTER", "SETSLOT", slot, "IMPORTING", fromId ?? "");
+  await from.command("CLUSTER", "SETSLOT", slot, "MIGRATING", toId ?? "");
+  for (const node of [to, ...nodes.filter((other) => other !== to)])
+    await node.command("CLUSTER", "SETSLOT", slot, "NODE", toId ?? "");
 }
 
 const patienceMs = 30_000;
