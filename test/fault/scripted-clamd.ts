@@ -26,15 +26,18 @@ export interface ScriptedClamdOptions {
   /** How it answers the scan of that body, counted from 0; default: honest. */
   readonly manner: (index: number, body: Buffer) => Manner;
   readonly lateMs?: number;
+  /** No scan is answered before. */
+  readonly until?: Promise<void>;
 }
 
 /** Its proofs of health are honest: the liar that nobody suspects. */
-export async function startScriptedClamd({ manner, lateMs = 50 }: ScriptedClamdOptions): Promise<FakeClamd> {
+export async function startScriptedClamd({ manner, lateMs = 50, until }: ScriptedClamdOptions): Promise<FakeClamd> {
   let scans = 0;
   return startFakeClamd({
     async scan(body) {
       const chosen = manner(scans, body);
       scans += 1;
+      await until;
       if (chosen === "late") await delay(lateMs);
       return tell(body, chosen);
     },

@@ -14,8 +14,8 @@ import { testDatabase } from "./test-database.ts";
 export interface FaultStageOptions extends GatewayProcessOptions {
   /** I2: the longest that any answer may take. */
   readonly withinMs?: number;
-  /** Set where the fault lets the gateway's own process stand still. */
-  readonly livezMaxMs?: number;
+  /** Set where the fault lets the gateway's own process stand still; null where it can take no connections. */
+  readonly livezMaxMs?: number | null;
 }
 
 export interface FaultStage extends AsyncDisposable {
@@ -38,7 +38,7 @@ const livezBounds = { p99Ms: 500, maxMs: 2_500 };
 
 /** Resolves when the gateway is ready. Its disposal fails where one of the invariants does not hold. */
 export async function openFaultStage(options: FaultStageOptions = {}): Promise<FaultStage> {
-  const { withinMs = 60_000, livezMaxMs = livezBounds.maxMs } = options;
+  const { withinMs = 60_000, livezMaxMs } = options;
   const seed = chooseSeed();
   const random = seededRandom(seed);
   const database = await testDatabase();
@@ -68,7 +68,8 @@ export async function openFaultStage(options: FaultStageOptions = {}): Promise<F
           client[Symbol.dispose]();
           await pulse[Symbol.asyncDispose]();
           assertInvariants(account, { withinMs });
-          assertResponsive(pulse, { p99Ms: Math.min(livezMaxMs, livezBounds.p99Ms), maxMs: livezMaxMs });
+          if (livezMaxMs === undefined) assertResponsive(pulse, livezBounds);
+          else if (livezMaxMs !== null) assertResponsive(pulse, { p99Ms: livezMaxMs, maxMs: livezMaxMs });
           if (!(await hasEnded(gateway))) await assertNothingLeft(gateway, { before });
         } finally {
           await opened.disposeAsync();

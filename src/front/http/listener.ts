@@ -48,6 +48,8 @@ function http1Options({ headersTimeoutMs, keepAliveTimeoutMs, maxHeaderBytes }: 
   return {
     headersTimeout: headersTimeoutMs,
     requestTimeout,
+    // Node looks every 30 s unless told: a head that never ends would be cut after 40 s instead of 10.
+    connectionsCheckingInterval: Math.ceil(headersTimeoutMs / 5),
     keepAliveTimeout: keepAliveTimeoutMs,
     maxHeaderSize: maxHeaderBytes,
   };
