@@ -61,7 +61,7 @@ export const scanningSettings = [
     group: "Verdict cache",
     parser: verdictCacheChoice(),
     default: written("sqlite:"),
-    help: "Where verdicts are remembered. `sqlite:` survives a restart; `memory:` does not; `none` scans every body.",
+    help: "Where verdicts are remembered. `sqlite:` survives a restart; `memory:` does not; a Redis or Valkey is shared by several gateways, and while it is away bodies are scanned as without a cache; `none` scans every body. Encode special characters of a password, as `%40` for `@`.",
   }),
   setting({
     name: "VERDICT_TTL",
@@ -75,6 +75,6 @@ export const scanningSettings = [
     group: "Verdict cache",
     parser: wholeNumber({ from: 1, to: 1_000_000_000 }),
     default: written("1000000"),
-    help: "Verdicts remembered at most.",
+    help: "Verdicts remembered at most. A Redis holds what its own `maxmemory` allows; set its `maxmemory-policy` to `volatile-ttl` or `allkeys-lru`.",
   }),
 ] as const;
