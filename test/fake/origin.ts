@@ -5,10 +5,10 @@ import { createServer as createTlsServer } from "node:tls";
 
 /** What the fake does with one request. */
 export type OriginAct =
-  /** Sends the pieces, each in a write of its own, then does what `after` says. */
+  /** Sends the pieces, each in a write of its own and once it is there, then does what `after` says. */
   | {
       readonly kind: "send";
-      readonly pieces: readonly (string | Uint8Array)[];
+      readonly pieces: readonly (string | Uint8Array | Promise<string | Uint8Array>)[];
       readonly after: "keep" | "end" | "reset" | "stall";
     }
   /** Sends the head, then one byte each time until the connection goes. */
@@ -146,7 +146,7 @@ async function act(socket: Socket, what: OriginAct, state: State): Promise<void>
   switch (what.kind) {
     case "send":
       for (const piece of what.pieces) {
-        socket.write(piece, "latin1");
+        socket.write(await piece, "latin1");
         await new Promise((resolve) => setImmediate(resolve));
       }
       if (what.after === "end") socket.end();
