@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { head, ok } from "../fake/origin.ts";
+import { ask, RawClient } from "../front/proxy/raw-client.ts";
+import { marker } from "../live/clamd.ts";
+import { startRedis } from "../live/redis.ts";
+import { eventually } from "../supervise/stage.ts";
+import { openDownloads, startDownloadGateway } from "./proxy-stage.ts";
+import { unknownBytes } from "./samples.ts";
+
+const byEngine = 'clamgate_verdict_source_total{source="engine"}';
+const collapsed = "clamgate_downloads_collapsed_total";
+const clients = 50;
+
+describe("equal requests at the same time", () => {
+  for (const [what, cacheScan] of [
+    ["an address that is remembered", "True"],
+    ["one that is not", "False"],
+  ] as const) {
+    test(`are one download and one scan of ${what}, and equal answers`, async () => {
+      await using stage = await openDownloads();
+      const { bytes } = unknownBytes(300_000);
+      const released = Promise.withResolvers<Uint8Array>();
+      stage.files.set("/ready", () => ok("ready"));
+      stage.files.set("/new.bin", () => ({
+        kind: "send",
+        pieces: [head(200, `Content-Length: ${bytes.length}`, 'ETag: "one"'), released.promise],
+        after: "keep",
+      }));
+      const scans = await stage.gateway.metric(byEngine);
+      const connections = Array.from({ length: clients }, () => new RawClient(stage.gateway.proxyPort));
+      try {
+        // The second request comes with the first: once that has its answer, the gateway has gone on to the second.
+        const both = ["Connection: keep-alive", `Cache-Scan: ${cacheScan}`];
+        const first = stage.text("/ready", both, { method: "HEAD" });
+        const second = stage.text("/new.bin", [`Cache-Scan: ${cacheScan}`]);
+        for (const client of connections) client.send(first + second);
+        for (const client of connections) assert.equal((await client.answer({ isHead: true })).status, 200);
+        const asked = () => stage.origin.requests.filter(({ path }) => path === "/new.bin").length;
+        await eventually("the origin has been asked", () => asked() > 0);
+        await stage.gateway.metric(byEngine);
+        released.resolve(bytes);
+        const answers = await Promise.all(connections.map((client) => client.answer()));
+        assert.equal(asked(), 1);
+        for (const answer of answers) {
+          assert.deepEqual([answer.status, answer.isWhole, answer.header("etag")], [200, true, '"one"']);
+          assert.ok(answer.body.equals(bytes));
+          assert.deepEqual(answer.lines, answers[0]?.lines);
+        }
+        assert.equal((await stage.gateway.metric(byEngine)) - scans, 1);
+        await eventually("each is counted", async () => (await stage.gateway.metric(collapsed)) === clients - 1);
+      } finally {
+        for (const client of connections) client[Symbol.dispose]();
+      }
+    });
+  }
+});
+
+describe("two gateways on one Redis", () => {
+  test("see each other's verdicts of addresses", async () => {
+    await using opened = new AsyncDisposableStack();
+    const redis = opened.use(await startRedis());
+    const env = { VERDICT_CACHE: `redis://127.0.0.1:${redis.port}` };
+    const stage = opened.use(await openDownloads(env));
+    const second = opened.use(await startDownloadGateway(stage.origin.port, opened, env));
+    const clean = unknownBytes(200_000).bytes;
+    const virus = Buffer.concat([unknownBytes(200_000).bytes, Buffer.from(marker)]);
+    stage.files.set("/clean.bin", () => ok(clean));
+    stage.files.set("/virus.bin", () => ok(virus));
+    const text = (path: string) => stage.text(path, ["Cache-Scan: True"]);
+
+    const answer = await ask(stage.gateway.proxyPort, text("/clean.bin"));
+    assert.deepEqual([answer.status, answer.header("x-clamgate-cache")], [200, "miss"]);
+    assert.equal((await ask(stage.gateway.proxyPort, text("/virus.bin"))).status, 409);
+    await eventually("all is remembered", async () => (await redis.command("DBSIZE")) === 4);
+    const scans = await second.metric(byEngine);
+    const requests = stage.origin.requests.length;
+
+    const known = await ask(second.proxyPort, text("/clean.bin"));
+    assert.deepEqual([known.status, known.header("x-clamgate-cache")], [200, "hit"]);
+    assert.ok(known.body.equals(clean));
+    const blocked = await ask(second.proxyPort, text("/virus.bin"));
+    assert.deepEqual([blocked.status, blocked.header("x-clamgate-cache")], [409, "hit"]);
+    assert.equal(stage.origin.requests.length, requests + 1, "for the clean one, whose bytes must be seen, and for it alone");
+    assert.equal(await second.metric(byEngine), scans);
+  });
+});
