@@ -18,6 +18,12 @@ export interface ScheduleOptions {
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 
+/**
+ * No cool-down is waited for longer, whatever a server or a wrong clock says: a timer of more than 24.8 days ends at once, and
+ * the checks would follow each other without a pause. freshclam itself still asks nobody before the cool-down is over.
+ */
+const longestMs = 7 * 24 * hourMs;
+
 /** What freshclam itself waits when the server names no time (clamd.md 8.1). */
 const coolDownMs = { "rate-limited": 4 * hourMs, blocked: 24 * hourMs } as const;
 
@@ -41,7 +47,7 @@ export function nextCheckMs({ checksPerDay, last, failures, now, random }: Sched
     case "rate-limited":
     case "blocked": {
       const waitMs = last.coolDownUntil === null ? coolDownMs[last.outcome] : last.coolDownUntil.getTime() - now;
-      return Math.max(regularMs, waitMs + 10 * minuteMs * random());
+      return Math.min(longestMs, Math.max(regularMs, waitMs + 10 * minuteMs * random()));
     }
   }
 }

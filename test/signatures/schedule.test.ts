@@ -62,4 +62,12 @@ describe("nextCheckMs", () => {
     assert.equal(next({ last: { outcome: "rate-limited", coolDownUntil: null } }, 0), 4 * hour);
     assert.equal(next({ last: { outcome: "blocked", coolDownUntil: null } }, 0), 24 * hour);
   });
+
+  test("never waits longer than a timer can: a cool-down of years is looked at again after a week", () => {
+    for (const until of [new Date(now + 25 * 24 * hour), new Date("2037-01-01"), new Date(8.64e15)]) {
+      for (const outcome of ["rate-limited", "blocked"] as const) {
+        assert.equal(next({ last: { outcome, coolDownUntil: until } }, 0.999), 7 * 24 * hour);
+      }
+    }
+  });
 });
