@@ -19,7 +19,7 @@ const bounds = { withinMs: 1_000 };
 
 function answered(status: number, body: string, headers: Record<string, string> = {}, elapsedMs = 1): Exchange {
   const answer = { status, headers, body: Buffer.from(body) };
-  return { answer, fault: null, hasLeft: false, sentBytes: 0, receivedBytes: 0, elapsedMs };
+  return { answer, fault: null, hasLeft: false, cutBody: null, sentBytes: 0, receivedBytes: 0, elapsedMs };
 }
 
 const ok = '{"Status":"OK","Description":""}';

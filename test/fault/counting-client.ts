@@ -10,6 +10,8 @@ export interface Exchange {
   readonly fault: string | null;
   /** True where this client itself has ended the exchange. */
   readonly hasLeft: boolean;
+  /** What had come of the body of an answer that was cut. */
+  readonly cutBody: Buffer | null;
   readonly sentBytes: number;
   readonly receivedBytes: number;
   readonly elapsedMs: number;
@@ -52,9 +54,9 @@ function exchange(url: string, agent: Agent, { method = "POST", path, headers = 
   const length = isWhole ? { "content-length": String(body.length) } : {};
   const outgoing = send(new URL(path, url), { method, agent, headers: { ...length, ...headers } });
   const count = byteCounter(outgoing);
-  const settle = (answer: Answer | null, fault: string | null) => {
+  const settle = (answer: Answer | null, fault: string | null, cutBody: Buffer | null = null) => {
     const hasLeft = signal?.aborted === true;
-    resolve({ answer, fault, hasLeft, ...count(), elapsedMs: performance.now() - startedAt });
+    resolve({ answer, fault, hasLeft, cutBody, ...count(), elapsedMs: performance.now() - startedAt });
   };
   const leave = () => outgoing.destroy(new Error("the client left"));
   if (signal?.aborted) leave();
@@ -64,10 +66,10 @@ function exchange(url: string, agent: Agent, { method = "POST", path, headers = 
   outgoing.on("response", (incoming) => {
     const chunks: Buffer[] = [];
     incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
-    incoming.on("error", (error) => settle(null, error.message));
-    incoming.on("close", () => settle(null, "the answer was cut"));
+    const cut = () => settle(null, "the answer was cut", Buffer.concat(chunks));
+    incoming.on("error", cut).on("close", cut);
     incoming.on("end", () => {
-      if (!incoming.complete) return settle(null, "the answer was cut");
+      if (!incoming.complete) return cut();
       settle({ status: incoming.statusCode ?? 0, headers: incoming.headers, body: Buffer.concat(chunks) }, null);
     });
   });

@@ -1,0 +1,76 @@
+/** The account of a run of downloads: what each client truly received, byte by byte, held against what the file is. */
+
+import { eicar, marker } from "../live/clamd.ts";
+import type { Exchange } from "./counting-client.ts";
+import type { Subject } from "./subjects.ts";
+
+export interface DownloadTotals {
+  readonly opened: number;
+  readonly delivered: number;
+  readonly refused: number;
+  readonly cut: number;
+  readonly left: number;
+  /** Neither a whole answer, nor a cut one, nor left. */
+  readonly unanswered: number;
+  readonly slowestMs: number;
+  readonly statuses: Readonly<Record<string, number>>;
+}
+
+export interface DownloadAccount {
+  /** @param file what an honest origin would have sent; null where the origin is none. */
+  request(file: Subject | null, send: () => Promise<Exchange>): Promise<Exchange>;
+  totals(): DownloadTotals;
+  readonly faults: {
+    /** I1: a byte of an infected file, or more of one than the mode allows before its verdict. */
+    readonly releasedInfected: string[];
+    /** I1: a whole answer that is less than the file. */
+    readonly completedShort: string[];
+    /** I3: other bytes than the file's. */
+    readonly otherBytes: string[];
+  };
+}
+
+export interface DownloadAccountOptions {
+  /** Bytes that may go out before a verdict: 0, or the drip's budget. */
+  readonly mayRelease: number;
+}
+
+export function openDownloadAccount({ mayRelease }: DownloadAccountOptions): DownloadAccount {
+  const counts = { opened: 0, delivered: 0, refused: 0, cut: 0, left: 0, unanswered: 0, slowestMs: 0 };
+  const statuses: Record<string, number> = {};
+  const faults: DownloadAccount["faults"] = { releasedInfected: [], completedShort: [], otherBytes: [] };
+
+  function judge(file: Subject | null, { answer, cutBody }: Exchange): void {
+    const isDelivered = answer !== null && answer.status >= 200 && answer.status < 300;
+    const body = isDelivered ? answer.body : (cutBody ?? Buffer.alloc(0));
+    const label = `${file?.name ?? "no file"}: ${answer?.status ?? "cut"}, ${body.length} of ${file?.bytes.length} bytes`;
+    // A drip is shorter than any malware; what is longer holds none.
+    if (body.length > mayRelease && (body.includes(marker) || body.includes(eicar))) faults.releasedInfected.push(label);
+    if (file === null) {
+      if (isDelivered) faults.completedShort.push(label);
+      return;
+    }
+    if (file.truth !== "clean" && (isDelivered || body.length > mayRelease)) faults.releasedInfected.push(label);
+    if (isDelivered && answer.status === 200 && body.length < file.bytes.length) faults.completedShort.push(label);
+    if (!body.equals(file.bytes.subarray(0, body.length))) faults.otherBytes.push(label);
+  }
+
+  return {
+    async request(file, send) {
+      counts.opened += 1;
+      const exchange = await send();
+      const { answer, hasLeft, cutBody, elapsedMs } = exchange;
+      counts.slowestMs = Math.max(counts.slowestMs, elapsedMs);
+      const status = String(answer?.status ?? (hasLeft ? "left" : cutBody === null ? `unanswered: ${exchange.fault}` : "cut"));
+      statuses[status] = (statuses[status] ?? 0) + 1;
+      if (answer !== null) counts[answer.status < 300 ? "delivered" : "refused"] += 1;
+      else if (hasLeft) counts.left += 1;
+      else if (cutBody !== null) counts.cut += 1;
+      else counts.unanswered += 1;
+      judge(file, exchange);
+      return exchange;
+    },
+    totals: () => ({ ...counts, statuses: { ...statuses } }),
+    faults,
+  };
+}
