@@ -61,11 +61,13 @@ export function openDownloadAccount({ mayRelease }: DownloadAccountOptions): Dow
       const exchange = await send();
       const { answer, hasLeft, cutBody, elapsedMs } = exchange;
       counts.slowestMs = Math.max(counts.slowestMs, elapsedMs);
-      const status = String(answer?.status ?? (hasLeft ? "left" : cutBody === null ? `unanswered: ${exchange.fault}` : "cut"));
+      // A reset that overtakes the head discards it.
+      const isCut = cutBody !== null || exchange.fault?.includes("ECONNRESET") === true;
+      const status = String(answer?.status ?? (hasLeft ? "left" : isCut ? "cut" : `unanswered: ${exchange.fault}`));
       statuses[status] = (statuses[status] ?? 0) + 1;
       if (answer !== null) counts[answer.status < 300 ? "delivered" : "refused"] += 1;
       else if (hasLeft) counts.left += 1;
-      else if (cutBody !== null) counts.cut += 1;
+      else if (isCut) counts.cut += 1;
       else counts.unanswered += 1;
       judge(file, exchange);
       return exchange;
