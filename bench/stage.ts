@@ -80,7 +80,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
     await clear();
     const started = await startGateway({
       directory: await directory("gateway"),
-      env: { DATABASE_DIRECTORY: await databaseDirectory(database), ...proxyEnvironment(), ...extra },
+      env: { DATABASE_DIRECTORY: await databaseDirectory(database), ...extra },
       profileDirectory,
     });
     const running = await describe(started);
@@ -114,11 +114,6 @@ async function describe(gateway: Gateway): Promise<RunningGateway> {
 
 export function hasDownloadProxy(): boolean {
   return settings.some(({ name }: { readonly name: string }) => name === "DOWNLOAD_PROXY_PORT");
-}
-
-/** The origins of this benchmark are on loopback. */
-function proxyEnvironment(): Readonly<Record<string, string>> {
-  return hasDownloadProxy() ? { DOWNLOAD_PROXY_PORT: "0", DOWNLOAD_ALLOW_PRIVATE: "127.0.0.0/8" } : {};
 }
 
 /** Bytes of all files in a directory. */

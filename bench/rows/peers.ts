@@ -6,6 +6,7 @@ import type { Scenario } from "../scenario.ts";
 import { isInstalled } from "../subjects/is-installed.ts";
 import { startNginx } from "../subjects/nginx.ts";
 import { gatewayName, uploads } from "./bare-clients.ts";
+import { fromLoopback } from "./downloads.ts";
 
 const peerName = "the peer";
 const proxyName = "clamgate download proxy";
@@ -44,7 +45,7 @@ export const peerProxy: Scenario = {
   async run(stage) {
     const peerUrl = new URL("/file.bin", process.env.BENCH_PEER_PROXY).href;
     await using nginx = await startNginx(await stage.directory("nginx"), { "file.bin": Buffer.alloc(fileBytes, "x") });
-    const gateway = await stage.gateway("tiny");
+    const gateway = await stage.gateway("tiny", fromLoopback([nginx.originUrl]));
     if (gateway.proxyUrl === null) return [];
     const headers = { "download-from": `${nginx.originUrl}/`, "cache-scan": "True" };
     const load = { kind: "download", headers, isUnique: false, bytes: fileBytes } as const;

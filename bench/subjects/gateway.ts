@@ -49,15 +49,16 @@ export async function startGateway({ directory, env = {}, profileDirectory = nul
       // No benchmark may reach for real signatures.
       SIGNATURE_CHECKS: "0",
       LOG_FORMAT: "json",
+      DOWNLOAD_PROXY_PORT: "off",
       ...env,
     },
     outputPath: join(directory, "gateway.log"),
   });
   try {
-    const listening = await program.until(async () => /listening on ([^"\n]+)/.exec(await program.output())?.[1] ?? null);
-    const [url = "", proxyUrl = null] = [...listening.matchAll(/http:\/\/[^\s"]+/g)].map(([found]) => found);
+    const url = await program.until(async () => /listening on (http:[^\s"]+)/.exec(await program.output())?.[1] ?? null);
     await program.until(async () => ((await fetch(`${url}/readyz`)).status === 200 ? true : null));
     const readySeconds = (performance.now() - startedAt) / 1000;
+    const proxyUrl = /download proxy on (http:[^\s"]+)/.exec(await program.output())?.[1] ?? null;
     return {
       program,
       url,
