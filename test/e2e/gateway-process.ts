@@ -3,9 +3,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
 
 export interface GatewayProcess extends AsyncDisposable {
   readonly urls: readonly string[];
@@ -124,10 +126,17 @@ export async function startGatewayProcess(options: GatewayProcessOptions = {}): 
 
 /** The sum of a metric's samples; a name with labels, as `x{source="cache"}`, means those samples alone. */
 async function readMetric(url: string, name: string): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text();
+  const metrics = await getOnce(`${url}/metrics`);
   const isWanted = (line: string) => line.startsWith(name) && /[ {]/.test(line[name.length] ?? " ");
-  const samples = text.split("\n").filter((line) => !line.startsWith("#") && isWanted(line));
+  const samples = metrics.split("\n").filter((line) => !line.startsWith("#") && isWanted(line));
   return samples.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
+}
+
+/** On a connection of its own: one that was kept alive may be closed by the gateway just as it is used again. */
+function getOnce(url: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    get(url, { agent: false }, (response) => text(response).then(resolve, reject)).on("error", reject);
+  });
 }
 
 function pidOf(child: ChildProcess): number {
