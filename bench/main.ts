@@ -55,6 +55,8 @@ BENCH_PEER_REST and BENCH_PEER_PROXY name services to measure in turn with ours.
 /** On a slow or busy machine the last scenarios are left out: what has been measured is there in time. */
 const latestStartMinutes = 18;
 
+// The programs that run beside us are ended with us.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<number> {

@@ -16,9 +16,7 @@ export const uniqueLarge: Scenario = {
     for (const database of databases) {
       const gateway = await stage.gateway(database);
       const bare = await bareClients(stage, gateway, body, ["instream", "session", "write-and-scan", "scan"]);
-      // With S-real one such body takes seconds, and a turn ends with its last answer.
-      const rounds = database === "S-real" ? Math.min(3, stage.rounds) : stage.rounds;
-      const samples = await measureInTurn([uploads(gateway, body), ...bare], { ...stage, clients, rounds });
+      const samples = await measureInTurn([uploads(gateway, body), ...bare], { ...stage, clients });
       const rival = best(samples, [bareNames.instream, bareNames.session, bareNames["write-and-scan"]], megabytes);
       const what = `unique 20 MB, ${clients} clients, ${database}: MB/s over`;
       const row = (name: string, under: string, atLeast: number | null): Row => ({

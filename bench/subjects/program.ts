@@ -34,8 +34,8 @@ export async function startProgram({ name, command, args, env, outputPath }: Pro
   await once(child, "spawn");
   const { pid } = child;
   if (pid === undefined) throw new Error(`${name} was not started`);
-  // Not for an orderly end, which disposal is for: for one that nobody had time to make orderly.
-  const kill = () => child.kill("SIGKILL");
+  // For an end that nobody had time to make orderly. Not SIGKILL: a gateway still has to end its clamd.
+  const kill = () => child.kill("SIGTERM");
   process.once("exit", kill);
   const output = () => readFile(outputPath, "utf8");
   return {
