@@ -7,6 +7,7 @@ import type { EngineVersion } from "../../core/verdict.ts";
 import { type ContentCoding, codingsOf, openDecoding } from "./content-codings.ts";
 import type { UpstreamResponse } from "./fetch-upstream.ts";
 import type { HeaderLines } from "./header-lines.ts";
+import { hasPieces, type KnownPieces, PieceHasher } from "./known-pieces.ts";
 
 export interface DownloadHead {
   readonly status: number;
@@ -55,6 +56,8 @@ export interface DownloadOrder {
   readonly fetch: (signal: AbortSignal) => Promise<UpstreamResponse>;
   /** Changes the body before anything else sees it; null for none. */
   readonly rewrite: ((response: UpstreamResponse) => AsyncIterable<Uint8Array> | null) | null;
+  /** Where the pieces of what is remembered as clean are kept; null: nowhere. */
+  readonly pieces: KnownPieces | null;
   /** `UrlVerdictKey.address` to remember a verdict under; null to remember none. */
   readonly rememberAs: string | null;
   readonly signal: AbortSignal;
@@ -84,6 +87,7 @@ export function startDownload(order: DownloadOrder, parts: DownloadParts): Downl
   let head: DownloadHead | null = null;
   let receivedBytes = 0;
   let bodyEndedAt = startedAt;
+  let hasher: PieceHasher | null = null;
   const outcome = run();
   outcome.catch(() => {}); // heard by those who wait, if anybody still does
   return {
@@ -101,6 +105,7 @@ export function startDownload(order: DownloadOrder, parts: DownloadParts): Downl
         response.discard();
         return finished(head, { kind: "bodiless" }, async () => {});
       }
+      if (order.pieces !== null && hasPieces(declaredBytes ?? 0)) hasher = new PieceHasher(declaredBytes ?? 0);
       const expected = response.declaredBytes === null ? {} : { expectedBytes: response.declaredBytes };
       const body = watched(changed ?? response.body);
       const raw = await parts.scan(body, { via: "proxy", requestId, name, signal, ...expected });
@@ -137,6 +142,7 @@ export function startDownload(order: DownloadOrder, parts: DownloadParts): Downl
     for await (const chunk of body) {
       if (receivedBytes < prefixBytes) prefix.set(chunk.subarray(0, prefixBytes - receivedBytes), receivedBytes);
       receivedBytes += chunk.length;
+      hasher?.update(chunk);
       yield chunk;
     }
     bodyEndedAt = clock();
@@ -175,6 +181,7 @@ export function startDownload(order: DownloadOrder, parts: DownloadParts): Downl
     const isPresent = engine.tag === tag && parts.engineVersion()?.tag === tag;
     if (order.rememberAs === null || report.verdict.kind === "unscannable" || !isPresent) return;
     const value = { verdict: report.verdict, sha256, size };
+    if (report.verdict.kind === "clean" && hasher !== null) order.pieces?.set(sha256, hasher.finish());
     parts.urlVerdicts.set({ address: order.rememberAs, tag }, value, parts.verdictTtlSeconds).catch((error: unknown) => {
       parts.observe({ kind: "cache-failed", operation: "set", detail: toClamgateError(error).message });
     });

@@ -14,6 +14,7 @@ import { type Asked, type DownloadRequestOptions, readDownload } from "./downloa
 import { createDownloadSlots, type SlotLimits } from "./download-slots.ts";
 import type { DripPace } from "./drip.ts";
 import { soleValue, valuesOf } from "./header-lines.ts";
+import { createKnownPieces } from "./known-pieces.ts";
 import { objectHeaders } from "./object-headers.ts";
 import { blockedAnswer, errorAnswer, wrongMethod } from "./own-answer.ts";
 import { malformed } from "./refusal.ts";
@@ -23,7 +24,7 @@ import { fetchFor, headerOptions, type Serving, say } from "./serving.ts";
 import { createSharedDownloads } from "./shared-downloads.ts";
 import { originOf, urlOf } from "./target.ts";
 import { forgetBody } from "./unwanted-body.ts";
-import { isWorthStreaming } from "./verified-stream.ts";
+import { streamablePieces } from "./verified-stream.ts";
 
 export interface ProxyFrontOptions extends DownloadRequestOptions, DownloadParts {
   /** `MAX_FILE_SIZE`, which `scan` enforces as well. */
@@ -54,6 +55,7 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
   const { clock, observe } = options;
   const slots = createDownloadSlots(options.slots);
   const blocked = createBlockedAddresses({ ttlMs: blockedTtlMs, maxEntries: blockedEntries, clock });
+  const pieces = createKnownPieces();
   const parts = { ...options, slots, blocked, shared: createSharedDownloads() };
   const running = new Set<ClientExchange>();
   let stopped: ClamgateError | null = null;
@@ -115,11 +117,13 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
       return await say(exchange, blockedAnswer(known.verdict, record.cache));
     }
     const { passSetCookie, maxBytes } = options;
-    const serving: Serving = { exchange, record, asked, keys, known, passSetCookie, maxBytes };
+    const serving: Serving = { exchange, record, asked, keys, known, pieces, passSetCookie, maxBytes };
     if (exchange.isHead) return await serveHead(serving);
     const isPart = valuesOf(exchange.request.rawHeaders, "range").length > 0;
-    const isStreamed = asked.mode === "verified-stream" && key !== null && isWorthStreaming(known) && !isPart;
-    if (isStreamed && (await serveVerified(serving, known, key, parts))) return;
+    const proof = asked.mode === "verified-stream" && !isPart ? streamablePieces(known, pieces) : null;
+    if (proof !== null && known !== null && key !== null) {
+      if (await serveVerified(serving, { known, key, proof }, parts)) return;
+    }
     await serveShared(serving, parts);
   }
 

@@ -5,6 +5,7 @@ import type { UrlVerdict, UrlVerdictKey } from "../../core/ports.ts";
 import { type DownloadParts, startDownload } from "./download.ts";
 import type { DownloadSlots } from "./download-slots.ts";
 import type { UpstreamResponse } from "./fetch-upstream.ts";
+import type { Pieces } from "./known-pieces.ts";
 import { objectHeaders } from "./object-headers.ts";
 import { brokenAnswer } from "./refusal.ts";
 import { conclude, fetchFor, headerOptions, orderFor, type Serving } from "./serving.ts";
@@ -15,22 +16,24 @@ export interface ServeVerifiedParts extends DownloadParts {
   readonly slots: DownloadSlots;
 }
 
+export interface KnownObject {
+  /** Clean. */
+  readonly known: UrlVerdict;
+  /** Under which that is remembered. */
+  readonly key: UrlVerdictKey;
+  readonly proof: Pieces;
+}
+
 /**
  * Resolves false when the file is another one than before and nothing has been sent: it can still be answered like any other.
  * Not shared: what streams by is kept nowhere for others to read. Rejects as `serveShared`.
- * @param key of `known`.
  */
-export async function serveVerified(
-  serving: Serving,
-  known: UrlVerdict,
-  key: UrlVerdictKey,
-  parts: ServeVerifiedParts,
-): Promise<boolean> {
+export async function serveVerified(serving: Serving, object: KnownObject, parts: ServeVerifiedParts): Promise<boolean> {
   const { exchange, asked } = serving;
   const release = parts.slots.takeDownload(originOf(asked.target));
   try {
     const response = await fetchFor(serving, "GET", exchange.signal);
-    if (mayStream(response, known)) return await stream(serving, response, known, key, parts);
+    if (mayStream(response, object.known)) return await stream(serving, response, object, parts);
     const order = orderFor(serving, exchange.signal, async () => response);
     const outcome = await startDownload(order, parts).outcome;
     try {
@@ -47,17 +50,15 @@ export async function serveVerified(
 async function stream(
   serving: Serving,
   response: UpstreamResponse,
-  known: UrlVerdict,
-  key: UrlVerdictKey,
+  { known, key, proof }: KnownObject,
   { urlVerdicts, observe, clock }: ServeVerifiedParts,
 ): Promise<boolean> {
   const { exchange, record } = serving;
   const head = { status: response.status, lines: response.rawHeaders, declaredBytes: known.size };
   const startedAt = clock();
   try {
-    const isProved = await streamVerified(response.body, known, async (chunk, isAfterProof) => {
+    const isProved = await streamVerified(response.body, proof, async (chunk) => {
       if (!exchange.hasBegun) exchange.begin(head.status, objectHeaders(head, known.size, headerOptions(serving)));
-      if (!isAfterProof) record.releasedBytes += chunk.length;
       await exchange.send(chunk);
     });
     record.downloadMs = clock() - startedAt;

@@ -11,6 +11,7 @@ import type { DownloadRecord } from "./download-record.ts";
 import type { Asked } from "./download-request.ts";
 import type { UpstreamResponse } from "./fetch-upstream.ts";
 import { valuesOf } from "./header-lines.ts";
+import type { KnownPieces } from "./known-pieces.ts";
 import { type ObjectHeadersOptions, objectHeaders } from "./object-headers.ts";
 import { blockedAnswer, type OwnAnswer } from "./own-answer.ts";
 import { replaceText } from "./replace-text.ts";
@@ -23,6 +24,7 @@ export interface Serving {
   readonly keys: AddressKeys;
   /** The verdict that is remembered of the address, where it may be. */
   readonly known: UrlVerdict | null;
+  readonly pieces: KnownPieces;
   readonly passSetCookie: boolean;
   /** `ProxyFrontOptions.maxBytes` */
   readonly maxBytes: number;
@@ -34,13 +36,15 @@ export function fetchFor(serving: Serving, method: "GET" | "HEAD", signal: Abort
 }
 
 export function orderFor(serving: Serving, signal: AbortSignal, fetch: () => Promise<UpstreamResponse>): DownloadOrder {
-  const { record, asked, keys } = serving;
+  const { record, asked, keys, pieces } = serving;
   return {
     requestId: record.requestId,
     name: record.url ?? originOf(asked.target),
     signal,
     fetch,
     rewrite: asked.rewrite.length === 0 ? null : (response) => rewritten(response, asked),
+    // Nobody else needs them, and they cost a second digest.
+    pieces: asked.mode === "verified-stream" && asked.isCacheOn ? pieces : null,
     rememberAs: asked.isCacheOn ? keys.object : null,
   };
 }

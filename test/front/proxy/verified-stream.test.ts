@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
 import { brotliCompressSync } from "node:zlib";
-import { holdBackBytes } from "../../../src/front/proxy/verified-stream.ts";
+import { smallestPieceBytes } from "../../../src/front/proxy/known-pieces.ts";
 import { head, keep, type OriginAct, ok, stall } from "../../fake/origin.ts";
 import { eventually } from "../../supervise/stage.ts";
 import { maxBytes, openProxy, type ProxyStage, virusMark } from "./proxy-stage.ts";
-import { RawClient } from "./raw-client.ts";
+import { type RawAnswer, RawClient } from "./raw-client.ts";
 
 const on = ["Cache-Scan: true"];
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
@@ -34,24 +34,25 @@ describe("verified-stream", () => {
     test(`delivers ${size} bytes as they are, the first time and every time (H8)`, async () => {
       const body = sample(size);
       await using proxy = await openVerified(ok(body, "Content-Type: a/b"));
+      const streamed: RawAnswer[] = [];
       for (let round = 0; round < 3; round += 1) {
         const answer = await proxy.get("/x", on);
+        if (answer.header("x-clamgate-verdict") === undefined) streamed.push(answer);
         assert.deepEqual([answer.status, answer.isWhole, sha256(answer.body)], [200, true, sha256(body)]);
         assert.equal(answer.header("content-length"), String(size));
         assert.equal(answer.header("content-type"), "a/b");
       }
       await eventually("all are told of", () => proxy.downloads().length === 3);
-      const streamed = proxy.downloads().filter(({ releasedBytes }) => releasedBytes > 0);
       assert.equal(proxy.engine.scans.length, 1);
-      for (const { releasedBytes, cache, outcome } of streamed) {
-        assert.ok(releasedBytes <= size - holdBackBytes, "H1");
-        assert.deepEqual([cache, outcome], ["hit", "delivered"]);
-      }
-      if (size >= 1_048_577) assert.equal(streamed.length, 2);
+      const [first, ...others] = proxy.downloads();
+      assert.equal(first?.cache, "miss");
+      for (const { releasedBytes, cache, outcome } of others)
+        assert.deepEqual([releasedBytes, cache, outcome], [0, "hit", "delivered"], "H1");
+      assert.equal(streamed.length, size > smallestPieceBytes ? 2 : 0);
     });
   }
 
-  test("streams before the end has come, and holds 64 KiB of it back (H1)", async () => {
+  test("streams before the end has come, and holds back the piece that is not whole yet (H1)", async () => {
     const size = 1_000_000;
     const body = sample(size);
     await using proxy = await openVerified(ok(body), stall(head(200, `Content-Length: ${size}`), body.subarray(0, size - 1)));
@@ -60,15 +61,15 @@ describe("verified-stream", () => {
     client.send(proxy.text("/x", on));
     await client.until((received) => received.length > size / 2);
     await new Promise((resolve) => setTimeout(resolve, 20));
-    assert.ok(client.received.length <= size - holdBackBytes + 2000);
+    assert.ok(client.received.length <= size - (size % smallestPieceBytes) + 2000);
     assert.equal(proxy.spool.usage().bodies, 0, "nothing is spooled");
     assert.equal(client.received.toString("latin1").includes("X-Clamgate-Verdict"), false);
   });
 
   for (const [name, change] of [
-    ["in its first byte", (body: Buffer) => body.fill(0xff, 0, 1)],
+    ["behind its first piece", (body: Buffer) => body.fill(0xff, smallestPieceBytes, smallestPieceBytes + 1)],
     ["in its last byte", (body: Buffer) => body.fill(0xff, body.length - 1)],
-    ["by a virus at its beginning", (body: Buffer) => body.write(virusMark, 0)],
+    ["by a virus across two pieces", (body: Buffer) => body.write(virusMark, 2 * smallestPieceBytes - 5)],
     ["by a virus in its last bytes", (body: Buffer) => body.write(virusMark, body.length - virusMark.length)],
   ] as const) {
     test(`resets when the file has changed ${name}, forgets it, and scans it the next time (H2, H3, P62)`, async () => {
@@ -82,12 +83,30 @@ describe("verified-stream", () => {
       assert.equal(await client.closed(), "reset");
       const cut = await client.answer();
       assert.equal(cut.isWhole, false);
-      assert.ok(cut.body.length <= size - holdBackBytes);
+      assert.equal(cut.body.length % smallestPieceBytes, 0);
+      assert.ok(cut.body.equals(sample(size).subarray(0, cut.body.length)), "nothing but what was scanned");
       await eventually("it is told of", () => proxy.downloads().length === 2);
       assert.equal(proxy.downloads()[1]?.outcome, "cut");
       assert.equal(proxy.urls.deleted.length, 1);
       const again = await proxy.get("/x", on);
       assert.equal(again.status, name.includes("virus") ? 409 : 200);
+    });
+  }
+
+  for (const [name, change, status] of [
+    ["in its first byte", (body: Buffer) => body.fill(0xff, 0, 1), 200],
+    ["by a virus at its beginning", (body: Buffer) => body.write(virusMark, 0), 409],
+  ] as const) {
+    test(`answers at once as if it knew nothing when the file has changed ${name}`, async () => {
+      const size = 1_000_000;
+      const other = sample(size);
+      change(other);
+      await using proxy = await openVerified(ok(sample(size)), ok(other));
+      await proxy.get("/x", on);
+      const answer = await proxy.get("/x", on);
+      assert.deepEqual([answer.status, answer.isWhole], [status, true]);
+      if (status === 200) assert.ok(answer.body.equals(other));
+      assert.equal(proxy.engine.scans.length, 2);
     });
   }
 
@@ -111,9 +130,9 @@ describe("verified-stream", () => {
   });
 
   test("does not stream the same bytes under a coding that makes a virus of them", async () => {
-    const inside = randomBytes(holdBackBytes + 20_000);
+    const inside = randomBytes(smallestPieceBytes + 20_000);
     const coded = brotliCompressSync(inside);
-    assert.ok(coded.length > holdBackBytes);
+    assert.ok(coded.length > smallestPieceBytes);
     await using proxy = await openVerified(ok(coded), ok(coded, "Content-Encoding: br"));
     proxy.engine.answerAll(({ bytes }) =>
       bytes !== null && inside.equals(bytes) ? { kind: "infected", signatures: ["Inside"] } : { kind: "clean" },
