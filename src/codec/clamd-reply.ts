@@ -28,7 +28,7 @@ export const maxReplyBytes = 8192;
  * @param subject what clamd puts before the colon: `stream`, or the path it was given.
  */
 export function parseScanReply(received: Uint8Array, subject: string): ClamdReply {
-  const text = new TextDecoder().decode(received);
+  const text = decode(received);
   const end = text.indexOf("\0");
   // A reply cut short could be the beginning of another one; two replies contradict each other or are not ours.
   if (end === -1 || end !== text.length - 1) return parseUnterminated(text);
@@ -51,7 +51,7 @@ export function parseScanReply(received: Uint8Array, subject: string): ClamdRepl
 
 /** The answer to `zVERSION`; null when it is not one. */
 export function parseVersionReply(received: Uint8Array): ClamdVersion | null {
-  const match = /^ClamAV ([^/\s\0]+)(?:\/(\d+)\/([^\0\n]+))?\0$/.exec(new TextDecoder().decode(received));
+  const match = /^ClamAV ([^/\s\0]+)(?:\/(\d+)\/([^\0\n]+))?\0$/.exec(decode(received));
   if (match === null) return null;
   const [, engine = "", database = "0", databaseDate = ""] = match;
   const number = Number(database);
@@ -74,6 +74,11 @@ function classify(name: string): Verdict {
   if (limit !== undefined) return { kind: "unscannable", reason: limitReasons[limit] ?? "limit-size", heuristic: name };
   if (name.startsWith("Heuristics.Encrypted.")) return { kind: "unscannable", reason: "encrypted", heuristic: name };
   return { kind: "infected", signatures: [name.trim() === "" ? "(unnamed)" : name] };
+}
+
+function decode(received: Uint8Array): string {
+  // A byte order mark stays: what follows one is no reply of clamd.
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(received);
 }
 
 function parseUnterminated(text: string): ClamdReply {

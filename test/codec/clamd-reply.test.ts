@@ -75,6 +75,7 @@ describe("parseScanReply", () => {
     "stream: OK\0stream: X FOUND\0",
     "stream: OK\0x",
     " stream: OK\0",
+    "\xef\xbb\xbfstream: OK\0", // a byte order mark
     "stream:OK\0",
     "stream: ok\0",
     "stream: OK \0",
