@@ -20,6 +20,7 @@ import { createMetrics } from "./observe/metrics.ts";
 import { observeAll } from "./observe/observe-all.ts";
 import { wipeRuns } from "./own-clamd.ts";
 import { type Servers, startServers } from "./servers.ts";
+import { settingFault } from "./setting-fault.ts";
 import { openSpool } from "./spool/spool.ts";
 import { openLedger } from "./supervise/ledger.ts";
 import { type DirectoryLock, lockDirectory } from "./supervise/lock.ts";
@@ -100,6 +101,8 @@ async function open(
       memoryBytesTotal: config.SPOOL_MEMORY_TOTAL,
       maxFileBytesTotal: config.SPOOL_MAX,
       observe,
+    }).catch((error: unknown) => {
+      throw settingFault("SPOOL_DIRECTORY", `${config.SPOOL_DIRECTORY} cannot be used`, error);
     }),
     (made) => made.close(),
   );
@@ -220,7 +223,7 @@ async function lockState(directory: string): Promise<DirectoryLock> {
   } catch (error) {
     if (!(error instanceof Error && "code" in error)) throw error;
     const user = process.getuid?.() ?? "this user";
-    throw new Error(`STATE_DIRECTORY: ${directory} cannot be written by user ${user} (${error.code})`, { cause: error });
+    throw settingFault("STATE_DIRECTORY", `${directory} cannot be written by user ${user}`, error);
   }
 }
 

@@ -12,6 +12,7 @@ import type { ClamdLimits } from "./engine/clamd-conf.ts";
 import type { EnginePool } from "./engine/pool.ts";
 import type { EngineSide } from "./engine-side.ts";
 import { createOwnClamd } from "./own-clamd.ts";
+import { settingFault } from "./setting-fault.ts";
 import { newestDatabaseSeconds } from "./signatures/database-time.ts";
 import { openEpochs } from "./signatures/epochs.ts";
 import { freshclamConf, freshclamConfMode, readFreshclamConf } from "./signatures/freshclam-conf.ts";
@@ -135,7 +136,7 @@ async function signatureSource(config: Config): Promise<SignatureSource> {
   const state = config.STATE_DIRECTORY;
   const updateLog = join(state, "freshclam.log");
   if (config.FRESHCLAM_CONF !== null) {
-    const custom = readFreshclamConf(await readFile(config.FRESHCLAM_CONF, "utf8"));
+    const custom = readFreshclamConf(await readCustomConf(config.FRESHCLAM_CONF));
     return {
       directory: custom.databaseDirectory ?? config.DATABASE_DIRECTORY,
       configPath: config.FRESHCLAM_CONF,
@@ -157,6 +158,14 @@ async function signatureSource(config: Config): Promise<SignatureSource> {
   const configPath = join(state, "freshclam.conf");
   await writeFile(configPath, text, { mode: freshclamConfMode });
   return { directory: config.DATABASE_DIRECTORY, configPath, updateLog };
+}
+
+async function readCustomConf(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw settingFault("FRESHCLAM_CONF", `${path} cannot be read`, error);
+  }
 }
 
 /** How long the first fetch is waited for. */

@@ -2,12 +2,14 @@
 
 import { randomUUID } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
+import type { RequestListener } from "node:http";
 import type { Server } from "node:net";
 import swagger from "@fastify/swagger";
 import fastify, { type FastifyInstance, type FastifyPluginAsync } from "fastify";
 import type { Observe } from "./core/ports.ts";
 import { type Connections, trackConnections } from "./front/http/connections.ts";
 import { type Certificate, type ListenerLimits, plainServer, secureServer } from "./front/http/listener.ts";
+import { settingFault } from "./setting-fault.ts";
 
 export interface ServersOptions {
   readonly host: string;
@@ -39,7 +41,9 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
   try {
     running.push(await listen({ ...options, port, scheme: "http" }, null));
     if (tls !== null) {
-      const certificate = await readCertificate(tls);
+      const certificate = await readCertificate(tls).catch((error: unknown) => {
+        throw certificateFault(tls, error);
+      });
       if (certificate === null) {
         const message = `TLS is off: ${tls.certPath} or ${tls.keyPath} is not there (SSL_CERT, SSL_KEY)`;
         observe({ kind: "notice", level: "warn", message });
@@ -97,7 +101,7 @@ async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Run
     serverFactory: (handler) => {
       if (tls === null) server = plainServer(handler, allLimits);
       else {
-        const secure = secureServer(handler, allLimits, tls.certificate);
+        const secure = openSecureServer(handler, allLimits, tls);
         stopReloading = reloadCertificate(tls, (certificate) => secure.setSecureContext({ ...certificate }));
         server = secure;
       }
@@ -113,7 +117,10 @@ async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Run
   });
   for (const front of options.fronts) await app.register(front);
   app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
-  const address = await app.listen({ host: options.host, port: options.port });
+  const address = await app.listen({ host: options.host, port: options.port }).catch((error: unknown) => {
+    const names = tls === null ? "HOST, PORT" : "HOST, SSL_PORT";
+    throw settingFault(names, `${options.host}:${options.port} cannot be listened on`, error);
+  });
   const { port } = new URL(address);
   const shownHost = options.host.includes(":") ? `[${options.host}]` : options.host;
   return {
@@ -129,6 +136,18 @@ async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Run
       await app.close();
     },
   };
+}
+
+function openSecureServer(handler: RequestListener, allLimits: ListenerLimits, tls: TlsFiles) {
+  try {
+    return secureServer(handler, allLimits, tls.certificate);
+  } catch (error) {
+    throw certificateFault(tls, error);
+  }
+}
+
+function certificateFault({ certPath, keyPath }: { certPath: string; keyPath: string }, error: unknown): Error {
+  return settingFault("SSL_CERT, SSL_KEY", `${certPath} and ${keyPath} cannot be used`, error);
 }
 
 async function readCertificate({ certPath, keyPath }: { certPath: string; keyPath: string }): Promise<Certificate | null> {
