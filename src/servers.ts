@@ -9,6 +9,7 @@ import fastify, { type FastifyInstance, type FastifyPluginAsync } from "fastify"
 import type { Observe } from "./core/ports.ts";
 import { type Connections, trackConnections } from "./front/http/connections.ts";
 import { type Certificate, type ListenerLimits, plainServer, secureServer } from "./front/http/listener.ts";
+import { unparsableAnswers } from "./front/rest/unparsable.ts";
 import { settingFault } from "./setting-fault.ts";
 
 export interface ServersOptions {
@@ -96,6 +97,7 @@ async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Run
   const app: FastifyInstance = fastify({
     logger: false,
     genReqId: () => randomUUID(),
+    ...unparsableAnswers,
     // Paths come as they were sent: the routes decide about their cleanness.
     routerOptions: { ignoreTrailingSlash: false, caseSensitive: true, maxParamLength: 4096 },
     serverFactory: (handler) => {

@@ -1,0 +1,39 @@
+/** Answers to what never becomes a request: heads that are no HTTP, bodies cut short, targets that cannot be decoded. */
+
+import type { Socket } from "node:net";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { ClamgateError } from "../../core/errors.ts";
+import { formatJson, resultOfError } from "./result.ts";
+
+/** For Fastify's options: its own words would be the only ones of another shape. */
+export const unparsableAnswers = {
+  clientErrorHandler(error: Error & { readonly code?: string }, socket: Socket): void {
+    if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
+    const { status, reason, description } = faultOf(error.code);
+    const body = failure(description);
+    const head = [
+      "Content-Type: application/json; charset=utf-8",
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      "Connection: close",
+    ];
+    socket.end(`HTTP/1.1 ${status} ${reason}\r\n${head.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
+  },
+  frameworkErrors(_error: Error, _request: FastifyRequest, reply: FastifyReply): void {
+    reply.code(400).type("application/json; charset=utf-8").send(failure("The request target is malformed"));
+  },
+};
+
+function faultOf(code: string | undefined): { readonly status: number; readonly reason: string; readonly description: string } {
+  switch (code) {
+    case "HPE_HEADER_OVERFLOW":
+      return { status: 431, reason: "Request Header Fields Too Large", description: "The head of the request is too large" };
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return { status: 408, reason: "Request Timeout", description: "The request came too slowly" };
+    default:
+      return { status: 400, reason: "Bad Request", description: "The request is malformed or ends early" };
+  }
+}
+
+function failure(description: string): string {
+  return formatJson(resultOfError(new ClamgateError("malformed", description), ""));
+}
