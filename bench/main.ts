@@ -127,7 +127,8 @@ async function runAll(wanted: readonly Scenario[], options: RunOptions): Promise
       rows.push(...(await scenario.run(stage)));
     } catch (error) {
       // The others are worth their while all the same; the table says what is missing.
-      left.push({ scenario: scenario.name, reason: error instanceof Error ? error.message : String(error) });
+      const reason = error instanceof Error ? error.message : String(error);
+      left.push({ scenario: scenario.name, reason: `${reason}; the gateway's last lines: ${await stage.lastWords()}` });
     }
   }
   const { rounds, seconds, isQuick } = options;

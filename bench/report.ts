@@ -1,7 +1,7 @@
 /** The table, for a terminal and as Markdown. */
 
 import type { Machine } from "./machine.ts";
-import { type Figure, isMet, type Row } from "./row.ts";
+import { type Figure, outcomeOf, type Row } from "./row.ts";
 
 export interface Report {
   /** ISO 8601, of the run's begin. */
@@ -17,7 +17,7 @@ export interface Report {
 }
 
 export function asText({ rows, left }: Report): string {
-  const table = rows.map((row) => [row.what, targetOf(row), measuredOf(row), outcomeOf(row)]);
+  const table = rows.map((row) => [row.what, targetOf(row), measuredOf(row), outcomeOf(row) ?? ""]);
   const header = ["what", "target", "measured: median (min-max)", ""];
   return [...aligned([header, ...table]), ...left.map(({ scenario, reason }) => `not measured: ${scenario}: ${reason}`), ""].join(
     "\n",
@@ -35,7 +35,7 @@ export function asMarkdown(report: Report): string {
     "",
     "| what | target | measured: median (min-max) | |",
     "|---|---|---|---|",
-    ...rows.map((row) => `| ${row.what} | ${targetOf(row)} | ${measuredOf(row)} | ${outcomeOf(row)} |`),
+    ...rows.map((row) => `| ${row.what} | ${targetOf(row)} | ${measuredOf(row)} | ${outcomeOf(row) ?? ""} |`),
     "",
     ...left.map(({ scenario, reason }) => `Not measured: ${scenario}: ${reason}.  `),
     "",
@@ -76,11 +76,6 @@ function targetOf({ target, unit }: Row): string {
 
 function measuredOf({ measured, unit }: Row): string {
   return `${spreadText(measured)} ${unit}`;
-}
-
-function outcomeOf(row: Row): string {
-  const met = isMet(row);
-  return met === null ? "" : met ? "pass" : "FAIL";
 }
 
 function spreadText({ min, median, max }: Figure["spread"]): string {

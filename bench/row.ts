@@ -10,7 +10,9 @@ export interface Row {
   /** Null: told for what it tells, without a bar to pass. */
   readonly target: Target | null;
   readonly measured: Spread;
-  readonly unit: "×" | "ms" | "MiB" | "s" | "cores";
+  readonly unit: "×" | "ms" | "MiB" | "s";
+  /** A peak, not a rate: one measurement decides. */
+  readonly isOneShot?: true;
   /** What the measured figure was made of. */
   readonly figures: readonly Figure[];
 }
@@ -25,10 +27,17 @@ export interface Figure {
   readonly cores?: Readonly<Record<string, number>>;
 }
 
+/** Fewer rounds than these can be all noise. */
+const fewestRounds = 3;
+
+export type Outcome = "pass" | "FAIL" | "too few rounds";
+
 /** By the median. Null without a target. */
-export function isMet({ target, measured }: Row): boolean | null {
+export function outcomeOf({ target, measured, isOneShot }: Row): Outcome | null {
   if (target === null) return null;
-  return "atLeast" in target ? measured.median >= target.atLeast : measured.median <= target.atMost;
+  if (measured.count < fewestRounds && isOneShot !== true) return "too few rounds";
+  const isMet = "atLeast" in target ? measured.median >= target.atLeast : measured.median <= target.atMost;
+  return isMet ? "pass" : "FAIL";
 }
 
 /** A figure for each subject, with the cores that were in use. */

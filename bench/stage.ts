@@ -31,6 +31,8 @@ export interface Stage extends AsyncDisposable {
    * @param settings besides the defaults.
    */
   gateway(database: DatabaseName, settings?: Readonly<Record<string, string>>): Promise<RunningGateway>;
+  /** What the present gateway has said last that is not about a body: why a scenario did not get to its end. */
+  lastWords(): Promise<string>;
   /** Ends the present gateway. */
   clear(): Promise<void>;
 }
@@ -95,6 +97,13 @@ export async function openStage(options: StageOptions): Promise<Stage> {
     databaseDirectory,
     directory,
     gateway,
+    async lastWords() {
+      const lines = ((await present?.gateway.program.output()) ?? "").trim().split("\n");
+      return lines
+        .filter((line) => !line.includes('"msg":"scanned"'))
+        .slice(-3)
+        .join(" / ");
+    },
     clear,
     async [Symbol.asyncDispose]() {
       await clear();

@@ -1,6 +1,7 @@
 /** Medians and their like. */
 
 export interface Spread {
+  readonly count: number;
   readonly min: number;
   readonly median: number;
   readonly max: number;
@@ -9,7 +10,7 @@ export interface Spread {
 /** Of at least one value. */
 export function spreadOf(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
-  return { min: percentile(sorted, 0), median: percentile(sorted, 50), max: percentile(sorted, 100) };
+  return { count: sorted.length, min: percentile(sorted, 0), median: percentile(sorted, 50), max: percentile(sorted, 100) };
 }
 
 /** @param sorted ascending. NaN where there are none. */

@@ -44,6 +44,7 @@ export const memory: Scenario = {
         target: { atMost },
         measured: spreadOf([(peak - before) / mebibyte]),
         unit: "MiB",
+        isOneShot: true,
         figures: [
           { name: "before", unit: "MiB", spread: spreadOf([before / mebibyte]) },
           { name: "at most", unit: "MiB", spread: spreadOf([peak / mebibyte]) },

@@ -25,7 +25,7 @@ export const start: Scenario = {
     const rows: Row[] = [];
     for (const database of databases) {
       const starts: Start[] = [];
-      const times = database === "tiny" ? stage.rounds : Math.min(2, stage.rounds);
+      const times = Math.min(3, stage.rounds);
       for (let round = 0; round < times; round += 1) starts.push(await startOnce(stage, database));
       rows.push({
         scenario: this.name,

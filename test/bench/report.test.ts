@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { asMarkdown, asText, type Report } from "../../bench/report.ts";
-import { isMet, type Row } from "../../bench/row.ts";
+import { outcomeOf, type Row } from "../../bench/row.ts";
 
 const row = (median: number, target: Row["target"]): Row => ({
   scenario: "one",
   what: "something",
   target,
-  measured: { min: median / 2, median, max: median * 2 },
+  measured: { count: 3, min: median / 2, median, max: median * 2 },
   unit: "×",
-  figures: [{ name: "subject", unit: "/s", spread: { min: 1, median: 2, max: 3 }, cores: { gateway: 0.5 } }],
+  figures: [{ name: "subject", unit: "/s", spread: { count: 3, min: 1, median: 2, max: 3 }, cores: { gateway: 0.5 } }],
 });
 
 const report = (rows: readonly Row[]): Report => ({
@@ -32,17 +32,24 @@ const report = (rows: readonly Row[]): Report => ({
   left: [{ scenario: "other", reason: "it is not installed" }],
 });
 
-describe("isMet", () => {
+describe("outcomeOf", () => {
   test("takes the bar itself as met, on either side", () => {
-    assert.equal(isMet(row(0.95, { atLeast: 0.95 })), true);
-    assert.equal(isMet(row(0.949, { atLeast: 0.95 })), false);
-    assert.equal(isMet(row(3, { atMost: 3 })), true);
-    assert.equal(isMet(row(3.01, { atMost: 3 })), false);
+    assert.equal(outcomeOf(row(0.95, { atLeast: 0.95 })), "pass");
+    assert.equal(outcomeOf(row(0.949, { atLeast: 0.95 })), "FAIL");
+    assert.equal(outcomeOf(row(3, { atMost: 3 })), "pass");
+    assert.equal(outcomeOf(row(3.01, { atMost: 3 })), "FAIL");
+  });
+
+  test("decides nothing on a round or two, unless one measurement is all there is", () => {
+    const few = row(1, { atLeast: 0.95 });
+    const measured = { ...few.measured, count: 2 };
+    assert.equal(outcomeOf({ ...few, measured }), "too few rounds");
+    assert.equal(outcomeOf({ ...few, measured, isOneShot: true }), "pass");
   });
 
   test("takes nothing measured as not met", () => {
-    assert.equal(isMet(row(Number.NaN, { atLeast: 0.95 })), false);
-    assert.equal(isMet(row(Number.NaN, { atMost: 3 })), false);
+    assert.equal(outcomeOf(row(Number.NaN, { atLeast: 0.95 })), "FAIL");
+    assert.equal(outcomeOf(row(Number.NaN, { atMost: 3 })), "FAIL");
   });
 });
 

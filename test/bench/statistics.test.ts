@@ -4,11 +4,11 @@ import { percentile, spreadOf } from "../../bench/load/statistics.ts";
 
 describe("spreadOf", () => {
   test("is the value itself three times where there is only one", () => {
-    assert.deepEqual(spreadOf([3]), { min: 3, median: 3, max: 3 });
+    assert.deepEqual(spreadOf([3]), { count: 1, min: 3, median: 3, max: 3 });
   });
 
   test("takes values in any order, as numbers and not as text", () => {
-    assert.deepEqual(spreadOf([10, 9, 100]), { min: 9, median: 10, max: 100 });
+    assert.deepEqual(spreadOf([10, 9, 100]), { count: 3, min: 9, median: 10, max: 100 });
   });
 
   test("has its median between the two in the middle of an even number", () => {
