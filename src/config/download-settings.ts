@@ -81,7 +81,7 @@ export const downloadSettings = [
     group,
     parser: choice("a download mode", downloadModes),
     default: written("strict"),
-    help: "`strict` sends nothing before the verdict. `drip` sends up to 64 bytes, slowly, to keep impatient clients. `verified-stream` streams what was clean before, and its end only if it still is the same.",
+    help: "`strict` sends nothing before the verdict. `drip` sends up to 64 bytes, slowly, to keep impatient clients. `verified-stream` streams what was clean before, each piece once it has been proved to be the same.",
   }),
   setting({
     name: "DOWNLOAD_DRIP_AFTER",
