@@ -1,0 +1,101 @@
+/** B6: paths that would leave the roots, or never end. Outside of the root everything is infected, inside everything is clean. */
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { marker } from "../live/clamd.ts";
+import { type Campaign, campaign } from "./campaign.ts";
+
+export interface PathStage extends AsyncDisposable {
+  /** SCAN_PATH_ROOTS */
+  readonly root: string;
+}
+
+export async function pathStage(): Promise<PathStage> {
+  const directory = await mkdtemp(join(tmpdir(), "clamgate-paths-"));
+  const root = join(directory, "root");
+  await mkdir(join(root, "deep", "er"), { recursive: true });
+  await mkdir(join(directory, "root-beside"));
+  for (const place of ["secret", "root-beside/secret"]) await writeFile(join(directory, place), marker);
+  for (const place of ["file", "deep/file", "deep/er/file", "a b", "..file", "%2e%2e"])
+    await writeFile(join(root, place), "clean");
+  const links = { out: "../secret", up: "..", abroad: "/etc/passwd", self: "self", fds: "/proc/self/fd", inside: "deep/file" };
+  for (const [name, target] of Object.entries(links)) await symlink(target, join(root, name));
+  execFileSync("mkfifo", [join(root, "fifo")]);
+  return { root, [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }) };
+}
+
+const segment = fc.constantFrom(
+  "..",
+  ".",
+  "",
+  "file",
+  "deep",
+  "er",
+  "out",
+  "up",
+  "abroad",
+  "self",
+  "fds",
+  "inside",
+  "fifo",
+  "secret",
+  "root",
+  "root-beside",
+  "..file",
+  "%2e%2e",
+  "a b",
+  "0",
+  "\0",
+  "\n",
+  "\\..",
+  "...",
+  "~",
+);
+const encoded = fc.constantFrom<((text: string) => string)[]>(
+  (text: string) => encodeURIComponent(text),
+  (text: string) => encodeURIComponent(text).replaceAll("%2F", "/"),
+  (text: string) => encodeURIComponent(text).replaceAll(".", "%2e"),
+  (text: string) => encodeURIComponent(encodeURIComponent(text)),
+);
+
+const endpoints = ["scanFile", "scanPath"] as const;
+
+export function scanPaths(url: string, root: string): Campaign {
+  const absolute = [
+    "/dev/zero",
+    "/dev/random",
+    "/proc/self/mem",
+    "/proc/self/environ",
+    "/etc/passwd",
+    "file:///etc/passwd",
+    "//etc/passwd",
+    `${root}/../secret`,
+    `${root}-beside/secret`,
+    `${root}/fds/0`,
+  ];
+  return campaign({
+    name: "paths of /scanFile and /scanPath (B6)",
+    testRuns: 400,
+    arbitrary: fc.record({
+      endpoint: fc.constantFrom(...endpoints),
+      path: fc.oneof(
+        fc.array(segment, { maxLength: 7 }).map((parts) => `${root}/${parts.join("/")}`),
+        fc.array(segment, { maxLength: 7 }).map((parts) => parts.join("/")),
+      ),
+      encode: encoded,
+    }),
+    corpus: absolute.flatMap((path) => endpoints.map((endpoint) => ({ endpoint, path, encode: encodeURIComponent }))),
+    async check({ endpoint, path, encode }) {
+      const answer = await fetch(`${url}/${endpoint}?path=${encode(path)}`, { signal: AbortSignal.timeout(10_000) });
+      const text = await answer.text();
+      const label = `${answer.status} ${text} for ${endpoint} ${JSON.stringify(path)}`;
+      assert.ok([200, 400, 403, 412, 413].includes(answer.status), label);
+      assert.ok(!text.includes("FOUND"), label);
+      assert.ok(!text.includes("root:x:"), label);
+    },
+  });
+}

@@ -1,0 +1,93 @@
+/** A gateway for the campaigns that need one: real clamd, one allowed origin, a witness that must never be called, a root of paths. */
+
+import { createServer } from "node:net";
+import { type GatewayProcess, startGatewayProcess } from "../e2e/gateway-process.ts";
+import { head, keep, type OriginAct, startFakeOrigin } from "../fake/origin.ts";
+import { testDatabase } from "../fault/test-database.ts";
+import { archives } from "./archives.ts";
+import type { Campaign } from "./campaign.ts";
+import { clamdReplies } from "./clamd-replies.ts";
+import { downloadUrls } from "./download-urls.ts";
+import { httpHeads } from "./http-heads.ts";
+import { multipartBodies, uploads } from "./multipart-bodies.ts";
+import { originAnswers } from "./origin-answers.ts";
+import { pathStage, scanPaths } from "./scan-paths.ts";
+
+export interface FuzzStage extends AsyncDisposable {
+  readonly gateway: GatewayProcess;
+  readonly campaigns: readonly Campaign[];
+}
+
+export async function openFuzzStage(): Promise<FuzzStage> {
+  await using opened = new AsyncDisposableStack();
+  const database = opened.use(await testDatabase());
+  const paths = opened.use(await pathStage());
+  const files = new Map<string, OriginAct>();
+  const missing = keep(head(404, "Content-Length: 0"));
+  const origin = opened.use(await startFakeOrigin((request) => files.get(request.path) ?? missing));
+  const witness = opened.use(await startWitness());
+  const gateway = opened.use(
+    await startGatewayProcess({
+      args: ["serve"],
+      env: {
+        DATABASE_DIRECTORY: database.path,
+        SCAN_PATH_ROOTS: paths.root,
+        DOWNLOAD_ORIGINS: `http://127.0.0.1:${origin.port}`,
+        DOWNLOAD_ALLOW_PRIVATE: `127.0.0.1:${origin.port}`,
+        DOWNLOAD_IDLE_TIMEOUT: "500ms",
+        DOWNLOAD_TIMEOUT: "5s",
+        MAX_FILE_SIZE: "4M",
+        MAX_SCAN_SIZE: "16M",
+        VERDICT_CACHE: "memory:",
+      },
+    }),
+  );
+  await gateway.ready();
+  const serve = (path: string, act: OriginAct) => {
+    files.clear();
+    files.set(path, act);
+  };
+  const owned = opened.move();
+  return {
+    gateway,
+    campaigns: [
+      clamdReplies,
+      multipartBodies,
+      uploads(gateway.url),
+      httpHeads(gateway.port, "the REST front"),
+      httpHeads(gateway.proxyPort, "the download proxy"),
+      scanPaths(gateway.url, paths.root),
+      archives(gateway.url),
+      originAnswers({ proxyUrl: gateway.proxyUrl, base: `http://127.0.0.1:${origin.port}/`, serve }),
+      downloadUrls({
+        proxyPort: gateway.proxyPort,
+        originPort: origin.port,
+        witnessPort: witness.port,
+        witnessed: witness.called,
+      }),
+    ],
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+interface Witness extends AsyncDisposable {
+  readonly port: number;
+  called(): number;
+}
+
+async function startWitness(): Promise<Witness> {
+  let called = 0;
+  const server = createServer((socket) => {
+    called += 1;
+    socket.on("error", () => {}); // it is only counted
+    socket.end("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nwitness");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("not listening on TCP");
+  return {
+    port: address.port,
+    called: () => called,
+    [Symbol.asyncDispose]: () => new Promise((resolve) => server.close(() => resolve())),
+  };
+}
