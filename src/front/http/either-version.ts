@@ -6,29 +6,40 @@
 import { createServer as createHttp1, type RequestListener, type ServerOptions } from "node:http";
 import { createServer as createHttp2, type ServerOptions as Http2Options } from "node:http2";
 import { createServer, type Server, type Socket } from "node:net";
+import { endWhenIdle } from "./idle-sessions.ts";
 
 export interface EitherVersionOptions {
   readonly http1: ServerOptions;
   readonly http2: Http2Options;
   /** A connection that has not shown its version by then is ended. */
   readonly firstBytesMs: number;
+  /** An HTTP/2 connection on which nothing happens for so long is ended. */
+  readonly idleSessionMs: number;
 }
 
 /** Emits `request`, `session` and `clientError` of both versions. */
-export function eitherVersionServer(handler: RequestListener, { http1, http2, firstBytesMs }: EitherVersionOptions): Server {
+export function eitherVersionServer(handler: RequestListener, options: EitherVersionOptions): Server {
+  const { http1, http2, firstBytesMs, idleSessionMs } = options;
   const first = createHttp1(http1, handler);
   const second = createHttp2(http2, (request, response) => {
     // The compatibility layer's requests fit an HTTP/1.1 handler; its types do not say so.
     handler(request as unknown as Parameters<RequestListener>[0], response as unknown as Parameters<RequestListener>[1]);
   });
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-    whenRecognised(socket, firstBytesMs, (isHttp2) => (isHttp2 ? second : first).emit("connection", socket));
+    whenRecognised(socket, firstBytesMs, (isHttp2) => {
+      // node:http2 leaves it to the socket to end when its client has; node:http does that itself.
+      if (isHttp2) socket.allowHalfOpen = false;
+      (isHttp2 ? second : first).emit("connection", socket);
+    });
   });
   for (const inner of [first, second]) {
     inner.on("request", (request, response) => server.emit("request", request, response));
     inner.on("error", () => {}); // it never listens itself
   }
-  second.on("session", (session) => server.emit("session", session));
+  second.on("session", (session) => {
+    endWhenIdle(session, idleSessionMs);
+    server.emit("session", session);
+  });
   first.on("clientError", (error, socket: Socket) => {
     if (!server.emit("clientError", error, socket)) socket.destroy();
   });

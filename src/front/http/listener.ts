@@ -4,6 +4,7 @@ import type { RequestListener } from "node:http";
 import { createSecureServer } from "node:http2";
 import type { Server } from "node:net";
 import { eitherVersionServer } from "./either-version.ts";
+import { endWhenIdle } from "./idle-sessions.ts";
 
 export interface ListenerLimits {
   /** From the first byte of a request to the end of its head. */
@@ -25,7 +26,12 @@ export interface Certificate {
 
 /** HTTP/1.1, and HTTP/2 by prior knowledge. */
 export function plainServer(handler: RequestListener, limits: ListenerLimits): Server {
-  const options = { http1: http1Options(limits), http2: http2Options(limits), firstBytesMs: limits.headersTimeoutMs };
+  const options = {
+    http1: http1Options(limits),
+    http2: http2Options(limits),
+    firstBytesMs: limits.headersTimeoutMs,
+    idleSessionMs: limits.keepAliveTimeoutMs,
+  };
   return limited(eitherVersionServer(handler, options), limits);
 }
 
@@ -34,6 +40,7 @@ export function secureServer(handler: RequestListener, limits: ListenerLimits, c
   const options = { allowHTTP1: true, ...http1Options(limits), ...http2Options(limits), ...certificate };
   // The compatibility layer of node:http2 hands over requests that fit an HTTP/1.1 handler; its types do not say so.
   const server = createSecureServer(options, handler as unknown as Parameters<typeof createSecureServer>[1]);
+  server.on("session", (session) => endWhenIdle(session, limits.keepAliveTimeoutMs));
   return limited(server, limits);
 }
 
