@@ -16,4 +16,6 @@ if (process.env.NODE_TEST_CONTEXT !== undefined && isMainThread) {
     // Where nothing else is open, the process ends at once.
     timer.unref();
   });
+  // Node itself can wait for good here, for a socket that it failed to close: nobody else is waiting any more.
+  process.on("exit", () => process.exit());
 }

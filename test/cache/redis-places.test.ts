@@ -11,6 +11,9 @@ import { clean, connectedCache, infected, key, type StagedCache, stageCache, sta
 
 const options = { timeout: 60_000 };
 
+const always = () => true;
+const never = () => false;
+
 function keyNumber(number: number): VerdictKey {
   return { sha256: createHash("sha256").update(String(number)).digest("hex"), tag: key.tag };
 }
@@ -111,7 +114,9 @@ describe("redisCache of sentinels", () => {
     await using live = await startSentinel();
     const place = { kind: "sentinel", sentinels: [live.sentinel], masterName: live.masterName } as const;
     await using staged = await connectedCache(place);
-    await live.sentinel.command("SENTINEL", "FAILOVER", live.masterName);
+    // Refused until the sentinel has seen the replica well ("NOGOODSLAVE").
+    const failOver = () => live.sentinel.command("SENTINEL", "FAILOVER", live.masterName);
+    await untilTrue(() => failOver().then(always, never));
     await untilTrue(async () => {
       const address = await live.sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", live.masterName);
       return String(address) === `127.0.0.1,${live.replica.port}`;

@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import { connect, createServer, type NetConnectOpts, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import { resetConnection } from "../../src/front/http/reset-connection.ts";
 
 /** What befalls one connection. */
 export type RelayFault =
@@ -61,7 +62,7 @@ export async function startRelay({ to, fault = () => ({ kind: "none" }) }: Relay
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("not listening on TCP");
   const cut = () => {
-    for (const near of links) near.resetAndDestroy();
+    for (const near of links) resetConnection(near);
   };
   return {
     port: address.port,
@@ -80,10 +81,10 @@ export async function startRelay({ to, fault = () => ({ kind: "none" }) }: Relay
 }
 
 function link(near: Socket, to: NetConnectOpts, fault: RelayFault): void {
-  if (fault.kind === "refuse") return void near.resetAndDestroy();
+  if (fault.kind === "refuse") return void resetConnection(near);
   if (fault.kind === "silence") return void near.resume();
   const far = connect({ ...to, allowHalfOpen: true });
-  far.on("error", () => near.resetAndDestroy());
+  far.on("error", () => resetConnection(near));
   near.on("close", () => far.destroy());
   far.on("close", () => near.destroySoon());
   switch (fault.kind) {
@@ -97,7 +98,7 @@ function link(near: Socket, to: NetConnectOpts, fault: RelayFault): void {
       return;
     case "cut": {
       const cut = () => {
-        if (fault.how === "reset") near.resetAndDestroy();
+        if (fault.how === "reset") resetConnection(near);
         else near.destroySoon();
         far.destroy();
       };

@@ -4,6 +4,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:
 import { ClamgateError } from "../../core/errors.ts";
 import { clientGone } from "../http/client-gone.ts";
 import { answerEarly } from "../http/early-answer.ts";
+import { resetConnection } from "../http/reset-connection.ts";
 import { type HeaderLines, pairs } from "./header-lines.ts";
 
 export interface ClientExchangeOptions {
@@ -73,7 +74,8 @@ export class ClientExchange {
 
   /** What has been sent is not a whole, and must look like none to anybody. */
   cut(): void {
-    this.#response.socket?.resetAndDestroy();
+    const { socket } = this.#response;
+    if (socket !== null) resetConnection(socket);
   }
 
   /** A text of ours. Nothing may have begun. HEAD gets its headers only. Never rejects. */

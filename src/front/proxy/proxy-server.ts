@@ -5,6 +5,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { trackConnections } from "../http/connections.ts";
 import type { ListenerLimits } from "../http/listener.ts";
+import { resetConnection } from "../http/reset-connection.ts";
 import { type OwnAnswer, ownAnswer, wrongMethod } from "./own-answer.ts";
 import { createProxyFront, type ProxyFrontOptions } from "./proxy-front.ts";
 
@@ -71,7 +72,7 @@ export function createProxyServer(options: ProxyServerOptions): ProxyServer {
 
   server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
     // An answer to this would be taken for one to the request before, whole or half sent.
-    if (isBusy(socket) || !socket.writable || error.code === "ECONNRESET") socket.resetAndDestroy();
+    if (isBusy(socket) || !socket.writable || error.code === "ECONNRESET") resetConnection(socket);
     else writeRaw(socket, answerTo(error.code));
   });
   server.on("connect", (_request: IncomingMessage, socket: Duplex) => {

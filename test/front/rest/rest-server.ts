@@ -28,7 +28,12 @@ export async function startRest({ scan = {}, front = {}, beside }: RestServerOpt
   const facts: Fact[] = [];
   const server = Fastify({
     serverFactory: (handler) =>
-      eitherVersionServer(handler, { http1: { requestTimeout: 0 }, http2: {}, firstBytesMs: 10_000, idleSessionMs: 60_000 }) as never,
+      eitherVersionServer(handler, {
+        http1: { requestTimeout: 0 },
+        http2: {},
+        firstBytesMs: 10_000,
+        idleSessionMs: 60_000,
+      }) as never,
   });
   await server.register(restFront(frontOptions(fake, facts, front)));
   if (beside) await server.register(beside);
