@@ -1,5 +1,6 @@
 /** The account of a run of downloads: what each client truly received, byte by byte, held against what the file is. */
 
+import assert from "node:assert/strict";
 import { eicar, marker } from "../live/clamd.ts";
 import type { Exchange } from "./counting-client.ts";
 import type { Subject } from "./subjects.ts";
@@ -17,8 +18,11 @@ export interface DownloadTotals {
 }
 
 export interface DownloadAccount {
-  /** @param file what an honest origin would have sent; null where the origin is none. */
-  request(file: Subject | null, send: () => Promise<Exchange>): Promise<Exchange>;
+  /**
+   * @param file what an honest origin would have sent; null where the origin is none.
+   * @param before the clean file that this address had until then: a stream that is cut may have begun with bytes of it.
+   */
+  request(file: Subject | null, send: () => Promise<Exchange>, before?: Subject): Promise<Exchange>;
   totals(): DownloadTotals;
   readonly faults: {
     /** I1: a byte of an infected file, or more of one than the mode allows before its verdict. */
@@ -40,7 +44,7 @@ export function openDownloadAccount({ mayRelease }: DownloadAccountOptions): Dow
   const statuses: Record<string, number> = {};
   const faults: DownloadAccount["faults"] = { releasedInfected: [], completedShort: [], otherBytes: [] };
 
-  function judge(file: Subject | null, { answer, cutBody }: Exchange): void {
+  function judge(file: Subject | null, { answer, cutBody }: Exchange, before: Subject | undefined): void {
     const isDelivered = answer !== null && answer.status >= 200 && answer.status < 300;
     const body = isDelivered ? answer.body : (cutBody ?? Buffer.alloc(0));
     const label = `${file?.name ?? "no file"}: ${answer?.status ?? "cut"}, ${body.length} of ${file?.bytes.length} bytes`;
@@ -50,13 +54,15 @@ export function openDownloadAccount({ mayRelease }: DownloadAccountOptions): Dow
       if (isDelivered) faults.completedShort.push(label);
       return;
     }
-    if (file.truth !== "clean" && (isDelivered || body.length > mayRelease)) faults.releasedInfected.push(label);
+    // Bytes that the clean file had at the same place have been scanned, in it.
+    const isScanned = before !== undefined && !isDelivered && isBeginningOf(body, before);
+    if (file.truth !== "clean" && (isDelivered || (body.length > mayRelease && !isScanned))) faults.releasedInfected.push(label);
     if (isDelivered && answer.status === 200 && body.length < file.bytes.length) faults.completedShort.push(label);
-    if (!body.equals(file.bytes.subarray(0, body.length))) faults.otherBytes.push(label);
+    if (!isScanned && !isBeginningOf(body, file)) faults.otherBytes.push(label);
   }
 
   return {
-    async request(file, send) {
+    async request(file, send, before) {
       counts.opened += 1;
       const exchange = await send();
       const { answer, hasLeft, cutBody, elapsedMs } = exchange;
@@ -69,10 +75,25 @@ export function openDownloadAccount({ mayRelease }: DownloadAccountOptions): Dow
       else if (hasLeft) counts.left += 1;
       else if (isCut) counts.cut += 1;
       else counts.unanswered += 1;
-      judge(file, exchange);
+      judge(file, exchange, before);
       return exchange;
     },
     totals: () => ({ ...counts, statuses: { ...statuses } }),
     faults,
   };
+}
+
+/** I1, I2 and I3 of every run of downloads. */
+export function assertDownloadInvariants({ faults, totals }: DownloadAccount, { withinMs }: { readonly withinMs: number }): void {
+  assert.deepEqual(faults.releasedInfected, [], "I1: bytes of infected files were given out");
+  assert.deepEqual(faults.completedShort, [], "I1: less than the file looks whole");
+  assert.deepEqual(faults.otherBytes, [], "I3: other bytes than the file's");
+  const { opened, delivered, refused, cut, left, unanswered, slowestMs, statuses } = totals();
+  assert.equal(unanswered, 0, `I2: requests without an answer: ${JSON.stringify(statuses)}`);
+  assert.equal(delivered + refused + cut + left, opened, `I2: answers = requests: ${JSON.stringify(statuses)}`);
+  assert.ok(slowestMs <= withinMs, `I2: the slowest answer took ${slowestMs.toFixed(0)} ms`);
+}
+
+function isBeginningOf(body: Buffer, { bytes }: Subject): boolean {
+  return body.equals(bytes.subarray(0, body.length));
 }

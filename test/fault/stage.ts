@@ -16,6 +16,8 @@ export interface FaultStageOptions extends GatewayProcessOptions {
   readonly withinMs?: number;
   /** Set where the fault lets the gateway's own process stand still; null where it can take no connections. */
   readonly livezMaxMs?: number | null;
+  /** I5: how long what was used may take to be given back; default: 10 s. */
+  readonly leakMs?: number;
 }
 
 export interface FaultStage extends AsyncDisposable {
@@ -38,7 +40,7 @@ const livezBounds = { p99Ms: 500, maxMs: 2_500 };
 
 /** Resolves when the gateway is ready. Its disposal fails where one of the invariants does not hold. */
 export async function openFaultStage(options: FaultStageOptions = {}): Promise<FaultStage> {
-  const { withinMs = 60_000, livezMaxMs } = options;
+  const { withinMs = 60_000, livezMaxMs, leakMs = 10_000 } = options;
   const seed = chooseSeed();
   const random = seededRandom(seed);
   const database = await testDatabase();
@@ -70,7 +72,7 @@ export async function openFaultStage(options: FaultStageOptions = {}): Promise<F
           assertInvariants(account, { withinMs });
           if (livezMaxMs === undefined) assertResponsive(pulse, livezBounds);
           else if (livezMaxMs !== null) assertResponsive(pulse, { p99Ms: livezMaxMs, maxMs: livezMaxMs });
-          if (!(await hasEnded(gateway))) await assertNothingLeft(gateway, { before });
+          if (!(await hasEnded(gateway))) await assertNothingLeft(gateway, { before, withinMs: leakMs });
         } finally {
           await opened.disposeAsync();
         }

@@ -7,6 +7,7 @@ import { tar } from "../fault/tar.ts";
 import { marker } from "../live/clamd.ts";
 import { zip } from "../live/zip.ts";
 import { type Campaign, campaign } from "./campaign.ts";
+import type { Client } from "./client.ts";
 import { sevenZip } from "./seven-zip.ts";
 
 /** What is in an archive, and whether there is something evil anywhere within. */
@@ -58,7 +59,7 @@ function deep(levels: number): Packed {
   return packed;
 }
 
-export function archives(url: string): Campaign {
+export function archives({ fetch }: Client, url: string): Campaign {
   return campaign({
     name: "archives (B8, B11)",
     testRuns: 250,

@@ -77,14 +77,6 @@ const request = fc.record({ requestLine, host, framing, chunkSize, isChunked: fc
 });
 
 const one = `X\r\nContent-Length: 0\r\n\r\n${smuggled}`;
-export const httpHeadsInputs = {
-  get arbitrary() {
-    return fc.oneof({ weight: 3, arbitrary: request }, { weight: 1, arbitrary: mutated(request) });
-  },
-  get corpus() {
-    return corpus;
-  },
-};
 const corpus = [
   `POST /scanHandlerBody HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`,
   `POST /scanHandlerBody HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-encoding: cow\r\n\r\n0\r\n\r\n${smuggled}`,

@@ -8,6 +8,7 @@ import { MultipartParser } from "../../src/codec/multipart.ts";
 import { ProtocolError } from "../../src/codec/protocol-error.ts";
 import { marker } from "../live/clamd.ts";
 import { type Campaign, campaign, mutated } from "./campaign.ts";
+import type { Client } from "./client.ts";
 
 const mark = "B";
 const contentType = `multipart/form-data; boundary=${mark}`;
@@ -127,7 +128,7 @@ export const multipartBodies: Campaign = campaign({
 });
 
 /** The same over the wire. */
-export function uploads(url: string): Campaign {
+export function uploads({ fetch }: Client, url: string): Campaign {
   return campaign({
     name: "multipart uploads to the gateway (B1)",
     testRuns: 300,

@@ -7,6 +7,7 @@ import type { OriginAct } from "../fake/origin.ts";
 import { end, keep } from "../fake/origin.ts";
 import { marker } from "../live/clamd.ts";
 import { type Campaign, campaign, mutated } from "./campaign.ts";
+import type { Client } from "./client.ts";
 
 const codecs = {
   gzip: (bytes: Buffer) => gzipSync(bytes),
@@ -78,6 +79,7 @@ function bomb(...layers: readonly Coding[]): Answer {
 }
 
 export interface DownloadTarget {
+  readonly client: Client;
   readonly proxyUrl: string;
   /** Download-From */
   readonly base: string;
@@ -85,7 +87,7 @@ export interface DownloadTarget {
   readonly serve: (path: string, act: OriginAct) => void;
 }
 
-export function originAnswers({ proxyUrl, base, serve }: DownloadTarget): Campaign {
+export function originAnswers({ client: { fetch }, proxyUrl, base, serve }: DownloadTarget): Campaign {
   let path = 0;
   return campaign({
     name: "answers of origins (B4, B9)",

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { marker } from "../live/clamd.ts";
 import { type Campaign, campaign } from "./campaign.ts";
+import type { Client } from "./client.ts";
 
 export interface PathStage extends AsyncDisposable {
   /** SCAN_PATH_ROOTS */
@@ -64,7 +65,7 @@ const encoded = fc.constantFrom<((text: string) => string)[]>(
 
 const endpoints = ["scanFile", "scanPath"] as const;
 
-export function scanPaths(url: string, root: string): Campaign {
+export function scanPaths({ fetch }: Client, url: string, root: string): Campaign {
   const absolute = [
     "/dev/zero",
     "/dev/random",

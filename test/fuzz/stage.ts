@@ -1,12 +1,16 @@
 /** A gateway for the campaigns that need one: real clamd, one allowed origin, a witness that must never be called, a root of paths. */
 
+import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { type GatewayProcess, startGatewayProcess } from "../e2e/gateway-process.ts";
 import { head, keep, type OriginAct, startFakeOrigin } from "../fake/origin.ts";
+import { assertNothingLeft } from "../fault/invariants.ts";
+import { type Residue, residueOf } from "../fault/residue.ts";
 import { testDatabase } from "../fault/test-database.ts";
 import { archives } from "./archives.ts";
 import type { Campaign } from "./campaign.ts";
 import { clamdReplies } from "./clamd-replies.ts";
+import { type Client, openClient } from "./client.ts";
 import { downloadUrls } from "./download-urls.ts";
 import { httpHeads } from "./http-heads.ts";
 import { multipartBodies, uploads } from "./multipart-bodies.ts";
@@ -16,6 +20,10 @@ import { pathStage, scanPaths } from "./scan-paths.ts";
 export interface FuzzStage extends AsyncDisposable {
   readonly gateway: GatewayProcess;
   readonly campaigns: readonly Campaign[];
+  /** For whatever is asked beside the campaigns. */
+  readonly client: Client;
+  /** Rejects where the gateway holds more than before the first campaign, or has written anything but JSON. */
+  closingLook(): Promise<Residue>;
 }
 
 export async function openFuzzStage(): Promise<FuzzStage> {
@@ -47,18 +55,20 @@ export async function openFuzzStage(): Promise<FuzzStage> {
     files.clear();
     files.set(path, act);
   };
+  const client = opened.use(openClient());
+  const before = await residueOf(gateway);
   const owned = opened.move();
   return {
     gateway,
     campaigns: [
       clamdReplies,
       multipartBodies,
-      uploads(gateway.url),
+      uploads(client, gateway.url),
       httpHeads(gateway.port, "the REST front"),
       httpHeads(gateway.proxyPort, "the download proxy"),
-      scanPaths(gateway.url, paths.root),
-      archives(gateway.url),
-      originAnswers({ proxyUrl: gateway.proxyUrl, base: `http://127.0.0.1:${origin.port}/`, serve }),
+      scanPaths(client, gateway.url, paths.root),
+      archives(client, gateway.url),
+      originAnswers({ client, proxyUrl: gateway.proxyUrl, base: `http://127.0.0.1:${origin.port}/`, serve }),
       downloadUrls({
         proxyPort: gateway.proxyPort,
         originPort: origin.port,
@@ -66,6 +76,14 @@ export async function openFuzzStage(): Promise<FuzzStage> {
         witnessed: witness.called,
       }),
     ],
+    client,
+    async closingLook() {
+      // What the client keeps alive for its next request is no leak of the gateway's.
+      await client.disconnect();
+      const after = await assertNothingLeft(gateway, { before });
+      for (const line of gateway.lines) assert.doesNotThrow(() => JSON.parse(line), `no JSON: ${line}`);
+      return after;
+    },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
