@@ -10,7 +10,15 @@ const socketPathBelowState = join("run-xxxxxxxx", "clamd.sock");
 
 type Check = (config: Partial<Config>) => string | null;
 
-const checks: readonly Check[] = [scanHoldsFile, spoolHoldsFile, portsDiffer, proxyUserHasPassword, socketPathFits, spoolIsApart];
+const checks: readonly Check[] = [
+  scanHoldsFile,
+  spoolHoldsFile,
+  portsDiffer,
+  proxyUserHasPassword,
+  proxyPortHasServer,
+  socketPathFits,
+  spoolIsApart,
+];
 
 /**
  * One line for each rule that is broken.
@@ -46,6 +54,11 @@ function portsDiffer({ PORT, SSL_PORT, DOWNLOAD_PROXY_PORT }: Partial<Config>): 
 function proxyUserHasPassword({ PROXY_USERNAME: user, PROXY_PASSWORD: password }: Partial<Config>): string | null {
   if (typeof user !== "string" || password !== null) return null;
   return "PROXY_PASSWORD must be set when PROXY_USERNAME is provided.";
+}
+
+function proxyPortHasServer({ PROXY_PORT: port, PROXY_SERVER: server }: Partial<Config>): string | null {
+  if (typeof port !== "number" || server !== null) return null;
+  return "PROXY_SERVER must be set when PROXY_PORT is provided.";
 }
 
 /** A given clamd has its own socket. */

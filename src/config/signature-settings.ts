@@ -28,7 +28,7 @@ export const signatureSettings = [
     group: "Signatures",
     parser: wholeNumber({ from: 1, to: 65_535 }),
     default: unset,
-    help: "Port of PROXY_SERVER.",
+    help: "Port at PROXY_SERVER, which it needs.",
   }),
   setting({
     name: "PROXY_USERNAME",

@@ -55,6 +55,14 @@ describe("crossCheck", () => {
     assert.deepEqual(faultsOf({ PROXY_PASSWORD: "x" }), []);
   });
 
+  test("wants PROXY_SERVER with PROXY_PORT, which would be passed over without it", () => {
+    const fault = "PROXY_SERVER must be set when PROXY_PORT is provided.";
+    assert.deepEqual(faultsOf({ PROXY_PORT: "3128" }), [fault]);
+    assert.deepEqual(faultsOf({ PROXY_PORT: "3128", PROXY_SERVER: "" }), [fault]);
+    assert.deepEqual(faultsOf({ PROXY_PORT: "3128", PROXY_SERVER: "proxy.example" }), []);
+    assert.deepEqual(faultsOf({ PROXY_SERVER: "proxy.example" }), []);
+  });
+
   test("wants room for a socket's path below STATE_DIRECTORY, counted in bytes", () => {
     const ofBytes = (bytes: number) => `/${"s".repeat(bytes - 1)}`;
     assert.deepEqual(faultsOf({ STATE_DIRECTORY: ofBytes(75) }), []);

@@ -174,6 +174,7 @@ const examples: { readonly [Name in keyof Config]: readonly [text: string, value
 
 /** What the example needs beside it to pass the cross-checks. */
 const companions: Partial<Record<keyof Config, Readonly<Record<string, string>>>> = {
+  PROXY_PORT: { PROXY_SERVER: "proxy.example" },
   PROXY_USERNAME: { PROXY_PASSWORD: "x" },
 };
 
@@ -190,6 +191,7 @@ describe("settings", () => {
         SPOOL_DIRECTORY: "/srv/data/spool",
         VERDICT_CACHE: { kind: "sqlite", path: "/srv/data/verdicts.sqlite" },
       },
+      PROXY_PORT: { PROXY_SERVER: "proxy.example" },
       PROXY_USERNAME: { PROXY_PASSWORD: "x" },
     };
     for (const { name } of settings) {
