@@ -7,6 +7,10 @@ const timeoutMs = 5_000;
 
 /** Writes one line; resolves with the exit code. */
 export async function checkHealth(config: Pick<Config, "HOST" | "PORT">, output: NodeJS.WritableStream): Promise<number> {
+  if (config.PORT === 0) {
+    output.write("PORT: 0 is any free port; a healthcheck needs the port that the gateway listens on\n");
+    return 1;
+  }
   // What listens on every address listens on loopback too.
   const host = config.HOST === "::" || config.HOST === "0.0.0.0" ? "127.0.0.1" : config.HOST;
   try {
