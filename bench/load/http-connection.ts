@@ -4,6 +4,8 @@ import { connect, type Socket } from "node:net";
 
 export interface HttpAnswer {
   readonly status: number;
+  /** Status line and headers, as they came. */
+  readonly head: string;
   readonly bodyBytes: number;
   /** The beginning of the body, as far as it came with the head. */
   readonly text: string;
@@ -20,6 +22,7 @@ export class HttpConnection {
   /** Null while the head is not whole. */
   #left: number | null = null;
   #status = 0;
+  #headText = "";
   #bodyBytes = 0;
   #text = "";
   #sentAt = 0;
@@ -89,6 +92,7 @@ export class HttpConnection {
         return;
       }
       this.#status = Number(head.slice(9, 12));
+      this.#headText = head;
       const body = this.#head.subarray(end + headEnd.length);
       this.#text = body.toString("latin1", 0, 300);
       this.#left = Number(length) - body.length;
@@ -103,8 +107,13 @@ export class HttpConnection {
     this.#settle = null;
     this.#head = Buffer.alloc(0);
     this.#left = null;
-    const answer = { status: this.#status, bodyBytes: this.#bodyBytes, text: this.#text, firstByteMs: this.#firstByteMs };
-    settle?.resolve(answer);
+    settle?.resolve({
+      status: this.#status,
+      head: this.#headText,
+      bodyBytes: this.#bodyBytes,
+      text: this.#text,
+      firstByteMs: this.#firstByteMs,
+    });
   }
 
   #fail(error: Error): void {

@@ -1,0 +1,128 @@
+/** Requests that arrive at a steady rate whatever becomes of those before, each held against what its body truly is. */
+
+import { HttpConnection } from "../../bench/load/http-connection.ts";
+import { chooseSeed, seededRandom } from "../fault/random.ts";
+import { formOf } from "../fault/rest-client.ts";
+import { type Subject, subjectSource } from "../fault/subjects.ts";
+import { steadyTraffic } from "./traffic.ts";
+
+export interface ArrivalsOrder {
+  /** Of the gateway. */
+  readonly url: string;
+  readonly perSecond: number;
+  readonly seconds: number;
+  /** At most; a request that finds none free waits, and its wait counts. */
+  readonly connections: number;
+  /** Of each body, no two of which are equal. */
+  readonly bytes: number;
+  /** Every so many bodies one is infected; 0: none. */
+  readonly infectedEvery: number;
+}
+
+export interface Arrivals {
+  readonly answers: readonly Arrival[];
+  /** Verdicts that are not the body's, in words. */
+  readonly wrong: readonly string[];
+  /** Requests without a proper answer, in words: cut, an unforeseen status, a 503 that does not say when to come again. */
+  readonly broken: readonly string[];
+}
+
+export interface Arrival {
+  /** Since the first one was due. */
+  readonly atMs: number;
+  readonly ms: number;
+  /** A verdict; else refused by 503 with Retry-After. */
+  readonly isServed: boolean;
+}
+
+export async function sendArrivals(order: ArrivalsOrder): Promise<Arrivals> {
+  const connections = new Connections(order);
+  const subjects = subjectSource(seededRandom(chooseSeed()), { isPlain: true });
+  const answers: Arrival[] = [];
+  const wrong: string[] = [];
+  const broken: string[] = [];
+  const startedAt = performance.now();
+  let made = 0;
+
+  async function one(): Promise<void> {
+    const dueAt = performance.now();
+    made += 1;
+    const isInfected = order.infectedEvery > 0 && made % order.infectedEvery === 0;
+    const body = isInfected ? subjects.infected(order.bytes) : subjects.clean(order.bytes);
+    try {
+      const { status, head, text } = await connections.request([requestOf(order.url, body)]);
+      const isRefused = status === 503 && /\r\nretry-after: *\d/i.test(head);
+      if (!isRefused && status !== 200 && status !== 406) broken.push(`${status} ${text}`);
+      else answers.push({ atMs: dueAt - startedAt, ms: performance.now() - dueAt, isServed: !isRefused });
+      if (isRefused) return;
+      const isRight = status === (isInfected ? 406 : 200) && text.includes(isInfected ? '"FOUND"' : '"OK"');
+      if (!isRight || !head.includes(body.sha256)) wrong.push(`${body.name}: ${status} ${text}`);
+    } catch (error) {
+      broken.push(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  const traffic = steadyTraffic(order.perSecond, one);
+  await new Promise((resolve) => setTimeout(resolve, order.seconds * 1000)); // the length of the run
+  await traffic.stop();
+  connections.close();
+  return { answers, wrong, broken };
+}
+
+function requestOf(url: string, body: Subject): Buffer {
+  const { headers, body: form } = formOf([body]);
+  const lines = Object.entries({ host: new URL(url).host, ...headers, "content-length": form.length });
+  const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  return Buffer.concat([Buffer.from(`POST /v2/scan HTTP/1.1\r\n${head}\r\n`), form]);
+}
+
+/** Opened as they are needed and kept; one that breaks is not used again. */
+class Connections {
+  readonly #address: URL;
+  readonly #most: number;
+  readonly #free: HttpConnection[] = [];
+  readonly #waiting: ((connection: HttpConnection | null) => void)[] = [];
+  #open = 0;
+
+  constructor({ url, connections }: ArrivalsOrder) {
+    this.#address = new URL(url);
+    this.#most = connections;
+  }
+
+  async request(pieces: readonly Buffer[]) {
+    const connection = this.#free.pop() ?? (await this.#another());
+    try {
+      const answer = await connection.request(pieces);
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free.push(connection);
+      else next(connection);
+      return answer;
+    } catch (error) {
+      this.#lost();
+      throw error;
+    }
+  }
+
+  close(): void {
+    for (const connection of this.#free) connection.close();
+  }
+
+  async #another(): Promise<HttpConnection> {
+    if (this.#open >= this.#most) {
+      const given = await new Promise<HttpConnection | null>((resolve) => this.#waiting.push(resolve));
+      if (given !== null) return given;
+    }
+    this.#open += 1;
+    try {
+      return await HttpConnection.open(this.#address.hostname, Number(this.#address.port));
+    } catch (error) {
+      this.#lost();
+      throw error;
+    }
+  }
+
+  #lost(): void {
+    this.#open -= 1;
+    this.#waiting.shift()?.(null);
+  }
+}

@@ -1,0 +1,127 @@
+/** Connections that cost a server room and give it nothing to do: idle ones, heads and bodies that come a byte a second. */
+
+import { connect, type Socket } from "node:net";
+
+export interface CrowdPlan {
+  /** Of the gateway's REST front. */
+  readonly port: number;
+  /** Kept alive after one request. */
+  readonly idle: number;
+  /** Heads of requests that do not end. */
+  readonly heads: number;
+  /** Bodies of uploads that do not end. */
+  readonly bodies: number;
+  /** At most so many connections are opened in a second. */
+  readonly perSecond: number;
+}
+
+export interface CrowdState {
+  readonly open: number;
+  /** Connections that the gateway has ended, each followed by another one. */
+  readonly cut: Readonly<Record<Kind, number>>;
+  /** The longest that one of them was left open, or is. */
+  readonly oldestMs: Readonly<Record<Kind, number>>;
+  /** Connections that could not be opened. */
+  readonly refused: readonly string[];
+}
+
+const kinds = ["idle", "heads", "bodies"] as const;
+type Kind = (typeof kinds)[number];
+
+const tickMs = 100;
+const ticksPerByte = 10;
+const beginnings: Readonly<Record<Kind, string>> = {
+  idle: "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
+  heads: "POST /v2/scan HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+  bodies: "POST /scanHandlerBody HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n",
+};
+
+export class Crowd {
+  readonly #plan: CrowdPlan;
+  readonly #members = new Map<Socket, { readonly kind: Kind; readonly since: number; readonly turn: number }>();
+  readonly #missing: Kind[] = [];
+  readonly #cut: Record<Kind, number> = { idle: 0, heads: 0, bodies: 0 };
+  readonly #oldestMs: Record<Kind, number> = { idle: 0, heads: 0, bodies: 0 };
+  readonly #refused: string[] = [];
+  #whenWhole: (() => void) | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #opened = 0;
+  #connecting = 0;
+  #tick = 0;
+
+  constructor(plan: CrowdPlan) {
+    this.#plan = plan;
+    const most = Math.max(...kinds.map((kind) => plan[kind]));
+    for (let index = 0; index < most; index += 1) {
+      for (const kind of kinds) if (index < plan[kind]) this.#missing.push(kind);
+    }
+  }
+
+  /** Resolves when every connection has been opened once. */
+  async gather(): Promise<CrowdState> {
+    const whole = new Promise<void>((resolve) => {
+      this.#whenWhole = resolve;
+    });
+    this.#timer = setInterval(() => this.#beat(), tickMs);
+    await whole;
+    return this.state();
+  }
+
+  state(): CrowdState {
+    for (const { kind, since } of this.#members.values()) this.#aged(kind, since);
+    return { open: this.#members.size, cut: { ...this.#cut }, oldestMs: { ...this.#oldestMs }, refused: this.#refused };
+  }
+
+  disperse(): CrowdState {
+    const last = this.state();
+    if (this.#timer !== null) clearInterval(this.#timer);
+    for (const socket of this.#members.keys()) socket.removeAllListeners("close").destroy();
+    this.#members.clear();
+    return last;
+  }
+
+  #beat(): void {
+    this.#tick += 1;
+    for (let due = (this.#plan.perSecond * tickMs) / 1000; due > 0; due -= 1) {
+      const kind = this.#missing.shift();
+      if (kind !== undefined) this.#open(kind);
+    }
+    for (const [socket, { kind, turn }] of this.#members) {
+      if (kind !== "idle" && turn === this.#tick % ticksPerByte) socket.write("x");
+    }
+  }
+
+  #open(kind: Kind): void {
+    this.#connecting += 1;
+    this.#opened += 1;
+    // One address would run out of ports: those of closed connections stay taken for a minute.
+    const localAddress = `127.0.0.${2 + (this.#opened % 16)}`;
+    const socket = connect({ host: "127.0.0.1", port: this.#plan.port, localAddress, noDelay: true });
+    const since = performance.now();
+    let isOpen = false;
+    socket.on("connect", () => {
+      isOpen = true;
+      this.#connecting -= 1;
+      this.#members.set(socket, { kind, since, turn: this.#opened % ticksPerByte });
+      socket.write(beginnings[kind]);
+      if (this.#missing.length === 0 && this.#connecting === 0) this.#whenWhole?.();
+    });
+    socket.on("error", (error) => {
+      if (!isOpen) this.#refused.push(error.message);
+    });
+    socket.on("end", () => socket.destroy());
+    socket.on("close", () => {
+      if (isOpen) {
+        this.#cut[kind] += 1;
+        this.#aged(kind, since);
+      } else this.#connecting -= 1;
+      this.#members.delete(socket);
+      this.#missing.push(kind);
+    });
+    socket.resume();
+  }
+
+  #aged(kind: Kind, since: number): void {
+    this.#oldestMs[kind] = Math.max(this.#oldestMs[kind], performance.now() - since);
+  }
+}
