@@ -163,11 +163,11 @@ async function act(socket: Socket, what: OriginAct, state: State): Promise<void>
       while (!socket.destroyed) {
         state.flooded += what.chunk.length;
         const isRoom = socket.write(what.chunk);
-        await new Promise((resolve) => {
-          if (isRoom) return setImmediate(resolve);
-          socket.once("drain", resolve).once("close", resolve);
-        });
-        socket.removeAllListeners("drain");
+        const { promise, resolve } = Promise.withResolvers<void>();
+        if (isRoom) setImmediate(resolve);
+        else socket.once("drain", resolve).once("close", resolve);
+        await promise;
+        socket.off("drain", resolve).off("close", resolve);
       }
   }
 }

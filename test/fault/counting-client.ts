@@ -54,23 +54,27 @@ function exchange(url: string, agent: Agent, { method = "POST", path, headers = 
   const length = isWhole ? { "content-length": String(body.length) } : {};
   const outgoing = send(new URL(path, url), { method, agent, headers: { ...length, ...headers } });
   const count = byteCounter(outgoing);
-  const settle = (answer: Answer | null, fault: string | null, cutBody: Buffer | null = null) => {
+  let chunks: Buffer[] | null = null;
+  const settle = (answer: Answer | null, fault: string | null) => {
     const hasLeft = signal?.aborted === true;
+    const cutBody = answer === null && chunks !== null ? Buffer.concat(chunks) : null;
     resolve({ answer, fault, hasLeft, cutBody, ...count(), elapsedMs: performance.now() - startedAt });
   };
   const leave = () => outgoing.destroy(new Error("the client left"));
   if (signal?.aborted) leave();
   signal?.addEventListener("abort", leave, { once: true });
   outgoing.on("close", () => signal?.removeEventListener("abort", leave));
+  // A reset in mid-answer is told here first.
   outgoing.on("error", (error) => settle(null, error.message));
   outgoing.on("response", (incoming) => {
-    const chunks: Buffer[] = [];
-    incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
-    const cut = () => settle(null, "the answer was cut", Buffer.concat(chunks));
+    const received: Buffer[] = [];
+    chunks = received;
+    incoming.on("data", (chunk: Buffer) => received.push(chunk));
+    const cut = () => settle(null, "the answer was cut");
     incoming.on("error", cut).on("close", cut);
     incoming.on("end", () => {
       if (!incoming.complete) return cut();
-      settle({ status: incoming.statusCode ?? 0, headers: incoming.headers, body: Buffer.concat(chunks) }, null);
+      settle({ status: incoming.statusCode ?? 0, headers: incoming.headers, body: Buffer.concat(received) }, null);
     });
   });
   if (body === undefined || isWhole) outgoing.end(body);
