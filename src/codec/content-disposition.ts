@@ -23,10 +23,5 @@ function baseName(path: string): string {
 }
 
 function replaceControls(text: string): string {
-  let shown = "";
-  for (const character of text) {
-    const code = character.codePointAt(0) ?? 0;
-    shown += code < 0x20 || (code >= 0x7f && code < 0xa0) ? "\ufffd" : character;
-  }
-  return shown;
+  return text.replace(/\p{Cc}/gu, "\ufffd");
 }

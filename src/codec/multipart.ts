@@ -1,4 +1,7 @@
-/** Multipart bodies (RFC 2046 §5.1) as events, split byte for byte as Go's mime/multipart splits them, without copying a byte of a part. */
+/**
+ * Multipart bodies (RFC 2046 §5.1) as events, split byte for byte as Go's mime/multipart splits them, without copying a byte of a part.
+ * Only what Go reads as a whole body with further boundaries behind it is refused: other parsers take files out of there.
+ */
 
 import { BoundedBuffer } from "./bounded-buffer.ts";
 import { isBlank, MultipartDelimiter } from "./multipart-delimiter.ts";
@@ -11,7 +14,7 @@ export type MultipartEvent =
   | { readonly type: "data"; readonly bytes: Uint8Array }
   /** The part is whole: its delimiter line has been seen to its end. */
   | { readonly type: "part-end" }
-  /** The closing delimiter line has been seen to its end. What follows is ignored. */
+  /** The closing delimiter line has been seen to its end. What follows is ignored, unless a delimiter is among it. */
   | { readonly type: "end" };
 
 export interface MultipartLimits {
@@ -148,8 +151,25 @@ export class MultipartParser {
         return at + 1;
       case "epilogue":
         this.#ignore(chunk.length - at);
+        this.#refuseDelimiter(chunk, at);
         return chunk.length;
     }
+  }
+
+  /**
+   * Where one parser sees the end, another may see a line of a header or of a file, and go on to the next delimiter: busboy does
+   * behind a blank line that ends in LF.
+   */
+  #refuseDelimiter(chunk: Buffer, start: number): void {
+    const more = this.#delimiter.match(chunk, start, this.#matched);
+    this.#matched += more;
+    const at = start + more;
+    if (this.#matched < this.#delimiter.bytes.length) {
+      if (at === chunk.length) return;
+      this.#matched = this.#delimiter.tailIn(chunk, at);
+      if (chunk.indexOf(this.#delimiter.bytes, at) < 0) return;
+    }
+    throw new ProtocolError("a multipart boundary stands behind the closing one");
   }
 
   /** Gives out text up to the next delimiter; a partial match at the chunk's end is kept as a number. */
@@ -221,6 +241,9 @@ export class MultipartParser {
     this.#ignoredBytes = 0;
     if (this.#isClosing) {
       this.#state = "epilogue";
+      // The line end before it is that of the closing delimiter. LF: whatever the others' line ends are.
+      this.#delimiter = new MultipartDelimiter("\n", this.#boundary);
+      this.#matched = 1;
       yield { type: "end" };
       return;
     }

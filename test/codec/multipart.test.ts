@@ -37,7 +37,7 @@ describe("MultipartParser: well-formed bodies", () => {
     ["a closing boundary without a line end", `--bnd\r\n${header}x\r\n--bnd--`, ["x"]],
     ["no part at all", "--bnd--\r\n", []],
     ["no part and no line end", "--bnd--", []],
-    ["a preamble and an epilogue", `pre\r\namble\r\n--bnd\r\n${header}x\r\n--bnd--\r\nepi\r\n--bnd\r\nlogue`, ["x"]],
+    ["a preamble and an epilogue", `pre\r\namble\r\n--bnd\r\n${header}x\r\n--bnd--\r\nepi--bnd\r\n--bn\r\nlogue`, ["x"]],
     ["a leading empty line", `\r\n--bnd\r\n${header}x\r\n--bnd--\r\n`, ["x"]],
     ["blanks behind every boundary", `--bnd \t\r\n${header}x\r\n--bnd\t \r\n${header}y\r\n--bnd-- \t \r\n`, ["x", "y"]],
     ["blanks behind a closing boundary that ends the body", `--bnd\r\n${header}x\r\n--bnd-- \t`, ["x"]],
@@ -138,6 +138,19 @@ describe("MultipartParser: malformed bodies", () => {
       assert.throws(() => new MultipartParser(boundary), ProtocolError);
     }
   });
+
+  const hidden: readonly (readonly [string, string])[] = [
+    ["in a line of its own", `--bnd\r\n${header}x\r\n--bnd--\r\nepi\r\n--bnd\r\n${header}y`],
+    ["at once", `--bnd\r\n${header}x\r\n--bnd--\r\n--bnd--`],
+    ["after a bare LF", `--bnd\r\n${header}x\r\n--bnd--\r\n\r\n\n--bndX`],
+    ["that another parser takes for a header", `--bnd\r\nA: b\r\n\n--bnd--\r\n--bnd\r\n${header}y\r\n--bnd--`],
+  ];
+  for (const [name, text] of hidden) {
+    test(`refuses a boundary behind the closing one, ${name}`, () => {
+      const { error } = parseInEveryCut(bytes(text), sample);
+      assert.equal(error, "a multipart boundary stands behind the closing one");
+    });
+  }
 
   test("lets a body cut anywhere before its closing boundary never pass, and no cut part look whole", () => {
     for (const newline of ["\r\n", "\n"]) {
