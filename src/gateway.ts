@@ -20,6 +20,7 @@ import { createMetrics } from "./observe/metrics.ts";
 import { observeAll } from "./observe/observe-all.ts";
 import { wipeRuns } from "./own-clamd.ts";
 import { type Servers, startServers } from "./servers.ts";
+import { makeSettingDirectories, spoolDirectoryOf } from "./setting-directories.ts";
 import { settingFault } from "./setting-fault.ts";
 import { openSpool } from "./spool/spool.ts";
 import { openLedger } from "./supervise/ledger.ts";
@@ -86,6 +87,7 @@ async function open(
   const observe: Observe = observeAll(logFacts(log), metrics.observe);
 
   const state = config.STATE_DIRECTORY;
+  await makeSettingDirectories(config);
   opened.adopt(await lockState(state), (lock) => lock.release());
   const ledger = await openLedger(join(state, "children"));
   for (const { pid, command } of await ledger.reapOrphans({ graceMs: reapGraceMs })) {
@@ -95,8 +97,7 @@ async function open(
 
   const spool = opened.adopt(
     await openSpool({
-      // A directory of its own: what is mounted may belong to another user, or hold what is not ours.
-      directory: join(config.SPOOL_DIRECTORY, "bodies"),
+      directory: spoolDirectoryOf(config),
       memoryBytesPerBody: config.SPOOL_MEMORY,
       memoryBytesTotal: config.SPOOL_MEMORY_TOTAL,
       maxFileBytesTotal: config.SPOOL_MAX,

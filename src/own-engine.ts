@@ -1,7 +1,7 @@
 /** The engine's side when clamd is ours: signatures kept fresh, loaded epoch by epoch into one supervised clamd. */
 
 import { lookup } from "node:dns/promises";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { userInfo } from "node:os";
 import { join } from "node:path";
@@ -12,6 +12,7 @@ import type { ClamdLimits } from "./engine/clamd-conf.ts";
 import type { EnginePool } from "./engine/pool.ts";
 import type { EngineSide } from "./engine-side.ts";
 import { createOwnClamd } from "./own-clamd.ts";
+import { makeDatabaseDirectory } from "./setting-directories.ts";
 import { settingFault } from "./setting-fault.ts";
 import { newestDatabaseSeconds } from "./signatures/database-time.ts";
 import { openEpochs } from "./signatures/epochs.ts";
@@ -47,7 +48,7 @@ export async function ownEngine(options: OwnEngineOptions): Promise<EngineSide> 
   const state = config.STATE_DIRECTORY;
   const epochs = await openEpochs({ directory: join(state, "epochs") });
   const source = await signatureSource(config);
-  await mkdir(source.directory, { recursive: true }).catch(() => {}); // read-only: the keeper tells of it
+  await makeDatabaseDirectory(source.setting, source.directory);
   const clamd = createOwnClamd({
     program: options.programs.clamd,
     runRoot: state,
@@ -126,6 +127,8 @@ export async function ownEngine(options: OwnEngineOptions): Promise<EngineSide> 
 }
 
 interface SignatureSource {
+  /** Which one names the directory. */
+  readonly setting: "DATABASE_DIRECTORY" | "FRESHCLAM_CONF";
   readonly directory: string;
   readonly configPath: string;
   readonly updateLog: string;
@@ -138,6 +141,7 @@ async function signatureSource(config: Config): Promise<SignatureSource> {
   if (config.FRESHCLAM_CONF !== null) {
     const custom = readFreshclamConf(await readCustomConf(config.FRESHCLAM_CONF));
     return {
+      setting: custom.databaseDirectory === null ? "DATABASE_DIRECTORY" : "FRESHCLAM_CONF",
       directory: custom.databaseDirectory ?? config.DATABASE_DIRECTORY,
       configPath: config.FRESHCLAM_CONF,
       updateLog: custom.updateLogFile ?? updateLog,
@@ -157,7 +161,7 @@ async function signatureSource(config: Config): Promise<SignatureSource> {
   });
   const configPath = join(state, "freshclam.conf");
   await writeFile(configPath, text, { mode: freshclamConfMode });
-  return { directory: config.DATABASE_DIRECTORY, configPath, updateLog };
+  return { setting: "DATABASE_DIRECTORY", directory: config.DATABASE_DIRECTORY, configPath, updateLog };
 }
 
 async function readCustomConf(path: string): Promise<string> {

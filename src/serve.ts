@@ -1,5 +1,6 @@
 /** The serve command: runs a gateway until it is told to end. */
 
+import { setTimeout as delay } from "node:timers/promises";
 import type { Config } from "./config/settings.ts";
 import { type Gateway, startGateway } from "./gateway.ts";
 import { createLog, type Log, logTo } from "./observe/log.ts";
@@ -21,7 +22,9 @@ export async function serve({ config, allowsTestSignatures, version, process }: 
   const log = createLog({ level: config.LOG_LEVEL, format, destination: logTo(1), isColored: process.stdout.isTTY });
   warnIfRoot(process, config, log);
   const signals = heedSignals(process);
-  const gateway = await startGateway({ config, log, allowsTestSignatures, version, searchPath: process.env.PATH });
+  const starting = startGateway({ config, log, allowsTestSignatures, version, searchPath: process.env.PATH });
+  const gateway = await Promise.race([starting, signals.first.then(() => null)]);
+  if (gateway === null) return endStart(starting, { signals, graceMs: config.SHUTDOWN_GRACE, log, process });
   log.write("info", `listening on ${gateway.urls.join(" and ")}`);
   if (gateway.downloadProxyUrl !== null) log.write("info", `download proxy on ${gateway.downloadProxyUrl}`);
   const failed = new Promise<End>((resolve) => {
@@ -34,27 +37,59 @@ export async function serve({ config, allowsTestSignatures, version, process }: 
   const end = await Promise.race([signals.first, failed]);
   if (end.kind === "failed") log.write("error", end.reason);
   else log.write("info", `${end.signal}: stopping; scans in flight have ${config.SHUTDOWN_GRACE / 1000} s to finish`);
+  await stop(gateway, { signals, log, process });
+  return end.kind === "failed" ? 1 : 0;
+}
+
+interface Stopping {
+  readonly signals: Signals;
+  readonly log: Log;
+  readonly process: NodeJS.Process;
+}
+
+/** A start cannot be called off, and may hang for good in a system call: it has the grace to end, and what came of it is stopped. */
+async function endStart(starting: Promise<Gateway>, stopping: Stopping & { readonly graceMs: number }): Promise<number> {
+  const { signals, log, process, graceMs } = stopping;
+  const grace = `${graceMs / 1000} s`;
+  log.write("info", `${(await signals.first).signal}: stopping; the start under way has ${grace} to end`);
+  const late = delay(graceMs, "late" as const, { ref: false });
+  const gateway = await Promise.race([starting, signals.second, late]);
+  if (gateway === "second" || gateway === "late") {
+    announceEnd(log, gateway === "second" ? "a second signal" : `the start has not ended within ${grace}`);
+    // exit() would wait for the thread that hangs (exit(3) joins libuv's). There are no children yet that would be left.
+    process.kill(process.pid, "SIGKILL");
+    return 1;
+  }
+  await stop(gateway, stopping);
+  return 0;
+}
+
+async function stop(gateway: Gateway, { signals, log, process }: Stopping): Promise<void> {
   const stopped = gateway.stop().then(() => "stopped" as const);
   if ((await Promise.race([stopped, signals.second])) !== "stopped") {
-    log.write("warn", "a second signal: ending at once");
-    log.flush();
+    announceEnd(log, "a second signal");
     gateway.kill();
     process.exit(1);
   }
   log.write("info", "stopped");
   log.flush();
-  return end.kind === "failed" ? 1 : 0;
 }
 
-type End = { readonly kind: "signal"; readonly signal: string } | { readonly kind: "failed"; readonly reason: string };
+function announceEnd(log: Log, reason: string): void {
+  log.write("warn", `${reason}: ending at once`);
+  log.flush();
+}
+
+type Signal = { readonly kind: "signal"; readonly signal: string };
+type End = Signal | { readonly kind: "failed"; readonly reason: string };
 
 interface Signals {
-  readonly first: Promise<End>;
+  readonly first: Promise<Signal>;
   readonly second: Promise<"second">;
 }
 
 function heedSignals(process: NodeJS.Process): Signals {
-  const first = Promise.withResolvers<End>();
+  const first = Promise.withResolvers<Signal>();
   const second = Promise.withResolvers<"second">();
   let firstAt: number | null = null;
   const onSignal = (signal: string) => {

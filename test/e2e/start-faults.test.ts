@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { eventually } from "../supervise/stage.ts";
 
 const main = new URL("../../src/main.ts", import.meta.url).pathname;
 
@@ -60,8 +61,67 @@ describe("a start that cannot be", () => {
   test("names SPOOL_DIRECTORY when it cannot be made", async () => {
     const path = join(directory, "file");
     await writeFile(path, "");
-    assertFails({ SPOOL_DIRECTORY: path }, `SPOOL_DIRECTORY: ${path} cannot be used (`);
+    assertFails({ SPOOL_DIRECTORY: path }, `SPOOL_DIRECTORY: ${path} cannot be used by user `);
   });
+
+  for (const [name, value] of [
+    ["STATE_DIRECTORY", "/proc/clamgate/state"],
+    ["SPOOL_DIRECTORY", "/proc/clamgate"],
+    ["SPOOL_DIRECTORY", "/proc"],
+    ["DATABASE_DIRECTORY", "/proc/clamgate"],
+    ["VERDICT_CACHE", "sqlite:/proc/clamgate/verdicts"],
+  ] as const) {
+    // A recursive mkdir of Node's never returns there.
+    test(`names ${name} where nothing can be made: ${value}`, { skip: process.platform !== "linux" }, () => {
+      assertFails({ [name]: value }, `${name}: ${value.replace("sqlite:", "")} cannot be used by user `);
+    });
+  }
+
+  test("is given up after a signal and the grace where it hangs", async () => {
+    const hanging = await startHanging({ SHUTDOWN_GRACE: "200ms" });
+    hanging.child.kill("SIGTERM");
+    assert.deepEqual(await hanging.ended, [null, "SIGKILL"]);
+    assert.match(hanging.said(), /SIGTERM: stopping; the start under way has 0\.2 s to end/);
+    assert.match(hanging.said(), /the start has not ended within 0\.2 s/);
+  });
+
+  test("is given up at a second signal, whatever the grace", async () => {
+    const hanging = await startHanging({ SHUTDOWN_GRACE: "1h" });
+    hanging.child.kill("SIGINT");
+    await eventually("the first signal was heard", () => hanging.said().includes("SIGINT: stopping"));
+    await new Promise((resolve) => setTimeout(resolve, 1100)); // nearer ones are taken for one
+    hanging.child.kill("SIGINT");
+    assert.deepEqual(await hanging.ended, [null, "SIGKILL"]);
+    assert.match(hanging.said(), /a second signal: ending at once/);
+  });
+
+  test("that comes through after a signal is ended in order", async () => {
+    const hanging = await startHanging({ SHUTDOWN_GRACE: "1h" });
+    hanging.child.kill("SIGTERM");
+    await eventually("the signal was heard", () => hanging.said().includes("SIGTERM: stopping"));
+    await writeFile(hanging.fifo, `DatabaseDirectory ${directory}\n`);
+    assert.deepEqual(await hanging.ended, [0, null]);
+    assert.match(hanging.said(), /"msg":"stopped"/);
+    await assert.rejects(access(join(hanging.state, "gateway.lock")));
+  });
+
+  /** One that waits for somebody to write its FRESHCLAM_CONF. */
+  async function startHanging(settings: Readonly<Record<string, string>>) {
+    const state = await mkdtemp(join(directory, "hanging-"));
+    const fifo = join(state, "freshclam.fifo");
+    spawnSync("mkfifo", [fifo]);
+    const child = spawn(process.execPath, [main, "serve"], {
+      env: environment({ STATE_DIRECTORY: state, FRESHCLAM_CONF: fifo, LOG_FORMAT: "json", ...settings }),
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let said = "";
+    child.stdout.setEncoding("utf8").on("data", (text) => {
+      said += text;
+    });
+    const ended = once(child, "close");
+    await eventually("it is about to read that file", () => isThere(join(state, "epochs")));
+    return { child, ended, fifo, state, said: () => said };
+  }
 
   function environment(settings: Readonly<Record<string, string>>): Record<string, string> {
     const { PATH = "", HOME = "/" } = process.env;
@@ -70,8 +130,20 @@ describe("a start that cannot be", () => {
   }
 
   function assertFails(settings: Readonly<Record<string, string>>, message: string): void {
-    const { status, stderr } = spawnSync(process.execPath, [main, "serve"], { env: environment(settings), encoding: "utf8" });
+    const { status, stderr } = spawnSync(process.execPath, [main, "serve"], {
+      env: environment(settings),
+      encoding: "utf8",
+      timeout: 30_000,
+      killSignal: "SIGKILL",
+    });
     assert.equal(status, 1);
     assert.ok(stderr.includes(message), stderr);
   }
 });
+
+async function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

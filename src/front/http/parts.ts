@@ -18,6 +18,14 @@ export interface Part {
   readonly body: AsyncIterable<Uint8Array>;
 }
 
+export interface PartLimits extends MultipartLimits {
+  /** Of all parts' headers together, in UTF-16 units: what a reader who keeps names can be made to hold. Default 4 Mi. */
+  readonly maxHeaderLength?: number;
+}
+
+/** 10,000 parts with the longest names that file systems have. */
+const defaultMaxHeaderLength = 4 * 1024 * 1024;
+
 /**
  * Throws `malformed` (cause: ProtocolError) where the body is not whole, well-formed multipart within its limits, or what `body` threw;
  * in the part's body and again when the next part is asked for. The last part is followed by the epilogue, so that the end of the
@@ -26,15 +34,20 @@ export interface Part {
 export async function* readParts(
   body: AsyncIterable<Uint8Array>,
   boundary: string,
-  limits: MultipartLimits = {},
+  limits: PartLimits = {},
 ): AsyncGenerator<Part, void, undefined> {
   const events = new EventReader(body, boundary, limits);
+  const { maxHeaderLength = defaultMaxHeaderLength } = limits;
+  let headerLength = 0;
   // Counts the times that the reader has moved on.
   let turn = 0;
   try {
     for (let event = await events.next(); event !== null; event = await events.next()) {
       // Else it is of the part that its reader has left unread, or the end.
       if (event.type === "part-begin") {
+        headerLength += lengthOf(event.headers);
+        if (headerLength > maxHeaderLength)
+          throw events.fail(new ProtocolError(`the parts' headers are longer than ${maxHeaderLength} characters in all`));
         const mine = turn;
         const raw = partBytes(events, () => mine === turn);
         const isEncoded = event.headers.get("content-transfer-encoding")?.toLowerCase() === "quoted-printable";
@@ -49,6 +62,12 @@ export async function* readParts(
   } finally {
     turn += 1;
   }
+}
+
+function lengthOf(headers: PartHeaders): number {
+  let length = 0;
+  for (const [name, value] of headers) length += name.length + value.length;
+  return length;
 }
 
 /** The parser's events, pulled one at a time; null at the end of the body. A fault stays. */
