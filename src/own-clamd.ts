@@ -1,7 +1,8 @@
 /** A clamd of our own: one supervised child, a private directory per start, and its change to another set of signatures. */
 
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, rm, statfs, writeFile } from "node:fs/promises";
+import { statfsSync } from "node:fs";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Observe } from "./core/ports.ts";
@@ -129,8 +130,9 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
   }
 
   function scratchIn(path: string): Scratch {
-    const freeBytes = async () => {
-      const { blocks, bavail, bsize } = await statfs(path);
+    // Not from the thread pool: that costs more than the answer, which never waits for a disk.
+    const freeBytes = () => {
+      const { blocks, bavail, bsize } = statfsSync(path);
       return blocks === 0 ? null : bavail * bsize; // some file systems do not tell
     };
     const reserveBytes = Math.min(limits.maxScanSize, mostReserveBytes);

@@ -26,7 +26,7 @@ export interface GatewayOptions {
 }
 
 /** As `npm start` and the image have it. */
-const runtimeFlags = ["--max-semi-space-size=4"];
+const runtimeFlags = ["--max-semi-space-size=8"];
 const main = new URL("../../src/main.ts", import.meta.url).pathname;
 
 /** Resolves when it is ready. */

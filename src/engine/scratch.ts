@@ -13,8 +13,8 @@ export interface Scratch {
 }
 
 export interface ScratchOptions {
-  /** Bytes that are free where clamd unpacks; null where nobody can tell. */
-  readonly freeBytes: () => Promise<number | null>;
+  /** Bytes that are free where clamd unpacks, at this moment; null where nobody can tell. */
+  readonly freeBytes: () => number | null;
   /** With less than this left at the end of a scan, clamd may have had none in the middle of it. */
   readonly reserveBytes: number;
   readonly clock: Clock;
@@ -33,9 +33,9 @@ export function watchScratch({ freeBytes, reserveBytes, clock, observe }: Scratc
   let failedLine = "";
   let isDoubted = false;
 
-  async function lack(): Promise<string | null> {
+  function lack(): string | null {
     try {
-      const free = await freeBytes();
+      const free = freeBytes();
       return free !== null && free < reserveBytes ? `${free} bytes are free, fewer than ${reserveBytes}` : null;
     } catch (error) {
       return `its room cannot be told: ${error instanceof Error ? error.message : error}`;
@@ -58,9 +58,9 @@ export function watchScratch({ freeBytes, reserveBytes, clock, observe }: Scratc
       failedLine = line;
     },
     async doubt(startedAt) {
-      // While this is waited for, the lines that clamd wrote before its answer are read.
-      const lacks = await lack();
-      return told(lacks ?? (failedAt >= startedAt ? failedLine : null));
+      // In this turn the lines are read that clamd wrote before its answer.
+      await new Promise(setImmediate);
+      return told(lack() ?? (failedAt >= startedAt ? failedLine : null));
     },
   };
 }

@@ -42,7 +42,7 @@ export interface GatewayProcessOptions {
 }
 
 /** As `npm start` and the image have it. */
-const runtimeFlags = ["--max-semi-space-size=4"];
+const runtimeFlags = ["--max-semi-space-size=8"];
 const main = new URL("../../src/main.ts", import.meta.url).pathname;
 
 /** Resolves when it listens; it is not ready yet. */

@@ -9,7 +9,7 @@ function stage(freeBytes: () => number | null = () => 1_000) {
   let now = 0;
   const facts: Fact[] = [];
   const scratch = watchScratch({
-    freeBytes: async () => freeBytes(),
+    freeBytes,
     reserveBytes: 1_000,
     clock: () => now,
     observe: (fact) => facts.push(fact),

@@ -1,6 +1,6 @@
 /** What an answer depends on, as one short name: the address and all that is sent along with it (download-proxy.md P60, P70, P71). */
 
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { type HeaderLines, pairs } from "./header-lines.ts";
 import { type RequestHeadersOptions, requestHeaders } from "./request-headers.ts";
 import { type Target, urlOf } from "./target.ts";
@@ -26,18 +26,12 @@ export function addressKeys(target: Target, client: HeaderLines, headers: Reques
     .map(([name, value]) => [name.toLowerCase(), value] as const)
     .filter(([name]) => !leftOut.has(name))
     .toSorted(([one], [other]) => (one < other ? -1 : one > other ? 1 : 0));
+  const lasting = sent.filter(([name]) => !freshness.has(name));
   const url = urlOf(target);
-  return {
-    request: digest(url, sent),
-    object: digest(
-      url,
-      sent.filter(([name]) => !freshness.has(name)),
-    ),
-  };
+  const object = digest(url, lasting);
+  return { request: lasting.length === sent.length ? object : digest(url, sent), object };
 }
 
 function digest(url: string, sent: readonly (readonly [string, string])[]): string {
-  return createHash("sha256")
-    .update(JSON.stringify([url, ...sent]), "utf8")
-    .digest("hex");
+  return hash("sha256", JSON.stringify([url, ...sent]), "hex");
 }

@@ -79,10 +79,9 @@ export function createFetchUpstream(options: FetchUpstreamOptions): FetchUpstrea
   return async function fetchUpstream(request) {
     if (hasPassedHere(request.rawHeaders, options.headers.gatewayId))
       throw new ClamgateError("request-loop", "The request has passed through this gateway before");
-    const deadline = startDeadline(options.times.totalTimeoutMs);
-    const signal = AbortSignal.any([request.signal, deadline.signal]);
+    const deadline = startDeadline(options.times.totalTimeoutMs, request.signal);
     try {
-      const { answer, target, hops } = await follow({ ...request, signal });
+      const { answer, target, hops } = await follow({ ...request, signal: deadline.signal });
       try {
         const response = responseOf(request, answer, target, hops);
         void answer.ended.then(deadline.stop);
@@ -175,9 +174,17 @@ function isTransientAnswer({ status, lines }: ExchangeAnswer): boolean {
   return status >= 502 && status <= 504 && valuesOf(lines, "retry-after").length === 0;
 }
 
-function startDeadline(totalTimeoutMs: number): { readonly signal: AbortSignal; readonly stop: () => void } {
+/** Aborts with the caller's reason, or when the time is up; not by `AbortSignal.any`, which costs more than all else here. */
+function startDeadline(totalTimeoutMs: number, caller: AbortSignal): { readonly signal: AbortSignal; readonly stop: () => void } {
   const controller = new AbortController();
-  if (totalTimeoutMs === 0) return { signal: controller.signal, stop() {} };
-  const timer = setTimeout(() => controller.abort(tookTooLong("The download took too long")), totalTimeoutMs);
-  return { signal: controller.signal, stop: () => clearTimeout(timer) };
+  const onAbort = () => controller.abort(caller.reason);
+  if (caller.aborted) onAbort();
+  else caller.addEventListener("abort", onAbort);
+  const onTimeUp = () => controller.abort(tookTooLong("The download took too long"));
+  const timer = totalTimeoutMs === 0 ? undefined : setTimeout(onTimeUp, totalTimeoutMs);
+  const stop = () => {
+    clearTimeout(timer);
+    caller.removeEventListener("abort", onAbort);
+  };
+  return { signal: controller.signal, stop };
 }
