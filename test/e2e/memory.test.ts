@@ -39,4 +39,21 @@ describe("memory", () => {
     assert.deepEqual(await readdir(join(gateway.state, "spool", "bodies")), []);
     assert.equal(await gateway.metric("clamgate_spool_file_bytes"), 0);
   });
+
+  test("grows by less than 128 MiB for a form of nothing but long names, which is refused", async (context) => {
+    await upload(gateway.url, { name: "a", bytes: Buffer.from("a") });
+    const before = await gateway.residentBytes();
+    let peak = before;
+    const watch = setInterval(async () => {
+      peak = Math.max(peak, await gateway.residentBytes());
+    }, 20);
+    // Each of these is written as six characters in the answer.
+    const names = Array.from({ length: 1_000 }, () => ({ name: "<".repeat(60_000), bytes: Buffer.alloc(0) }));
+    const { status } = await upload(gateway.url, ...names);
+    clearInterval(watch);
+    const moreMiB = (peak - before) / mebibyte;
+    context.diagnostic(`answered ${status}; resident at most ${moreMiB.toFixed(0)} MiB more`);
+    assert.equal(status, 400);
+    assert.ok(moreMiB < 128, `${moreMiB} MiB`);
+  });
 });

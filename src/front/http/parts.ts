@@ -19,12 +19,12 @@ export interface Part {
 }
 
 export interface PartLimits extends MultipartLimits {
-  /** Of all parts' headers together, in UTF-16 units: what a reader who keeps names can be made to hold. Default 4 Mi. */
+  /** Of all parts' headers together, in UTF-16 units: what a reader who keeps names can be made to hold. Default 2 Mi. */
   readonly maxHeaderLength?: number;
 }
 
-/** 10,000 parts with the longest names that file systems have. */
-const defaultMaxHeaderLength = 4 * 1024 * 1024;
+/** 10,000 parts with names of a hundred characters. */
+const defaultMaxHeaderLength = 2 * 1024 * 1024;
 
 /**
  * Throws `malformed` (cause: ProtocolError) where the body is not whole, well-formed multipart within its limits, or what `body` threw;

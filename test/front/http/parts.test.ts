@@ -171,6 +171,25 @@ describe("readParts", () => {
     assert.equal(source.pulled, Math.ceil(`${two}epilogue`.length / 5) + 1);
   });
 
+  test("holds all parts together to a length of headers, for whoever keeps their names", async () => {
+    // A name and a value count, and the blanks around them do not.
+    const length = "Content-Disposition".length + `form-data; name="f"; filename="a.txt"`.length;
+    const body = `${part("a.txt", "one")}${part("a.txt", "two")}--bnd--\r\n`;
+    const countOf = async (maxHeaderLength: number) => {
+      let count = 0;
+      for await (const { body: one } of readParts(new Source(body), "bnd", { maxHeaderLength })) {
+        await text(one);
+        count += 1;
+      }
+      return count;
+    };
+    assert.equal(await countOf(2 * length + 1), 2);
+    assert.equal(await countOf(2 * length), 2);
+    const { code, publicMessage } = await failure(countOf(2 * length - 1));
+    assert.equal(code, "malformed");
+    assert.match(publicMessage, /headers are longer than \d+ characters in all/);
+  });
+
   test("refuses a boundary that cannot be one, and what passes a limit", async () => {
     assert.equal((await failure(readParts(new Source(two), "b\0").next())).code, "malformed");
     const parts = readParts(new Source(two), "bnd", { maxParts: 1 });
