@@ -1,14 +1,17 @@
 /** F15, F16, F17: clients that are slow, that leave, and a gateway that ends while many wait. */
 
 import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
 import { connect } from "node:net";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { eventually } from "../supervise/stage.ts";
+import { eventually, processesWith } from "../supervise/stage.ts";
 import { countingClient } from "./counting-client.ts";
 import { givenClamd } from "./given-clamd.ts";
 import { assertNothingLeft } from "./invariants.ts";
 import { startRelay } from "./relay.ts";
+import { clamdOf } from "./residue.ts";
 import { startScriptedClamd } from "./scripted-clamd.ts";
 import { openFaultStage } from "./stage.ts";
 import { subjectSource } from "./subjects.ts";
@@ -123,6 +126,27 @@ describe("SIGTERM", () => {
     const { verdicts } = account.totals();
     context.diagnostic(`${verdicts} of 200 got their verdicts after the signal`);
     assert.equal(verdicts, 200);
+  });
+
+  test("with bodies still to be scanned by its own clamd ends that last, and leaves no process and no file (F17)", async () => {
+    await using stage = await openFaultStage({ env: { MAX_THREADS: "2", SPOOL_MEMORY: "10K" } });
+    const { gateway, rest, subjects, account } = stage;
+    await stage.pulse[Symbol.asyncDispose]();
+    const clamd = await clamdOf(gateway);
+    assert.ok(clamd !== null);
+    process.kill(clamd, "SIGSTOP");
+    const running = Array.from({ length: 60 }, (_, index) =>
+      rest.raw(index % 2 === 0 ? subjects.infected(50_000) : subjects.clean(50_000)),
+    );
+    await eventually("all are under way", async () => (await gateway.metric("clamgate_queue_length")) === 58);
+    gateway.signal("SIGTERM");
+    await gateway.line("SIGTERM: stopping");
+    process.kill(clamd, "SIGCONT");
+    await Promise.all(running);
+    assert.equal(await gateway.ended, 0);
+    assert.deepEqual(account.totals().bodies, { clean: 30, infected: 30, unscannable: 0, error: 0 });
+    assert.deepEqual(await processesWith(gateway.state), []);
+    assert.deepEqual(await readdir(join(gateway.state, "spool", "bodies")), []);
   });
 });
 

@@ -7,8 +7,10 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { findProgram } from "../../src/program.ts";
 import { clamavTestFiles } from "../e2e/samples.ts";
+import { eventually } from "../supervise/stage.ts";
+import { residueOf } from "./residue.ts";
 import { fillDisk, freeDisk, smallDisk } from "./small-disk.ts";
-import { openFaultStage } from "./stage.ts";
+import { type FaultStage, openFaultStage } from "./stage.ts";
 import { subject } from "./subjects.ts";
 
 /** Small enough that nothing of the machine's own use of the disk matters, and larger than any of the bodies needs. */
@@ -17,6 +19,22 @@ const env = { MAX_SCAN_SIZE: "30M", QUEUE_TIMEOUT: "3s", VERDICT_CACHE: "none" }
 
 async function infectedFiles() {
   return (await clamavTestFiles()).map(({ name, bytes }) => subject(name, bytes, "infected"));
+}
+
+/** Before the body comes, and while it comes. */
+async function assertNoRoomToSpool({ gateway, rest, subjects }: FaultStage): Promise<void> {
+  const large = subjects.infected(3_000_000);
+  await fillDisk(gateway, 0);
+  const refused = [await rest.raw(large), await rest.upload([large])];
+  await fillDisk(gateway, 2_000_000);
+  const body = async function* () {
+    yield large.bytes.subarray(0, 1_500_000);
+    await eventually("its beginning is in a file", async () => (await residueOf(gateway)).spoolFiles === 1);
+    await fillDisk(gateway, 0);
+    yield large.bytes.subarray(1_500_000);
+  };
+  refused.push(await rest.send([large], { path: "/scanHandlerBody", body: body() }));
+  for (const { answer } of refused) assert.equal(answer?.status, 503);
 }
 
 describe("a disk that is full", () => {
@@ -40,6 +58,7 @@ describe("a disk that is full", () => {
         }
       }
       context.diagnostic(JSON.stringify(counts));
+      await assertNoRoomToSpool(stage);
       await freeDisk(stage.gateway);
       await stage.gateway.ready();
       for (const file of files) assert.equal((await stage.rest.upload([file])).answer?.status, 406, file.name);

@@ -1,9 +1,11 @@
-/** F5, F6, F7, F9: new signatures under load, and clamd servers that cannot take them. */
+/** F5 to F9: new signatures under load, and clamd servers that cannot take them. */
 
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { readdir, rm, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import type { GatewayProcess } from "../e2e/gateway-process.ts";
 import { bodySignature, type RealClamd, startRealClamd } from "../live/clamd.ts";
 import { closedTraffic } from "../load/traffic.ts";
 import { eventually } from "../supervise/stage.ts";
@@ -29,6 +31,17 @@ async function under(stage: FaultStage, work: () => Promise<void>): Promise<void
     done.abort();
     await running;
   }
+}
+
+/** As an operator's cron job would, straight to the private socket. */
+async function sendReload({ pid, state }: GatewayProcess): Promise<void> {
+  const run = (await readdir(state)).find((name) => name.startsWith("run-"));
+  assert.ok(run !== undefined, `a run of ${pid}`);
+  const socket = connect(join(state, run, "clamd.sock"));
+  socket.on("error", () => {}); // its queue is full for a moment
+  socket.end("zRELOAD\0");
+  socket.resume();
+  await new Promise((resolve) => socket.once("close", resolve));
 }
 
 describe("new signatures under load", () => {
@@ -72,6 +85,54 @@ describe("new signatures under load", () => {
     const { opened, errors } = stage.account.totals();
     context.diagnostic(`${opened} requests in 2 epochs`);
     assert.equal(errors, 0);
+  });
+
+  test("are loaded though somebody else sends our clamd RELOAD all the time, which loses ours (F7)", async (context) => {
+    await using stage = await openFaultStage();
+    const { gateway, rest, databaseDirectory: directory } = stage;
+    const status = async (text: string) =>
+      (await rest.send([], { path: "/scanHandlerBody", body: Buffer.from(text) })).answer?.status;
+    const enough = new AbortController();
+    const meddling = closedTraffic({ workers: 1, signal: enough.signal }, () => sendReload(gateway));
+    let loads = 0;
+    await under(stage, async () => {
+      for (const name of ["first", "second"]) {
+        await writeFile(join(directory, `${name}.ndb`), bodySignature(`Clamgate.${name}`, `the ${name} new body`));
+        await eventually(`the ${name} is found`, async () => (await status(`the ${name} new body`)) === 406);
+        loads += 1;
+      }
+    });
+    enough.abort();
+    context.diagnostic(`${loads} sets were loaded, ${Math.round((await meddling) * 10) / 10} strange RELOADs a second`);
+    assert.equal(stage.account.totals().errors, 0);
+  });
+
+  test("that are malformed are refused under load: those before stay, and so does the service (F8)", async (context) => {
+    await using stage = await openFaultStage();
+    const { gateway, rest, subjects, databaseDirectory: directory } = stage;
+    const rejected = () => gateway.metric('clamgate_reloads_total{outcome="rejected"}');
+    await under(stage, async () => {
+      const brokenAt = performance.now();
+      await writeFile(join(directory, "broken.ndb"), "This is no signature\n");
+      await eventually("it is refused", async () => (await rejected()) === 1);
+      context.diagnostic(`refused after ${Math.round(performance.now() - brokenAt)} ms`);
+      await gateway.line("signatures rejected");
+      assert.equal((await fetch(`${gateway.url}/readyz`)).status, 200);
+      assert.equal((await rest.raw(subjects.infected(500))).answer?.status, 406);
+      await rm(join(directory, "broken.ndb"));
+    });
+    assert.equal(stage.account.totals().errors, 0);
+    assert.equal(await gateway.metric('clamgate_child_restarts_total{child="clamd"}'), 0);
+  });
+
+  test("that are malformed leave a given clamd, which can load beside what it has, as it was (F8)", async () => {
+    await using clamd = await startRealClamd({ listens: "tcp" });
+    await using stage = await openFaultStage({ env: givenClamd({ ports: [portOf(clamd)] }) });
+    await under(stage, async () => {
+      await clamd.reload({ "broken.ndb": "This is no signature\n" });
+      await eventually("clamd has refused it", () => /Malformed database/i.test(clamd.output()));
+    });
+    assert.equal(stage.account.totals().errors, 0);
   });
 
   test("that a clamd can only take while it serves nobody make requests wait, and none wrong (F6)", async () => {

@@ -5,9 +5,12 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { startGatewayProcess } from "../e2e/gateway-process.ts";
-import { startFakeClamd } from "../fake/clamd.ts";
+import { startDeafListener } from "../engine/deaf-listener.ts";
+import { clean, found, startFakeClamd } from "../fake/clamd.ts";
 import { startRealClamd, testSignatures } from "../live/clamd.ts";
+import { freePort } from "../live/free-port.ts";
 import { startRedis } from "../live/redis.ts";
 import { closedTraffic } from "../load/traffic.ts";
 import { eventually, processesWith } from "../supervise/stage.ts";
@@ -28,17 +31,25 @@ function traffic(stage: FaultStage, seconds: number): Promise<number> {
 describe("a Redis that keeps the verdicts", () => {
   test("and is late, silent, cut, killed, full or filled with garbage costs no request and makes no wrong verdict (F12)", async (context) => {
     await using redis = await startRedis();
-    await using relay = await startRelay({ to: { host: redis.host, port: redis.port } });
+    await using relay = await startRelay({ to: { host: redis.host, port: redis.port }, fault: () => ({ kind: "refuse" }) });
     await using stage = await openFaultStage({ env: { VERDICT_CACHE: `redis://127.0.0.1:${relay.port}` } });
+    const { rest, subjects } = stage;
+    const isRemembering = async (when: string) => {
+      const one = subjects.infected(500);
+      await eventually(`it remembers ${when}`, async () => (await rest.raw(one)).answer?.isCached === true);
+    };
     const notes: string[] = [];
     const phase = async (name: string) => {
       const before = stage.account.totals();
-      const perSecond = await traffic(stage, 1.5);
+      const perSecond = await traffic(stage, 1);
       const { errors, slowestMs } = stage.account.totals();
       notes.push(`${name} ${perSecond.toFixed(0)}/s`);
       assert.equal(errors, 0, name);
       assert.ok(slowestMs < 5_000, `${name}: ${slowestMs} ms (before: ${before.slowestMs})`);
     };
+    await phase("not there at the start");
+    relay.setFault(() => ({ kind: "none" }));
+    await isRemembering("once it is there");
     await phase("as it should be");
     const faults: readonly (readonly [string, RelayFault])[] = [
       ["500 ms late", { kind: "late", ms: 500 }],
@@ -61,6 +72,10 @@ describe("a Redis that keeps the verdicts", () => {
     await phase("killed");
     await redis.restart();
     await phase("empty again");
+    await isRemembering("after all that");
+    await redis.command("REPLICAOF", "127.0.0.1", "1");
+    await phase("a replica that takes no writes");
+    await redis.command("REPLICAOF", "NO", "ONE");
     await redis.command("CONFIG", "SET", "maxmemory", "1");
     await phase("out of memory");
     await redis.command("CONFIG", "SET", "maxmemory", "0");
@@ -72,6 +87,7 @@ describe("a Redis that keeps the verdicts", () => {
       await redis.command("LPUSH", String(key), "clean");
     }
     await phase("of the wrong type");
+    await isRemembering("at the end");
     context.diagnostic(notes.join(", "));
   });
 });
@@ -127,6 +143,28 @@ describe("a freshclam that fails", { concurrency: true }, () => {
   });
 });
 
+describe("a freshclam that does harm while a gateway serves", () => {
+  test("by emptying the directory, or by leaving rubbish in it, ends no scan and changes no verdict (F19)", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "clamgate-freshclam-"));
+    try {
+      await using database = await testDatabase();
+      const harm = `rm -f '${database.path}'/*\necho rubbish > '${database.path}/daily.cvd'\nexit 0\n`;
+      await writeFile(join(directory, "freshclam"), `#!/bin/sh\n${harm}`, { mode: 0o755 });
+      await using stage = await openFaultStage({ env: fetchingEnv(directory, database.path) });
+      const rejected = () => stage.gateway.metric('clamgate_reloads_total{outcome="rejected"}');
+      await eventually("its rubbish is refused", async () => {
+        await traffic(stage, 0.2);
+        return (await rejected()) >= 1;
+      });
+      await traffic(stage, 0.5);
+      assert.equal((await fetch(`${stage.gateway.url}/readyz`)).status, 200);
+      assert.equal(stage.account.totals().errors, 0);
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  });
+});
+
 async function emptyDatabase() {
   const database = await testDatabase();
   for (const name of Object.keys(testSignatures)) await rm(join(database.path, name));
@@ -135,17 +173,18 @@ async function emptyDatabase() {
 
 /** Its freshclam is a script: nothing is asked of any server. */
 function startFetching(programs: string, databaseDirectory: string) {
-  return startGatewayProcess({
-    args: ["serve"],
-    env: {
-      PATH: `${programs}:${process.env.PATH}`,
-      DATABASE_DIRECTORY: databaseDirectory,
-      DATABASE_MIRROR: "http://127.0.0.1:1",
-      SIGNATURE_CHECKS: "50",
-      FIRST_FETCH_TIMEOUT: "1s",
-      QUEUE_TIMEOUT: "500ms",
-    },
-  });
+  return startGatewayProcess({ args: ["serve"], env: fetchingEnv(programs, databaseDirectory) });
+}
+
+function fetchingEnv(programs: string, databaseDirectory: string): Record<string, string> {
+  return {
+    PATH: `${programs}:${process.env.PATH}`,
+    DATABASE_DIRECTORY: databaseDirectory,
+    DATABASE_MIRROR: "http://127.0.0.1:1",
+    SIGNATURE_CHECKS: "50",
+    FIRST_FETCH_TIMEOUT: "1s",
+    QUEUE_TIMEOUT: "500ms",
+  };
 }
 
 function scan(url: string): Promise<Response> {
@@ -167,12 +206,13 @@ describe("a remote clamd", () => {
       ["cut in the request", { kind: "cut", way: "request", afterBytes: 30, how: "reset" }],
       ["cut in the answer", { kind: "cut", way: "reply", afterBytes: 4, how: "end" }],
       ["another protocol", { kind: "rewrite", reply: () => Buffer.from(banner) }],
+      ["TLS", { kind: "rewrite", reply: () => Buffer.from([0x15, 3, 1, 0, 2, 2, 0x46]) }],
       ["COMMAND UNAVAILABLE", { kind: "rewrite", reply: () => Buffer.from("COMMAND UNAVAILABLE\0") }],
       ["200 ms late", { kind: "late", ms: 200 }],
     ];
     for (const [name, fault] of faults) {
       relay.setFault(() => fault);
-      await traffic(stage, 1.5);
+      await traffic(stage, 1);
       if (fault.kind !== "late") await eventually(`${name}: it is down`, async () => (await up()) === 1);
       relay.setFault(() => ({ kind: "none" }));
       await eventually(`${name}: it is up again`, async () => (await up()) === 2);
@@ -203,18 +243,43 @@ describe("a remote clamd", () => {
     await eventually("it is up again", async () => (await stage.gateway.metric('clamgate_backends{state="up"}')) === 2);
   });
 
-  test("with other signatures never answers for the one without, nor out of the cache (F20)", async () => {
+  test("with older signatures never has its OK taken for that of the newer ones (F20)", async () => {
     const version = (number: number) => `ClamAV 1.4.6/${number}/Thu Nov 20 10:13:12 2025`;
-    await using old = await startFakeClamd({ version: () => version(27000) });
-    await using current = await startFakeClamd({ version: () => version(27001) });
+    const slowly = async () => {
+      await delay(10); // so that the other one gets a body meanwhile
+      return clean;
+    };
+    await using old = await startFakeClamd({ version: () => version(27000), scan: slowly });
+    await using current = await startFakeClamd({ version: () => version(27001), scan: () => found("Known.Since.27001") });
     await using stage = await openFaultStage({ env: givenClamd({ ports: [old.address.port, current.address.port], slots: 1 }) });
-    const one = stage.subjects.clean(1_000);
-    for (let turn = 0; turn < 20; turn += 1) await stage.rest.raw(one);
-    const { verdicts } = stage.account.totals();
-    assert.equal(verdicts, 20);
-    // Scanned until the newer one has judged it; what the older one said is under its own version.
-    assert.ok(old.bodies.length + current.bodies.length >= 1);
-    const engine = await (await fetch(`${stage.gateway.url}/version`)).text();
-    assert.match(engine, /27001/);
+    const ask = async (text: string) => {
+      const { answer } = await stage.rest.send([], { path: "/scanHandlerBody", body: Buffer.from(text) });
+      if (answer?.isCached) assert.equal(answer.status, 406, "remembered under the newer signatures");
+      return answer?.isCached === true;
+    };
+    let others = 0;
+    for (let body = 0; body < 10; body += 1) {
+      await eventually("the newer one has judged it, and nobody is asked again", async () => {
+        others += 1;
+        const [, isRemembered] = await Promise.all([ask(`another ${others}`), ask(`body ${body}`)]);
+        return isRemembered;
+      });
+    }
+    assert.ok(old.bodies.length > 0, "the older one was asked, too");
+    assert.match(await (await fetch(`${stage.gateway.url}/version`)).text(), /27001/);
+  });
+
+  test("that is a black hole, and one where nobody listens, cost no request anything (F20)", async (context) => {
+    await using deaf = await startDeafListener();
+    await using clamd = await startRealClamd({ listens: "tcp" });
+    if (clamd.address.kind !== "tcp" || deaf.address.kind !== "tcp") throw new Error("not on TCP");
+    await using stage = await openFaultStage({
+      env: givenClamd({ ports: [deaf.address.port, await freePort(), clamd.address.port], slots: 2 }),
+    });
+    await traffic(stage, 4);
+    assert.equal(await stage.gateway.metric('clamgate_backends{state="up"}'), 1);
+    const { errors, verdicts, slowestMs } = stage.account.totals();
+    context.diagnostic(`${verdicts} verdicts, the slowest after ${slowestMs.toFixed(0)} ms`);
+    assert.equal(errors, 0);
   });
 });
