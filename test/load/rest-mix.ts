@@ -1,9 +1,10 @@
 /** What clients of the REST front send on a usual day: forms, raw bodies, repeated files, some infected, some broken. */
 
+import type { Settled } from "../fault/account.ts";
 import type { Random } from "../fault/random.ts";
-import type { RestClient } from "../fault/rest-client.ts";
-import { boundary } from "../fault/rest-client.ts";
+import { boundary, type RestClient } from "../fault/rest-client.ts";
 import type { Subject, SubjectSource } from "../fault/subjects.ts";
+import { isRefused, type Served } from "./served.ts";
 import { weighted } from "./traffic.ts";
 
 export interface RestMixOptions {
@@ -13,7 +14,7 @@ export interface RestMixOptions {
 }
 
 /** Every call sends one request and resolves when it is settled. */
-export function restMix({ random, subjects, rest }: RestMixOptions): () => Promise<unknown> {
+export function restMix({ random, subjects, rest }: RestMixOptions): () => Promise<Served> {
   /** Files that are sent again and again, as popular downloads are. */
   const popular = Array.from({ length: 40 }, (_, index) => (index % 4 === 0 ? subjects.infected() : subjects.clean()));
 
@@ -29,7 +30,7 @@ export function restMix({ random, subjects, rest }: RestMixOptions): () => Promi
     ]);
   const several = () => Array.from({ length: 2 + random.below(4) }, any);
 
-  return () =>
+  const send = () =>
     weighted(random, [
       [50, () => rest.upload([any()])],
       [15, () => rest.upload(several())],
@@ -39,9 +40,10 @@ export function restMix({ random, subjects, rest }: RestMixOptions): () => Promi
       [2, () => leaving(any())],
       [1, () => rest.send([], { path: "/v2/scan", headers: { "content-type": "text/plain" }, body: Buffer.from("no form") })],
     ]);
+  return async () => served(await send());
 
   /** A form without its end: an error, whatever its file is. */
-  function truncated(subject: Subject): Promise<unknown> {
+  function truncated(subject: Subject): Promise<Settled> {
     const head = `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${subject.name}"\r\n\r\n`;
     return rest.send([{ ...subject, truth: subject.truth === "clean" ? "unscannable" : subject.truth }], {
       path: "/v2/scan",
@@ -51,9 +53,14 @@ export function restMix({ random, subjects, rest }: RestMixOptions): () => Promi
   }
 
   /** A client that goes away in the middle of its upload or of the scan. */
-  function leaving(subject: Subject): Promise<unknown> {
+  function leaving(subject: Subject): Promise<Settled> {
     const leave = new AbortController();
     setTimeout(() => leave.abort(), random.below(50));
     return random.next() < 0.5 ? rest.raw(subject, leave.signal) : rest.upload([subject], leave.signal);
   }
+}
+
+function served({ subjects, exchange }: Settled): Served {
+  const name = `${exchange.answer?.status ?? exchange.fault} for ${subjects.map((each) => each.name).join()}`;
+  return { name, elapsedMs: exchange.elapsedMs, isRefused: isRefused(exchange) };
 }

@@ -1,14 +1,17 @@
 /** What is noted during a soak, and the table it ends in. */
 
 import assert from "node:assert/strict";
-import type { Account, Settled } from "../fault/account.ts";
+import type { Account } from "../fault/account.ts";
+import type { DownloadAccount } from "../fault/download-account.ts";
 import type { Pulse } from "../fault/pulse.ts";
 import type { Residue } from "../fault/residue.ts";
+import type { Served } from "./served.ts";
 import type { SoakFault } from "./soak-faults.ts";
 import { mebibytes, quantile, table } from "./table.ts";
 
 export interface SoakOutcome {
   readonly account: Account;
+  readonly downloads: DownloadAccount;
   readonly pulse: Pulse;
   readonly before: Residue;
   readonly after: Residue;
@@ -66,15 +69,11 @@ export class SoakRecord {
   }
 
   /** Every request of the steady traffic. */
-  answered(settled: unknown): void {
-    const { answer, exchange, subjects } = settled as Settled; // what restMix sends is settled so
+  answered({ name, elapsedMs, isRefused }: Served): void {
     if (this.#excusing > 0 || performance.now() < this.#excusedUntil) return;
     this.#unexcused += 1;
-    this.#latencies.push(exchange.elapsedMs);
-    const isRefused = exchange.hasLeft ? false : answer === null || answer.status >= 500;
-    if (!isRefused) return;
-    const what = `${answer?.status ?? exchange.fault} for ${subjects.map(({ name }) => name).join()}`;
-    this.#refusals.set(what, (this.#refusals.get(what) ?? 0) + 1);
+    this.#latencies.push(elapsedMs);
+    if (isRefused) this.#refusals.set(name, (this.#refusals.get(name) ?? 0) + 1);
   }
 
   /** Restarts are those that were injected; without a fault to excuse it, a request is answered. */
@@ -84,8 +83,9 @@ export class SoakRecord {
     assert.ok(refused <= this.#unexcused * (1 - answeredShare), `refused without excuse: ${JSON.stringify([...this.#refusals])}`);
   }
 
-  report({ account, pulse, before, after, restarts, remembered }: SoakOutcome): string {
+  report({ account, downloads, pulse, before, after, restarts, remembered }: SoakOutcome): string {
     const totals = account.totals();
+    const fetched = downloads.totals();
     const resident = this.#samples.map(({ residentBytes }) => residentBytes);
     const most = (read: (sample: Residue) => number) => Math.max(...this.#samples.map(read));
     const live = pulse.beats.map(({ liveMs }) => liveMs);
@@ -103,10 +103,16 @@ export class SoakRecord {
       ["Infected bodies sent", totals.infectedBodies],
       ["Infected answered as clean", account.faults.cleanThatIsNot.length],
       ["Verdicts mixed up, false alarms", `${account.faults.mixedUp.length}, ${account.faults.falseAlarms.length}`],
+      ["Downloads", fetched.opened],
+      ["… delivered, refused, cut, left", [fetched.delivered, fetched.refused, fetched.cut, fetched.left].join(", ")],
+      ["… without an answer", fetched.unanswered],
+      ["Download statuses", JSON.stringify(fetched.statuses)],
+      ["Infected downloads delivered, or a byte of them", downloads.faults.releasedInfected.length],
+      ["Whole answers with less, or other bytes", downloads.faults.completedShort.length + downloads.faults.otherBytes.length],
       ["Verdicts from the cache", remembered],
-      ["Requests outside faults, refused", `${this.#unexcused}, ${this.#refused()}`],
+      ["Requests and downloads outside faults, refused", `${this.#unexcused}, ${this.#refused()}`],
       ["Their p50, p99", `${quantile(this.#latencies, 0.5).toFixed(1)} ms, ${quantile(this.#latencies, 0.99).toFixed(1)} ms`],
-      ["Slowest answer of all", `${(totals.slowestMs / 1000).toFixed(1)} s`],
+      ["Slowest answer of all", `${(Math.max(totals.slowestMs, fetched.slowestMs) / 1000).toFixed(1)} s`],
       [
         "New signatures, found after",
         `${this.#reloadsMs.length}, ${this.#reloadsMs.map((ms) => `${(ms / 1000).toFixed(1)} s`).join(" ")}`,

@@ -1,5 +1,5 @@
 /**
- * `npm run soak -- --minutes N`: mixed traffic at 70 % of capacity, a fault every 20-40 s, new signatures every 5 minutes, and at the
+ * `npm run soak -- --minutes N`: uploads and downloads at 70 % of capacity, a fault every 20-40 s, new signatures every 5 minutes, and at the
  * end a table of what came of it. `--max-rate N` keeps it below N requests a second on a machine that others use too.
  */
 
@@ -9,19 +9,23 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type GatewayProcess, startGatewayProcess } from "../e2e/gateway-process.ts";
 import { openAccount } from "../fault/account.ts";
-import { countingClient } from "../fault/counting-client.ts";
+import { type CountingClient, countingClient } from "../fault/counting-client.ts";
+import { assertDownloadInvariants, openDownloadAccount } from "../fault/download-account.ts";
 import { assertInvariants, assertNothingLeft } from "../fault/invariants.ts";
 import { feelPulse } from "../fault/pulse.ts";
 import { chooseSeed, seededRandom } from "../fault/random.ts";
 import { type Residue, residueOf } from "../fault/residue.ts";
-import { restClient } from "../fault/rest-client.ts";
+import { type RestClient, restClient } from "../fault/rest-client.ts";
 import { subject, subjectSource } from "../fault/subjects.ts";
 import { bodySignature, testSignatures } from "../live/clamd.ts";
 import { numbersFrom } from "./arguments.ts";
+import { downloadMix } from "./download-mix.ts";
 import { restMix } from "./rest-mix.ts";
+import type { Served } from "./served.ts";
+import { openShelf } from "./shelf.ts";
 import { bombOf, type SoakStage, soakFaults } from "./soak-faults.ts";
 import { SoakRecord } from "./soak-record.ts";
-import { closedTraffic, pause, steadyTraffic } from "./traffic.ts";
+import { closedTraffic, pause, steadyTraffic, weighted } from "./traffic.ts";
 
 const { minutes, "max-rate": maxRate } = numbersFrom({ minutes: 5, "max-rate": 100_000 });
 const seed = chooseSeed();
@@ -45,22 +49,31 @@ async function soak(): Promise<boolean> {
   await mkdir(databaseDirectory);
   await mkdir(state);
   for (const [name, text] of Object.entries(testSignatures)) await writeFile(join(databaseDirectory, name), text);
-  await using gateway = await startGatewayProcess({
-    args: ["serve"],
-    state,
-    env: { DATABASE_DIRECTORY: databaseDirectory, MAX_SCAN_SIZE: String(maxScanBytes) },
-  });
+  await using shelf = await openShelf();
+  const env = {
+    DATABASE_DIRECTORY: databaseDirectory,
+    MAX_SCAN_SIZE: String(maxScanBytes),
+    DOWNLOAD_MODE: "verified-stream",
+    DOWNLOAD_ORIGINS: shelf.url,
+    DOWNLOAD_ALLOW_PRIVATE: new URL(shelf.url).host,
+    // All of the traffic comes from one client and one origin.
+    DOWNLOAD_MAX: "1000",
+    DOWNLOAD_MAX_PER_ORIGIN: "1000",
+  };
+  await using gateway = await startGatewayProcess({ args: ["serve"], state, env });
   await gateway.ready();
   const random = seededRandom(seed);
   const subjects = subjectSource(random);
   const account = openAccount();
-  const capacity = await capacityOf(gateway.url);
+  const downloads = openDownloadAccount({ mayRelease: 0 });
+  const capacity = await capacityOf(gateway);
   const perSecond = Math.min(capacity * share, maxRate);
   console.log(`capacity ${capacity.toFixed(0)} requests/s, sending ${perSecond.toFixed(0)}/s`);
   const before = await settled(gateway);
   const client = countingClient(gateway.url, { connections: 512 });
   const rest = restClient({ client, account });
-  const send = restMix({ random, subjects, rest });
+  const proxied = countingClient(gateway.proxyUrl, { connections: 512 });
+  const send = usualDay(rest, proxied);
   const stage: SoakStage = { gateway, databaseDirectory, random, subjects, rest, bomb: bombOf(maxScanBytes) };
   const record = new SoakRecord({ capacity, perSecond });
   const over = AbortSignal.timeout(minutes * 60_000);
@@ -76,20 +89,30 @@ async function soak(): Promise<boolean> {
   await traffic.stop();
   clearInterval(watch);
   client[Symbol.dispose]();
+  proxied[Symbol.dispose]();
   await pulse[Symbol.asyncDispose]();
 
-  async function capacityOf(url: string): Promise<number> {
+  function usualDay(rest: RestClient, client: CountingClient): () => Promise<Served> {
+    const upload = restMix({ random, subjects, rest });
+    const download = downloadMix({ random, subjects, shelf, client, account: downloads });
+    return () =>
+      weighted(random, [
+        [70, upload],
+        [30, download],
+      ]);
+  }
+
+  async function capacityOf({ url, proxyUrl }: GatewayProcess): Promise<number> {
     using warming = countingClient(url);
-    return await closedTraffic(
-      { workers: 16, seconds: 15 },
-      restMix({ random, subjects, rest: restClient({ client: warming, account }) }),
-    );
+    using fetching = countingClient(proxyUrl);
+    return await closedTraffic({ workers: 16, seconds: 15 }, usualDay(restClient({ client: warming, account }), fetching));
   }
 
   let verdict = "all invariants hold";
   let after: Residue | null = null;
   try {
     assertInvariants(account, { withinMs: answerWithinMs });
+    assertDownloadInvariants(downloads, { withinMs: answerWithinMs });
     after = await assertNothingLeft(gateway, { before });
     record.assertHeld(await gateway.metric('clamgate_child_restarts_total{child="clamd"}'));
   } catch (error) {
@@ -97,7 +120,9 @@ async function soak(): Promise<boolean> {
   }
   const restarts = await gateway.metric('clamgate_child_restarts_total{child="clamd"}');
   const remembered = await gateway.metric('clamgate_verdict_source_total{source="cache"}');
-  console.log(record.report({ account, pulse, before, after: after ?? (await residueOf(gateway)), restarts, remembered }));
+  console.log(
+    record.report({ account, downloads, pulse, before, after: after ?? (await residueOf(gateway)), restarts, remembered }),
+  );
   console.log(verdict);
   return verdict === "all invariants hold";
 }
