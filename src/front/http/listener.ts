@@ -44,6 +44,14 @@ export function secureServer(handler: RequestListener, limits: ListenerLimits, c
   return limited(server, limits);
 }
 
+/**
+ * How often heads that take too long are looked for. Node looks every 30 s unless told, and cuts all it finds at one go: with thousands
+ * of heads that never end the others would wait for that as long as it takes (0.2 s for 660 of them, measured).
+ */
+export function headCheckIntervalMs(headersTimeoutMs: number): number {
+  return Math.ceil(headersTimeoutMs / 100);
+}
+
 function limited<S extends Server>(server: S, { maxConnections }: ListenerLimits): S {
   if (maxConnections > 0) server.maxConnections = maxConnections;
   return server;
@@ -55,8 +63,7 @@ function http1Options({ headersTimeoutMs, keepAliveTimeoutMs, maxHeaderBytes }: 
   return {
     headersTimeout: headersTimeoutMs,
     requestTimeout,
-    // Node looks every 30 s unless told: a head that never ends would be cut after 40 s instead of 10.
-    connectionsCheckingInterval: Math.ceil(headersTimeoutMs / 5),
+    connectionsCheckingInterval: headCheckIntervalMs(headersTimeoutMs),
     keepAliveTimeout: keepAliveTimeoutMs,
     maxHeaderSize: maxHeaderBytes,
   };

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { trackConnections } from "../http/connections.ts";
-import type { ListenerLimits } from "../http/listener.ts";
+import { headCheckIntervalMs, type ListenerLimits } from "../http/listener.ts";
 import { resetConnection } from "../http/reset-connection.ts";
 import { type OwnAnswer, ownAnswer, wrongMethod } from "./own-answer.ts";
 import { createProxyFront, type ProxyFrontOptions } from "./proxy-front.ts";
@@ -42,8 +42,7 @@ export function createProxyServer(options: ProxyServerOptions): ProxyServer {
   const server = createServer(
     {
       headersTimeout: limits.headersTimeoutMs,
-      // Node looks at the clock every 30 s only, whatever the timeout.
-      connectionsCheckingInterval: Math.min(30_000, limits.headersTimeoutMs),
+      connectionsCheckingInterval: headCheckIntervalMs(limits.headersTimeoutMs),
       // A GET has no body to speak of; what there is of one is watched where it is read.
       requestTimeout: 0,
       keepAliveTimeout: limits.keepAliveTimeoutMs,
