@@ -93,7 +93,7 @@ export function downloadUrls({ proxyPort, originPort, witnessPort, witnessed }: 
     .map((parts) => requestOf(parts.from, fill(parts.path), parts.method));
   return campaign({
     name: "addresses of downloads (B7)",
-    testRuns: 250,
+    testRuns: 150,
     arbitrary: fc.oneof({ weight: 4, arbitrary: request }, { weight: 1, arbitrary: mutated(request) }),
     corpus: hosts.flatMap((host) => [
       requestOf(fill(`http://${host}:{w}/`), "/x", "GET"),

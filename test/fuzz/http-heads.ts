@@ -85,6 +85,8 @@ const corpus = [
   `POST /v2/scan HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 10\r\n\r\n--B--\r\n`,
   `\r\n\r\n\r\nGET /version HTTP/1.1\r\nHost: x\r\n\r\n`,
   `GET /${"a".repeat(70_000)} HTTP/1.1\r\nHost: x\r\n\r\n`,
+  `GET /scanPath?path=${"a".repeat(60_000)} HTTP/1.1\r\nHost: x\r\n\r\n`,
+  `POST /v2/scan HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n${"[".repeat(100_000)}`,
   `GET /version HTTP/1.1\r\n${"X: y\r\n".repeat(20_000)}\r\n`,
   "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
   "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\xff\xff\xff\xff\xff",

@@ -8,6 +8,7 @@ import { end, keep } from "../fake/origin.ts";
 import { marker } from "../live/clamd.ts";
 import { type Campaign, campaign, mutated } from "./campaign.ts";
 import type { Client } from "./client.ts";
+import type { Origin } from "./fronts.ts";
 
 const codecs = {
   gzip: (bytes: Buffer) => gzipSync(bytes),
@@ -81,24 +82,21 @@ function bomb(...layers: readonly Coding[]): Answer {
 export interface DownloadTarget {
   readonly client: Client;
   readonly proxyUrl: string;
-  /** Download-From */
-  readonly base: string;
-  /** Sets what the origin does for a path. */
-  readonly serve: (path: string, act: OriginAct) => void;
+  readonly origin: Origin;
 }
 
-export function originAnswers({ client: { fetch }, proxyUrl, base, serve }: DownloadTarget): Campaign {
+export function originAnswers({ client: { fetch }, proxyUrl, origin }: DownloadTarget): Campaign {
   let path = 0;
   return campaign({
     name: "answers of origins (B4, B9)",
-    testRuns: 250,
+    testRuns: 120,
     arbitrary: fc.oneof({ weight: 3, arbitrary: coded }, { weight: 2, arbitrary: broken }),
     corpus: [bomb("gzip"), bomb("br"), bomb("zstd"), bomb("gzip", "gzip"), bomb("br", "gzip")],
     async check({ act, isInfected, recipe }) {
       path += 1;
-      serve(`/answer-${path}`, act);
+      origin.serve(`/answer-${path}`, act);
       const answer = await fetch(`${proxyUrl}/answer-${path}`, {
-        headers: { "download-from": base, "cache-scan": "true", "accept-encoding": "identity" },
+        headers: { "download-from": origin.base, "cache-scan": "true", "accept-encoding": "identity" },
         signal: AbortSignal.timeout(15_000),
         redirect: "manual",
       });

@@ -7,15 +7,21 @@ import { head, keep, type OriginAct, startFakeOrigin } from "../fake/origin.ts";
 import { assertNothingLeft } from "../fault/invariants.ts";
 import { type Residue, residueOf } from "../fault/residue.ts";
 import { testDatabase } from "../fault/test-database.ts";
+import { mebibyte } from "../live/clamd.ts";
 import { archives } from "./archives.ts";
+import { bombs } from "./bombs.ts";
 import type { Campaign } from "./campaign.ts";
 import { clamdReplies } from "./clamd-replies.ts";
 import { type Client, openClient } from "./client.ts";
 import { downloadUrls } from "./download-urls.ts";
+import { fileNames } from "./file-names.ts";
+import { forgedDigests } from "./forged-digests.ts";
+import { downloadFront, type Origin, restFront } from "./fronts.ts";
 import { httpHeads } from "./http-heads.ts";
 import { multipartBodies, uploads } from "./multipart-bodies.ts";
 import { originAnswers } from "./origin-answers.ts";
 import { pathStage, scanPaths } from "./scan-paths.ts";
+import { sizes } from "./sizes.ts";
 
 export interface FuzzStage extends AsyncDisposable {
   readonly gateway: GatewayProcess;
@@ -25,6 +31,10 @@ export interface FuzzStage extends AsyncDisposable {
   /** Rejects where the gateway holds more than before the first campaign, or has written anything but JSON. */
   closingLook(): Promise<Residue>;
 }
+
+const maxFileBytes = 4 * mebibyte;
+/** What the origin keeps for downloads that are under way. */
+const mostFiles = 16;
 
 export async function openFuzzStage(): Promise<FuzzStage> {
   await using opened = new AsyncDisposableStack();
@@ -44,18 +54,25 @@ export async function openFuzzStage(): Promise<FuzzStage> {
         DOWNLOAD_ALLOW_PRIVATE: `127.0.0.1:${origin.port}`,
         DOWNLOAD_IDLE_TIMEOUT: "500ms",
         DOWNLOAD_TIMEOUT: "5s",
-        MAX_FILE_SIZE: "4M",
+        MAX_FILE_SIZE: String(maxFileBytes),
         MAX_SCAN_SIZE: "16M",
+        // clamd goes through a zip's directory once for each of its entries.
+        MAX_SCAN_TIME: "3s",
         VERDICT_CACHE: "memory:",
       },
     }),
   );
   await gateway.ready();
-  const serve = (path: string, act: OriginAct) => {
-    files.clear();
-    files.set(path, act);
+  const served: Origin = {
+    base: `http://127.0.0.1:${origin.port}/`,
+    serve(path, act) {
+      files.set(path, act);
+      const [oldest] = files.keys();
+      if (files.size > mostFiles && oldest !== undefined) files.delete(oldest);
+    },
   };
   const client = opened.use(openClient());
+  const fronts = [restFront(client, gateway.url), downloadFront(client, gateway.proxyUrl, served)];
   const before = await residueOf(gateway);
   const owned = opened.move();
   return {
@@ -64,11 +81,12 @@ export async function openFuzzStage(): Promise<FuzzStage> {
       clamdReplies,
       multipartBodies,
       uploads(client, gateway.url),
+      fileNames(client, gateway.url),
       httpHeads(gateway.port, "the REST front"),
       httpHeads(gateway.proxyPort, "the download proxy"),
       scanPaths(client, gateway.url, paths.root),
-      archives(client, gateway.url),
-      originAnswers({ client, proxyUrl: gateway.proxyUrl, base: `http://127.0.0.1:${origin.port}/`, serve }),
+      ...fronts.flatMap((front) => [archives(front), bombs(front), sizes(front, maxFileBytes), forgedDigests(front)]),
+      originAnswers({ client, proxyUrl: gateway.proxyUrl, origin: served }),
       downloadUrls({
         proxyPort: gateway.proxyPort,
         originPort: origin.port,
@@ -81,7 +99,10 @@ export async function openFuzzStage(): Promise<FuzzStage> {
       // What the client keeps alive for its next request is no leak of the gateway's.
       await client.disconnect();
       const after = await assertNothingLeft(gateway, { before });
-      for (const line of gateway.lines) assert.doesNotThrow(() => JSON.parse(line), `no JSON: ${line}`);
+      for (const line of gateway.lines) {
+        assert.doesNotThrow(() => JSON.parse(line), `no JSON: ${line}`);
+        assert.doesNotMatch(line, /\p{Cc}|[\u2028\u2029\u202a-\u202e]/u);
+      }
       return after;
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

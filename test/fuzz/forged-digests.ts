@@ -1,0 +1,54 @@
+/** B15: bodies that claim to be another one, known and clean, while others leave in the middle of the same one. A verdict follows the bytes alone. */
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import fc from "fast-check";
+import { marker } from "../live/clamd.ts";
+import { type Campaign, campaign } from "./campaign.ts";
+import type { Front } from "./fronts.ts";
+
+const claims: Readonly<Record<string, (digest: Buffer) => string>> = {
+  "x-sha256": (digest) => digest.toString("hex"),
+  "x-clamgate-sha256": (digest) => digest.toString("hex"),
+  "x-clamgate-verdict": () => "clean",
+  "x-clamgate-cache": () => "hit",
+  etag: (digest) => `"${digest.toString("hex")}"`,
+  "last-modified": () => "Sat, 22 Nov 2025 10:00:00 GMT",
+  digest: (digest) => `SHA-256=${digest.toString("base64")}`,
+  "repr-digest": (digest) => `sha-256=:${digest.toString("base64")}:`,
+  "content-digest": (digest) => `sha-256=:${digest.toString("base64")}:`,
+};
+
+export function forgedDigests(front: Front): Campaign {
+  let round = 0;
+  return campaign({
+    name: `bodies that claim another digest, through ${front.name} (B15)`,
+    testRuns: 40,
+    arbitrary: fc.record({
+      names: fc.subarray(Object.keys(claims)),
+      filling: fc.nat(3_000),
+      // As many as leave, each after so many milliseconds.
+      leaveAfter: fc.array(fc.nat(20), { maxLength: 3 }),
+    }),
+    corpus: [{ names: Object.keys(claims), filling: 100, leaveAfter: [0, 1, 5] }],
+    async check({ names, filling, leaveAfter }) {
+      round += 1;
+      const known = Buffer.from(`${round}${"some filling ".repeat(filling)}`);
+      const evil = Buffer.from(`${round}${"some filling ".repeat(filling)}${marker}`);
+      const digest = createHash("sha256").update(known).digest();
+      const lines = Object.fromEntries(names.map((name) => [name, claims[name]?.(digest) ?? ""]));
+      const circumstances = { lines, name: `claims-${round}` };
+
+      assert.ok((await front.judge(known, circumstances)).isClean, "the known one");
+      const leaving = leaveAfter.map((ms) =>
+        front.judge(evil, { ...circumstances, signal: AbortSignal.timeout(ms) }).catch(() => null),
+      ); // they leave
+      const staying = [front.judge(evil, circumstances), front.judge(evil, circumstances)];
+      for (const settled of await Promise.all([...leaving, ...staying])) {
+        assert.ok(!settled?.isClean, `${settled?.label} for a body with the claims ${names.join()}`);
+      }
+      // Under another name: an address that led to a virus is blocked for as long as that verdict lasts.
+      assert.ok((await front.judge(known, { lines })).isClean, "the known one, again");
+    },
+  });
+}
