@@ -1,5 +1,6 @@
 /** Requests that arrive at a steady rate whatever becomes of those before, each held against what its body truly is. */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { HttpConnection } from "../../bench/load/http-connection.ts";
 import { chooseSeed, seededRandom } from "../fault/random.ts";
 import { formOf } from "../fault/rest-client.ts";
@@ -9,8 +10,8 @@ import { steadyTraffic } from "./traffic.ts";
 export interface ArrivalsOrder {
   /** Of the gateway. */
   readonly url: string;
-  readonly perSecond: number;
-  readonly seconds: number;
+  /** One after the other, without a wait for the answers of the one before. */
+  readonly phases: readonly { readonly perSecond: number; readonly seconds: number }[];
   /** At most; a request that finds none free waits, and its wait counts. */
   readonly connections: number;
   /** Of each body, no two of which are equal. */
@@ -28,7 +29,9 @@ export interface Arrivals {
 }
 
 export interface Arrival {
-  /** Since the first one was due. */
+  /** Counted from 0. */
+  readonly phase: number;
+  /** Since its phase began. */
   readonly atMs: number;
   readonly ms: number;
   /** A verdict; else refused by 503 with Retry-After. */
@@ -41,10 +44,9 @@ export async function sendArrivals(order: ArrivalsOrder): Promise<Arrivals> {
   const answers: Arrival[] = [];
   const wrong: string[] = [];
   const broken: string[] = [];
-  const startedAt = performance.now();
   let made = 0;
 
-  async function one(): Promise<void> {
+  async function one(phase: number, startedAt: number): Promise<void> {
     const dueAt = performance.now();
     made += 1;
     const isInfected = order.infectedEvery > 0 && made % order.infectedEvery === 0;
@@ -53,7 +55,7 @@ export async function sendArrivals(order: ArrivalsOrder): Promise<Arrivals> {
       const { status, head, text } = await connections.request([requestOf(order.url, body)]);
       const isRefused = status === 503 && /\r\nretry-after: *\d/i.test(head);
       if (!isRefused && status !== 200 && status !== 406) broken.push(`${status} ${text}`);
-      else answers.push({ atMs: dueAt - startedAt, ms: performance.now() - dueAt, isServed: !isRefused });
+      else answers.push({ phase, atMs: dueAt - startedAt, ms: performance.now() - dueAt, isServed: !isRefused });
       if (isRefused) return;
       const isRight = status === (isInfected ? 406 : 200) && text.includes(isInfected ? '"FOUND"' : '"OK"');
       if (!isRight || !head.includes(body.sha256)) wrong.push(`${body.name}: ${status} ${text}`);
@@ -62,9 +64,14 @@ export async function sendArrivals(order: ArrivalsOrder): Promise<Arrivals> {
     }
   }
 
-  const traffic = steadyTraffic(order.perSecond, one);
-  await new Promise((resolve) => setTimeout(resolve, order.seconds * 1000)); // the length of the run
-  await traffic.stop();
+  const unanswered: Promise<void>[] = [];
+  for (const [phase, { perSecond, seconds }] of order.phases.entries()) {
+    const startedAt = performance.now();
+    const traffic = steadyTraffic(perSecond, () => one(phase, startedAt));
+    await delay(seconds * 1000); // the length of the phase
+    unanswered.push(traffic.stop());
+  }
+  await Promise.all(unanswered);
   connections.close();
   return { answers, wrong, broken };
 }

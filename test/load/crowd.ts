@@ -17,9 +17,9 @@ export interface CrowdPlan {
 
 export interface CrowdState {
   readonly open: number;
-  /** Connections that the gateway has ended, each followed by another one. */
+  /** Requests that never end and were answered all the same, or whose connection was ended. */
   readonly cut: Readonly<Record<Kind, number>>;
-  /** The longest that one of them was left open, or is. */
+  /** The longest that one of them was waited for, or is. */
   readonly oldestMs: Readonly<Record<Kind, number>>;
   /** Connections that could not be opened. */
   readonly refused: readonly string[];
@@ -27,6 +27,14 @@ export interface CrowdState {
 
 const kinds = ["idle", "heads", "bodies"] as const;
 type Kind = (typeof kinds)[number];
+
+interface Member {
+  readonly kind: Kind;
+  readonly since: number;
+  /** When in a second it sends its byte. */
+  readonly turn: number;
+  isCut: boolean;
+}
 
 const tickMs = 100;
 const ticksPerByte = 10;
@@ -38,7 +46,7 @@ const beginnings: Readonly<Record<Kind, string>> = {
 
 export class Crowd {
   readonly #plan: CrowdPlan;
-  readonly #members = new Map<Socket, { readonly kind: Kind; readonly since: number; readonly turn: number }>();
+  readonly #members = new Map<Socket, Member>();
   readonly #missing: Kind[] = [];
   readonly #cut: Record<Kind, number> = { idle: 0, heads: 0, bodies: 0 };
   readonly #oldestMs: Record<Kind, number> = { idle: 0, heads: 0, bodies: 0 };
@@ -68,7 +76,7 @@ export class Crowd {
   }
 
   state(): CrowdState {
-    for (const { kind, since } of this.#members.values()) this.#aged(kind, since);
+    for (const member of this.#members.values()) this.#aged(member);
     return { open: this.#members.size, cut: { ...this.#cut }, oldestMs: { ...this.#oldestMs }, refused: this.#refused };
   }
 
@@ -97,31 +105,39 @@ export class Crowd {
     // One address would run out of ports: those of closed connections stay taken for a minute.
     const localAddress = `127.0.0.${2 + (this.#opened % 16)}`;
     const socket = connect({ host: "127.0.0.1", port: this.#plan.port, localAddress, noDelay: true });
-    const since = performance.now();
+    const member: Member = { kind, since: performance.now(), turn: this.#opened % ticksPerByte, isCut: false };
     let isOpen = false;
     socket.on("connect", () => {
       isOpen = true;
       this.#connecting -= 1;
-      this.#members.set(socket, { kind, since, turn: this.#opened % ticksPerByte });
+      this.#members.set(socket, member);
       socket.write(beginnings[kind]);
       if (this.#missing.length === 0 && this.#connecting === 0) this.#whenWhole?.();
     });
     socket.on("error", (error) => {
       if (!isOpen) this.#refused.push(error.message);
     });
+    // Whoever trickles for its own sake does not go when it is told to: its bytes go on until the connection is ended.
+    socket.on("data", () => {
+      if (kind !== "idle") this.#cutOff(member);
+    });
     socket.on("end", () => socket.destroy());
     socket.on("close", () => {
-      if (isOpen) {
-        this.#cut[kind] += 1;
-        this.#aged(kind, since);
-      } else this.#connecting -= 1;
+      if (isOpen) this.#cutOff(member);
+      else this.#connecting -= 1;
       this.#members.delete(socket);
       this.#missing.push(kind);
     });
-    socket.resume();
   }
 
-  #aged(kind: Kind, since: number): void {
-    this.#oldestMs[kind] = Math.max(this.#oldestMs[kind], performance.now() - since);
+  #cutOff(member: Member): void {
+    if (member.isCut) return;
+    this.#aged(member);
+    this.#cut[member.kind] += 1;
+    member.isCut = true;
+  }
+
+  #aged({ kind, since, isCut }: Member): void {
+    if (!isCut) this.#oldestMs[kind] = Math.max(this.#oldestMs[kind], performance.now() - since);
   }
 }

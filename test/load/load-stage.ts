@@ -49,7 +49,9 @@ export async function openLoadStage({ seconds, say }: LoadStageOptions): Promise
   opened.defer(() => rm(directory, { recursive: true, force: true }));
   const load = opened.use(await startLoadProcess());
   const held = opened.move();
+  let clamds = 0;
 
+  /** @param name among the files of the stage. */
   async function program(name: string, args: readonly string[]): Promise<string> {
     const outputPath = join(directory, `${name}.log`);
     const started = held.use(await startProgram({ name, command: process.execPath, args, outputPath }));
@@ -65,8 +67,10 @@ export async function openLoadStage({ seconds, say }: LoadStageOptions): Promise
     server: (path) => program("server", [new URL(path, import.meta.url).pathname]),
     async scriptedClamd({ slots, scanMs }) {
       const path = new URL("./frugal-clamd.ts", import.meta.url).pathname;
+      clamds += 1;
+      const name = `clamd-${clamds}`;
       const numbers = ["--threads", String(slots + spareThreads), "--scan-ms", String(scanMs)];
-      const address = await program("clamd", [path, join(directory, "clamd.sock"), ...numbers]);
+      const address = await program(name, [path, join(directory, `${name}.sock`), ...numbers]);
       return { CLAMD_PORT: address, CLAMD_SLOTS: String(slots), VERDICT_CACHE: "memory:" };
     },
     async gateway(env) {

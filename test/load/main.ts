@@ -62,7 +62,9 @@ async function main(args: readonly string[]): Promise<number> {
   for (const name of loadNames.filter((known) => wanted.includes(known))) {
     const say = (line: string) => console.log(`${minutes()} min  ${name}  ${line}`);
     say(loads[name].what);
-    lines.push(...(await run(name, { seconds, say })));
+    const found = await run(name, { seconds, say });
+    for (const { outcome, what, wanted, measured } of found) say(`${outcome}: ${what}: ${measured} (${wanted})`);
+    lines.push(...found);
   }
   console.log(`\n${lineTable(lines)}`);
   const broken = lines.filter(({ outcome }) => outcome === "BROKEN").length;

@@ -19,7 +19,8 @@ export async function smallBodies(stage: LoadStage, findings: Findings): Promise
 
   stage.say("at half of that rate");
   const clients = await stage.clients();
-  const order = { url: gateway.url, perSecond: most / 2, seconds: stage.seconds, connections, bytes, infectedEvery };
+  const phases = [{ perSecond: most / 2, seconds: stage.seconds }];
+  const order = { url: gateway.url, phases, connections, bytes, infectedEvery };
   const { answers, wrong, broken } = await clients.run("arrivals", order);
   const p99 = quantile(
     answers.map(({ ms }) => ms),
