@@ -12,7 +12,7 @@ import { archives } from "./archives.ts";
 import { bombs } from "./bombs.ts";
 import type { Campaign } from "./campaign.ts";
 import { clamdReplies } from "./clamd-replies.ts";
-import { type Client, openClient } from "./client.ts";
+import { openClient } from "./client.ts";
 import { downloadUrls } from "./download-urls.ts";
 import { fileNames } from "./file-names.ts";
 import { forgedDigests } from "./forged-digests.ts";
@@ -22,12 +22,11 @@ import { multipartBodies, uploads } from "./multipart-bodies.ts";
 import { originAnswers } from "./origin-answers.ts";
 import { pathStage, scanPaths } from "./scan-paths.ts";
 import { sizes } from "./sizes.ts";
+import { unsupportedBodies, unsupportedFormats } from "./unsupported-formats.ts";
 
 export interface FuzzStage extends AsyncDisposable {
   readonly gateway: GatewayProcess;
   readonly campaigns: readonly Campaign[];
-  /** For whatever is asked beside the campaigns. */
-  readonly client: Client;
   /** Rejects where the gateway holds more than before the first campaign, or has written anything but JSON. */
   closingLook(): Promise<Residue>;
 }
@@ -52,12 +51,13 @@ export async function openFuzzStage(): Promise<FuzzStage> {
         SCAN_PATH_ROOTS: paths.root,
         DOWNLOAD_ORIGINS: `http://127.0.0.1:${origin.port}`,
         DOWNLOAD_ALLOW_PRIVATE: `127.0.0.1:${origin.port}`,
-        DOWNLOAD_IDLE_TIMEOUT: "500ms",
-        DOWNLOAD_TIMEOUT: "5s",
+        DOWNLOAD_IDLE_TIMEOUT: "2s",
+        DOWNLOAD_TIMEOUT: "15s",
         MAX_FILE_SIZE: String(maxFileBytes),
         MAX_SCAN_SIZE: "16M",
         // clamd goes through a zip's directory once for each of its entries.
         MAX_SCAN_TIME: "3s",
+        UNSUPPORTED_FORMATS: unsupportedFormats,
         VERDICT_CACHE: "memory:",
       },
     }),
@@ -85,7 +85,13 @@ export async function openFuzzStage(): Promise<FuzzStage> {
       httpHeads(gateway.port, "the REST front"),
       httpHeads(gateway.proxyPort, "the download proxy"),
       scanPaths(client, gateway.url, paths.root),
-      ...fronts.flatMap((front) => [archives(front), bombs(front), sizes(front, maxFileBytes), forgedDigests(front)]),
+      ...fronts.flatMap((front) => [
+        archives(front),
+        bombs(front),
+        sizes(front, maxFileBytes),
+        forgedDigests(front),
+        unsupportedBodies(front),
+      ]),
       originAnswers({ client, proxyUrl: gateway.proxyUrl, origin: served }),
       downloadUrls({
         proxyPort: gateway.proxyPort,
@@ -94,7 +100,6 @@ export async function openFuzzStage(): Promise<FuzzStage> {
         witnessed: witness.called,
       }),
     ],
-    client,
     async closingLook() {
       // What the client keeps alive for its next request is no leak of the gateway's.
       await client.disconnect();
