@@ -11,6 +11,7 @@ import { marker } from "../live/clamd.ts";
 import { eventually } from "../supervise/stage.ts";
 import { countingClient } from "./counting-client.ts";
 import { assertDownloadInvariants, type DownloadAccount, openDownloadAccount } from "./download-account.ts";
+import { hostileArchives } from "./hostile-archives.ts";
 import { assertNothingLeft } from "./invariants.ts";
 import { type Random, seededRandom } from "./random.ts";
 import { type Residue, residueOf } from "./residue.ts";
@@ -51,6 +52,10 @@ function turned({ name, bytes }: Subject, at: number): Subject {
   return subject(`${name} turned at ${at}`, evil, "infected");
 }
 
+const maxScanBytes = 30 * 1024 * 1024;
+const maxFiles = 1_000;
+const hostile = hostileArchives({ maxScanBytes, maxFiles });
+
 const chunked = head(200, "Transfer-Encoding: chunked");
 const lengthOf = (bytes: Buffer) => head(200, `Content-Length: ${bytes.length}`);
 
@@ -78,6 +83,8 @@ for (const [mode, mayRelease] of [
         DOWNLOAD_DRIP_AFTER: "100ms",
         DOWNLOAD_DRIP_INTERVAL: "20ms",
         MAX_FILE_SIZE: "16M",
+        MAX_SCAN_SIZE: String(maxScanBytes),
+        MAX_FILES: String(maxFiles),
         CLIENT_IDLE_TIMEOUT: "2s",
         SPOOL_MEMORY: "64K",
       };
@@ -164,6 +171,19 @@ for (const [mode, mayRelease] of [
         );
       }
       assertDownloadInvariants(account, { withinMs: 30_000 });
+    });
+
+    test("archives that wear a scanner out, or hide what is in them, are refused (B8, B11)", async () => {
+      account = openDownloadAccount({ mayRelease });
+      const fetching = hostile.map(async (one) => {
+        stage.files.set(`/${one.name}`, () => ok(one.bytes));
+        for (let turn = 0; turn < 2; turn += 1) {
+          const { answer } = await fetchFile(`/${one.name}`, one);
+          assert.ok(expected("nothing wrong", one).includes(answer?.status), `${one.name}: ${answer?.status}`);
+        }
+      });
+      await Promise.all(fetching);
+      assertDownloadInvariants(account, { withinMs: 60_000 });
     });
 
     test("clients that leave leave nothing behind (F16)", async (context) => {
