@@ -17,7 +17,9 @@ let isFaultless = true;
 for (let seed = first; isFaultless && (seed === first || performance.now() < end); seed += 1) {
   for (const one of stage.campaigns) {
     const startedAt = performance.now();
-    const inputs = await attempt(`${one.name} with SEED=${seed}`, () => one.run({ seed, runs: one.testRuns }));
+    const inputs = await attempt(`${one.name} with SEED=${seed}`, () =>
+      one.run({ seed, runs: one.testRuns, withCorpus: seed === first }),
+    );
     const noted = counts.get(one.name) ?? { inputs: 0, ms: 0 };
     counts.set(one.name, { inputs: noted.inputs + (inputs ?? 0), ms: noted.ms + performance.now() - startedAt });
   }
