@@ -24,6 +24,8 @@ export interface DownloadedStream {
   /** To the first byte of the body; NaN where none came. */
   readonly firstByteMs: number;
   readonly ms: number;
+  /** The beginning of the body of any other answer than 200. */
+  readonly text: string;
 }
 
 export async function downloadStreams({ proxyUrl, originUrl, from, count }: StreamsOrder): Promise<readonly DownloadedStream[]> {
@@ -35,7 +37,7 @@ export async function downloadStreams({ proxyUrl, originUrl, from, count }: Stre
     const startedAt = performance.now();
     const headers = { "download-from": `${originUrl}/`, "cache-scan": "true" };
     const asking = get(`${proxyUrl}/${number}`, { agent, headers });
-    const base = { isInfected: isInfected(number), firstByteMs: Number.NaN, isWhole: false, isIdentical: true };
+    const base = { isInfected: isInfected(number), firstByteMs: Number.NaN, isWhole: false, isIdentical: true, text: "" };
     const told = await Promise.race([once(asking, "response"), once(asking, "error")]).catch(() => []);
     const [response] = told as [IncomingMessage?]; // as node:http emits it
     if (response?.statusCode === undefined) return { ...base, status: 0, bytes: 0, ms: performance.now() - startedAt };
@@ -68,6 +70,7 @@ async function compare(response: IncomingMessage, expected: Generator<Buffer>) {
 
 async function drain(response: IncomingMessage) {
   const firstAt = performance.now();
-  for await (const _ of response);
-  return { bytes: 0, isIdentical: true, firstAt, isWhole: false };
+  let text = "";
+  for await (const chunk of response) text += chunk;
+  return { bytes: 0, isIdentical: true, firstAt, isWhole: false, text: text.slice(0, 200) };
 }

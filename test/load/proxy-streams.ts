@@ -45,7 +45,8 @@ export async function proxyStreams(stage: LoadStage, findings: Findings): Promis
 function tell(findings: Findings, mode: "strict" | "drip", mayRelease: number, streams: readonly DownloadedStream[]): void {
   const infected = streams.filter(({ isInfected }) => isInfected);
   const clean = streams.filter(({ isInfected }) => !isInfected);
-  const label = ({ status, bytes }: DownloadedStream) => `${status} with ${bytes} bytes`;
+  const label = ({ status, bytes, ms, text }: DownloadedStream) =>
+    `${status} with ${bytes} bytes after ${(ms / 1000).toFixed(1)} s ${text}`;
   const released = infected.filter(({ isWhole, bytes }) => isWhole || bytes > mayRelease).map(label);
   findings.none(`${mode}: infected files delivered, or more than ${mayRelease} bytes of one (of ${infected.length})`, released);
   const bad = clean.filter(({ status, isWhole, isIdentical }) => status !== 200 || !isWhole || !isIdentical).map(label);
