@@ -241,6 +241,7 @@ function listenOn({ config, fronts, version, observe }: Listening): Promise<Serv
     port: config.PORT,
     tls: config.SSL_PORT === null ? null : { port: config.SSL_PORT, certPath: config.SSL_CERT, keyPath: config.SSL_KEY },
     maxConnections: config.MAX_CONNECTIONS,
+    answerTimeoutMs: config.CLIENT_IDLE_TIMEOUT,
     fronts,
     version,
     observe,

@@ -9,6 +9,7 @@ import fastify, { type FastifyInstance, type FastifyPluginAsync } from "fastify"
 import type { Observe } from "./core/ports.ts";
 import { type Connections, trackConnections } from "./front/http/connections.ts";
 import { type Certificate, type ListenerLimits, plainServer, secureServer } from "./front/http/listener.ts";
+import { cutUnreadAnswers } from "./front/http/unread-answers.ts";
 import { unparsableAnswers } from "./front/rest/unparsable.ts";
 import { settingFault } from "./setting-fault.ts";
 
@@ -17,6 +18,8 @@ export interface ServersOptions {
   readonly port: number;
   readonly tls: { readonly port: number; readonly certPath: string; readonly keyPath: string } | null;
   readonly maxConnections: number;
+  /** How long a client may take to take its answer. */
+  readonly answerTimeoutMs: number;
   /** Registered on every server. */
   readonly fronts: readonly FastifyPluginAsync[];
   readonly version: string;
@@ -56,6 +59,7 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
               fronts: options.fronts,
               version: options.version,
               maxConnections: options.maxConnections,
+              answerTimeoutMs: options.answerTimeoutMs,
               port: tls.port,
               scheme: "https",
             },
@@ -84,7 +88,7 @@ interface Running {
   close(): Promise<void>;
 }
 
-type ListenOptions = Pick<ServersOptions, "host" | "port" | "fronts" | "version" | "maxConnections"> & {
+type ListenOptions = Pick<ServersOptions, "host" | "port" | "fronts" | "version" | "maxConnections" | "answerTimeoutMs"> & {
   readonly scheme: "http" | "https";
 };
 type TlsFiles = NonNullable<ServersOptions["tls"]> & { readonly certificate: Certificate; readonly observe: Observe };
@@ -108,6 +112,7 @@ async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Run
         server = secure;
       }
       connections = trackConnections(server);
+      cutUnreadAnswers(server, options.answerTimeoutMs);
       // The servers behind it are Node's own; Fastify's types know only one of them.
       return server as ReturnType<NonNullable<Parameters<typeof fastify>[0]>["serverFactory"] & {}>;
     },

@@ -15,7 +15,7 @@ export const runningSettings = [
     group: "Clients",
     parser: duration({ fromMs: 1, toMs: longestTimerMs }),
     default: written("60s"),
-    help: "An upload that sends nothing for so long is cut off.",
+    help: "An upload that sends nothing for so long is cut off, and a client that has not taken its answer by then.",
   }),
   setting({
     name: "CLIENT_MIN_RATE",

@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { connect as connectHttp2, constants } from "node:http2";
+import { type AddressInfo, connect, type Server } from "node:net";
+import { buffer } from "node:stream/consumers";
+import { describe, test } from "node:test";
+import { plainServer } from "../../../src/front/http/listener.ts";
+import { cutUnreadAnswers } from "../../../src/front/http/unread-answers.ts";
+
+const limits = { headersTimeoutMs: 5_000, keepAliveTimeoutMs: 60_000, maxHeaderBytes: 65_536, maxConnections: 0 };
+/** More than the sockets of both ends take. */
+const large = Buffer.alloc(32 * 1024 * 1024);
+/** More than HTTP/2 lets a sender send ahead. */
+const medium = Buffer.alloc(1024 * 1024);
+
+async function listen(patienceMs: number) {
+  const opened = Promise.withResolvers<ServerResponse>();
+  const server = plainServer((request: IncomingMessage, response: ServerResponse) => {
+    opened.resolve(response);
+    if (request.url === "/late") setTimeout(() => response.end("late"), 4 * patienceMs);
+    else response.end(request.url === "/large" ? large : request.url === "/medium" ? medium : "small");
+  }, limits);
+  cutUnreadAnswers(server, patienceMs);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo; // it listens on TCP
+  return { server, port, first: opened.promise, [Symbol.asyncDispose]: () => close(server) };
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()));
+}
+
+/** A hang here is a connection that is never cut. */
+async function allGone(server: Server): Promise<void> {
+  const count = () => new Promise<number>((resolve) => server.getConnections((_error, open) => resolve(open)));
+  while ((await count()) > 0) await new Promise(setImmediate);
+}
+
+describe("an answer that its client does not take", { timeout: 20_000 }, () => {
+  test("ends the connection over HTTP/1.1", async () => {
+    await using listening = await listen(100);
+    const socket = connect(listening.port, "127.0.0.1").pause();
+    socket.on("error", () => {}); // reset
+    socket.write("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+    await listening.first;
+    await allGone(listening.server);
+    socket.destroy();
+  });
+
+  test("ends its stream over HTTP/2, and no other", async () => {
+    await using listening = await listen(200);
+    const session = connectHttp2(`http://127.0.0.1:${listening.port}`);
+    const unread = session.request({ ":path": "/medium" });
+    unread.on("error", () => {}); // reset
+    // Not `once`, which an error would make reject.
+    await new Promise((resolve) => unread.on("close", resolve));
+    assert.equal(unread.rstCode, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    assert.equal((await buffer(session.request({ ":path": "/" }))).toString(), "small");
+    session.close();
+    await allGone(listening.server);
+  });
+});
+
+describe("an answer", { timeout: 20_000 }, () => {
+  test("that takes longer to come than that is waited for", async () => {
+    await using listening = await listen(100);
+    const response = await fetch(`http://127.0.0.1:${listening.port}/late`, { headers: { connection: "close" } });
+    assert.equal(await response.text(), "late");
+  });
+
+  test("that is taken leaves its connection to the next", async () => {
+    await using listening = await listen(100);
+    const session = connectHttp2(`http://127.0.0.1:${listening.port}`);
+    for (const path of ["/medium", "/late", "/medium", "/late", "/"]) {
+      assert.ok((await buffer(session.request({ ":path": path }))).length > 0, path);
+    }
+    session.close();
+    await allGone(listening.server);
+  });
+});
