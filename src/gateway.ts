@@ -107,7 +107,7 @@ async function open(
     }),
     (made) => made.close(),
   );
-  const caches = opened.adopt(openCaches(config, observe), (made) => made.close());
+  const caches = opened.adopt(await openCaches(config, observe), (made) => made.close());
   const pool = opened.adopt(
     createPool({ queueMax: config.QUEUE_MAX, queueTimeoutMs: config.QUEUE_TIMEOUT, clock }),
     async (made) => made.close(),

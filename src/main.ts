@@ -2,13 +2,13 @@
 /** argv → command; the only reader of argv, environment and signals. */
 
 import { readFile } from "node:fs/promises";
+import { enableCompileCache } from "node:module";
 import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { settingsAsMarkdown, settingsAsText } from "./config/print-settings.ts";
 import { readConfig } from "./config/read-config.ts";
 import { type Config, settings } from "./config/settings.ts";
-import { checkHealth } from "./healthcheck.ts";
-import { serve } from "./serve.ts";
 
 const help = `clamgate: an antivirus gateway powered by ClamAV
 
@@ -23,6 +23,9 @@ Usage: clamgate COMMAND
   help          prints this
 `;
 
+// Beside the dependencies, and as much to be trusted as they are. Where it cannot be written, all is compiled at each start.
+enableCompileCache(fileURLToPath(new URL("../node_modules/.cache/clamgate", import.meta.url)));
+
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<number> {
@@ -31,6 +34,7 @@ async function main(args: readonly string[]): Promise<number> {
     switch (command) {
       case "serve": {
         const { values } = parseArgs({ args: rest, options: { "allow-test-signatures": { type: "boolean", default: false } } });
+        const { serve } = await import("./serve.ts");
         return await withConfig(async (config) =>
           serve({ config, allowsTestSignatures: values["allow-test-signatures"], version: await version(), process }),
         );
@@ -40,9 +44,11 @@ async function main(args: readonly string[]): Promise<number> {
         process.stdout.write(values.markdown ? settingsAsMarkdown(settings) : settingsAsText(settings));
         return 0;
       }
-      case "healthcheck":
+      case "healthcheck": {
         parseArgs({ args: rest, options: {} });
+        const { checkHealth } = await import("./healthcheck.ts");
         return await withConfig((config) => checkHealth(config, process.stdout));
+      }
       case "version":
       case "--version":
         process.stdout.write(`${await version()}\n`);

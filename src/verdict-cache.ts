@@ -4,7 +4,6 @@ import { type Parse, parseVerdict } from "./cache/admission.ts";
 import { guardedCacheOf } from "./cache/guarded-cache.ts";
 import { memoryCacheOf } from "./cache/memory-cache.ts";
 import { noCache } from "./cache/no-cache.ts";
-import { redisCacheOf } from "./cache/redis-cache.ts";
 import { sqliteCacheOf } from "./cache/sqlite-cache.ts";
 import { parseUrlRecord, urlVerdictCache } from "./cache/url-verdicts.ts";
 import type { Config } from "./config/settings.ts";
@@ -20,9 +19,9 @@ export interface Caches {
 /** A cache slower than this is passed by. */
 const budgetMs = 50;
 
-export function openCaches(config: Config, observe: Observe): Caches {
-  const verdicts = openCache(parseVerdict, "content", config, observe);
-  const byAddress = openCache(parseUrlRecord, "address", config, observe);
+export async function openCaches(config: Config, observe: Observe): Promise<Caches> {
+  const verdicts = await openCache(parseVerdict, "content", config, observe);
+  const byAddress = await openCache(parseUrlRecord, "address", config, observe);
   const urlVerdicts = urlVerdictCache(byAddress);
   return {
     verdicts,
@@ -34,7 +33,12 @@ export function openCaches(config: Config, observe: Observe): Caches {
   };
 }
 
-function openCache<Value>(parse: Parse<Value>, by: "content" | "address", config: Config, observe: Observe): Cache<Value> {
+async function openCache<Value>(
+  parse: Parse<Value>,
+  by: "content" | "address",
+  config: Config,
+  observe: Observe,
+): Promise<Cache<Value>> {
   const clock = () => performance.now();
   const guarded = (cache: Cache<Value>) => guardedCacheOf(parse, { cache, budgetMs, observe, clock });
   const maxEntries = config.VERDICT_CACHE_MAX;
@@ -49,6 +53,8 @@ function openCache<Value>(parse: Parse<Value>, by: "content" | "address", config
       return guarded(sqliteCacheOf(parse, { path, maxEntries, observe, clock, now: Date.now }));
     }
     case "redis": {
+      // Whoever has no redis does not wait for its client at every start.
+      const { redisCacheOf } = await import("./cache/redis-cache.ts");
       const keyPrefix = by === "content" ? "clamgate:1:" : "clamgate:1:url:";
       return guarded(redisCacheOf(parse, { target: choice.target, keyPrefix, observe, clock }));
     }
