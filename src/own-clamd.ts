@@ -207,12 +207,14 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
 
   return {
     async load(epoch) {
+      const isStart = child === null;
       try {
         await unlessItFails((signal) => (child === null ? startWith(epoch, signal) : reloadTo(epoch, signal)));
         return { ok: true };
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
-        return { ok: false, reason, isTransient: error instanceof AwayError };
+        // A clamd that does not even start, as without memory, and says nothing against the signatures, is tried with them again.
+        return { ok: false, reason, isTransient: error instanceof AwayError || (isStart && lastFault === null) };
       }
     },
     stop: async () => child?.stop(),

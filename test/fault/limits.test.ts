@@ -9,30 +9,36 @@ import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { findProgram } from "../../src/program.ts";
 import { startGatewayProcess } from "../e2e/gateway-process.ts";
+import { marker } from "../live/clamd.ts";
 import { eventually } from "../supervise/stage.ts";
+import { residueOf } from "./residue.ts";
 import { openFaultStage } from "./stage.ts";
 import { testDatabase } from "./test-database.ts";
 
 describe("a clamd with too little memory", () => {
-  test("at its start is tried again with growing pauses, and the gateway says that it is not ready (F11)", async (context) => {
+  test("at its start is tried again until it has enough; until then the gateway is not ready (F11)", async (context) => {
     const directory = await mkdtemp(join(tmpdir(), "clamgate-limited-"));
     try {
       const clamd = await findProgram("clamd", process.env.PATH);
-      await writeFile(join(directory, "clamd"), `#!/bin/sh\nulimit -v 50000\nexec ${clamd} "$@"\n`, { mode: 0o755 });
+      const limit = join(directory, "limit");
+      await writeFile(limit, "");
+      const limited = `#!/bin/sh\ntest -e ${limit} && ulimit -v 50000\nexec ${clamd} "$@"\n`;
+      await writeFile(join(directory, "clamd"), limited, { mode: 0o755 });
       await using database = await testDatabase();
       const env = { PATH: `${directory}:${process.env.PATH}`, DATABASE_DIRECTORY: database.path, QUEUE_TIMEOUT: "300ms" };
       await using gateway = await startGatewayProcess({ args: ["serve"], env });
-      await eventually("clamd has failed", () => gateway.lines.some((line) => line.includes('"child exited"')));
+      const scan = async () => (await fetch(`${gateway.url}/scanHandlerBody`, { method: "POST", body: marker })).status;
+      const ends = () => gateway.lines.filter((line) => line.includes('"child exited"')).length;
+      await eventually("clamd has failed", () => ends() > 0);
       assert.equal((await fetch(`${gateway.url}/livez`)).status, 200);
       assert.equal((await fetch(`${gateway.url}/readyz`)).status, 503);
-      const answer = await fetch(`${gateway.url}/scanHandlerBody`, { method: "POST", body: "a body" });
-      assert.equal(answer.status, 503);
-      context.diagnostic(
-        gateway.lines
-          .filter((line) => /rejected|exited/.test(line))
-          .join("\n")
-          .slice(0, 600),
-      );
+      assert.equal(await scan(), 503);
+      await eventually("it has failed again", () => ends() > 1);
+      assert.equal((await residueOf(gateway)).zombies, 0);
+      await rm(limit);
+      await gateway.ready();
+      assert.equal(await scan(), 406);
+      context.diagnostic(`${ends()} starts had failed`);
     } finally {
       await rm(directory, { recursive: true, force: true });
     }
