@@ -1,4 +1,4 @@
-/** The log: one line per call, as JSON or for eyes, written before the call returns. */
+/** The log: one line per call, as JSON or for eyes; a warning or an error is written before the call returns, all else by the end of the turn. */
 
 import { pino } from "pino";
 import { escapeControlsInJson } from "./escape-controls.ts";
@@ -19,9 +19,11 @@ export interface Log {
   flush(): void;
 }
 
-/** Where whole lines go, each with its line feed. Writes are synchronous: what was said before a crash is there to read. */
+/** Where whole lines go, each with its line feed. */
 export interface LogDestination {
-  write(line: string): void;
+  /** One that is not urgent may be kept until the end of the turn. */
+  write(line: string, isUrgent: boolean): void;
+  /** Writes what is kept. */
   flush?(): void;
 }
 
@@ -46,10 +48,12 @@ export function createLog(options: LogOptions): Log {
       timestamp: () => `,"time":"${new Date(now()).toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
-    { write: (line: string) => destination.write(shape(line)) },
+    { write: (line: string) => destination.write(shape(line), isUrgent) },
   );
+  let isUrgent = false;
   return {
     write(level, message, fields) {
+      isUrgent = level === "warn" || level === "error";
       try {
         if (fields === undefined) logger[level](message);
         else logger[level](fields, message);
@@ -65,17 +69,36 @@ export function createLog(options: LogOptions): Log {
 /** What is held back while the descriptor refuses lines (a full disk); further ones are dropped. */
 const maxHeldBytes = 1024 * 1024;
 
+/** What a turn may keep before it is written. */
+const maxTurnLength = 64 * 1024;
+
 /**
- * Lines to an open descriptor, as 1 for standard output. Every write is synchronous. A reader that went away or a full disk
- * costs lines, never the process.
+ * Lines to an open descriptor, as 1 for standard output. The lines of one turn of the event loop go in one system call, which would
+ * else be the dearest part of a request; only a SIGKILL in that very turn loses them. A reader that went away or a full disk costs
+ * lines, never the process.
  */
 export function logTo(descriptor: number): LogDestination {
   const stream = pino.destination({ fd: descriptor, sync: true, maxLength: maxHeldBytes });
   stream.on("error", () => {
     // Without a listener the error would be thrown into whatever was being logged.
   });
+  let kept = "";
+  const writeKept = () => {
+    if (kept === "") return;
+    const lines = kept;
+    kept = "";
+    stream.write(lines);
+  };
+  process.once("exit", writeKept);
   return {
-    write: (line) => void stream.write(line),
-    flush: () => stream.flushSync(),
+    write(line, isUrgent) {
+      if (kept === "" && !isUrgent) setImmediate(writeKept);
+      kept += line;
+      if (isUrgent || kept.length > maxTurnLength) writeKept();
+    },
+    flush() {
+      writeKept();
+      stream.flushSync();
+    },
   };
 }
