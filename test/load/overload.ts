@@ -87,7 +87,7 @@ export async function overload(stage: LoadStage, findings: Findings): Promise<vo
 
 async function tell(findings: Findings, engine: string, result: Overload): Promise<void> {
   const { gateway, most, goodput, arrivals, refusedMs, recoveryMs, pingsMs } = result;
-  const all = arrivals.answers.length + arrivals.broken.length;
+  const all = arrivals.answers.filter(({ phase }) => phase === 0).length;
   const share = goodput / most;
   const worst = quantile(refusedMs, 0.99);
   const ms = (values: readonly number[], at: number) => `${quantile(values, at).toFixed(0)} ms`;
