@@ -51,7 +51,7 @@ describe("the documents", () => {
       const { scripts }: { readonly scripts: Readonly<Record<string, string>> } = JSON.parse(await read("package.json"));
       const commands = matches(text, /npm run ([\w:-]+)/g).filter((name) => scripts[name] === undefined);
       assert.deepEqual(commands, []);
-      const known = new Set(settings.map(({ name }) => name));
+      const known = new Set<string>(settings.map(({ name }) => name));
       const variables = matches(text, /`([A-Z]+_[A-Z_]+)(?:=[^`]*)?`/g);
       assert.deepEqual(
         variables.filter((name) => !known.has(name) && !foreign.test(name)),
