@@ -27,8 +27,8 @@ export function feelPulse(url: string, intervalMs = 100): Pulse {
 
   async function beat(): Promise<void> {
     const atMs = performance.now();
-    const live = await ask(`${url}/livez`);
-    const ready = await ask(`${url}/readyz`);
+    // At once: while it stands still nothing of it may go by unasked.
+    const [live, ready] = await Promise.all([ask(`${url}/livez`), ask(`${url}/readyz`)]);
     beats.push({ atMs, liveStatus: live.status, liveMs: live.elapsedMs, readyStatus: ready.status });
     for (const wake of waiting) wake();
     waiting.clear();

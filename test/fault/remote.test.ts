@@ -52,8 +52,11 @@ describe("a remote clamd", () => {
     const env = { ...givenClamd({ ports: [relay.port, second.address.port], slots: 2 }), SCAN_TIMEOUT: "1s" };
     await using stage = await openFaultStage({ env });
     relay.setFault(() => ({ kind: "silence" }));
-    await traffic(stage, 4);
-    assert.equal(await stage.gateway.metric('clamgate_backends{state="up"}'), 1);
+    await eventually("it is down", async () => {
+      await traffic(stage, 0.5);
+      return (await stage.gateway.metric('clamgate_backends{state="up"}')) === 1;
+    });
+    await traffic(stage, 1);
     const { statuses } = stage.account.totals();
     assert.deepEqual(
       Object.keys(statuses).filter((status) => !["200", "406", "503"].includes(status)),
