@@ -26,7 +26,7 @@ export interface IncomingBody extends AsyncIterableIterator<Uint8Array> {
 
 /**
  * Single use, one reader. Throws `client-gone` where the message ends early, `client-slow`, or the signal's reason; the error stays.
- * Leaving it early, or an error, leaves the socket usable and the rest unread: whoever answers then must `linger`.
+ * Whoever stops reading it before its end or its error says `leave`. Either leaves the socket usable and the rest unread: whoever answers then must `linger`.
  */
 export function requestBody(request: RawRequest, options: RequestBodyOptions): IncomingBody {
   return new RequestBody(request, options);
@@ -42,6 +42,8 @@ class RequestBody implements IncomingBody {
   #isClosed = false;
   #failure: unknown = null;
   #wake: (() => void) | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #isListening = false;
 
   constructor(request: RawRequest, options: RequestBodyOptions) {
     this.#request = request;
@@ -64,9 +66,11 @@ class RequestBody implements IncomingBody {
       const chunk = await this.#read();
       if (chunk !== null) return { done: false, value: chunk };
       this.#isClosed = true;
+      this.#ignore();
       return { done: true, value: undefined };
     } catch (thrown) {
       this.#failure = thrown;
+      this.#ignore();
       throw thrown;
     }
   }
@@ -78,7 +82,8 @@ class RequestBody implements IncomingBody {
 
   leave(): void {
     this.#isClosed = true;
-    this.#wake?.();
+    this.#ignore();
+    this.#onChange();
   }
 
   async #read(): Promise<Uint8Array | null> {
@@ -105,25 +110,48 @@ class RequestBody implements IncomingBody {
     }
   }
 
-  /** Listens only while it waits, so that an abandoned body stands in nobody's way. */
-  async #change(): Promise<void> {
-    const request = this.#request;
-    const signal = this.#signal;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const wake = (): void => resolve();
+  /**
+   * One timer and one set of listeners for all waits of a body: thousands of clients that trickle wait for a second each, and what is made
+   * for every wait grows old meanwhile, which is the dearest kind of garbage.
+   */
+  #change(): Promise<void> {
+    this.#listen();
+    this.#timer ??= setTimeout(this.#onTime, this.#pace.remainingMs());
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  readonly #onChange = (): void => {
+    const wake = this.#wake;
+    this.#wake = null;
+    wake?.();
+  };
+
+  readonly #onTime = (): void => {
+    this.#timer = undefined;
+    if (this.#wake === null) return;
+    const leftMs = this.#pace.remainingMs();
     // When the event loop was held up, timers come before the bytes that have been waiting for it.
-    const timer = setTimeout(() => setImmediate(wake), this.#pace.remainingMs());
-    for (const change of changes) request.on(change, wake);
-    signal?.addEventListener("abort", wake);
-    this.#wake = wake;
-    try {
-      await promise;
-    } finally {
-      this.#wake = null;
-      clearTimeout(timer);
-      for (const change of changes) request.off(change, wake);
-      signal?.removeEventListener("abort", wake);
-    }
+    if (leftMs <= 1) setImmediate(this.#onChange);
+    else this.#timer = setTimeout(this.#onTime, leftMs);
+  };
+
+  #listen(): void {
+    if (this.#isListening) return;
+    this.#isListening = true;
+    for (const change of changes) this.#request.on(change, this.#onChange);
+    this.#signal?.addEventListener("abort", this.#onChange);
+  }
+
+  /** A body that is not read any more stands in nobody's way. */
+  #ignore(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (!this.#isListening) return;
+    this.#isListening = false;
+    for (const change of changes) this.#request.off(change, this.#onChange);
+    this.#signal?.removeEventListener("abort", this.#onChange);
   }
 }
 

@@ -30,11 +30,15 @@ export function addBodyRoute(server: FastifyInstance, options: BodyRouteOptions)
     const headers = verdictHeaders([judgement]);
     return sendAnswer(request, reply, { status: result.httpStatus, contentType: jsonType, headers, body }, options);
 
-    function judgeBody(): Promise<Judgement> {
+    async function judgeBody(): Promise<Judgement> {
       const signal = clientGone(request.raw, reply.raw);
       const body = requestBody(request.raw, { ...options.upload, signal });
       const expected = expectedBytes === undefined ? {} : { expectedBytes };
-      return judge(options.scan, body, { requestId: request.id, name: "", signal, ...expected });
+      try {
+        return await judge(options.scan, body, { requestId: request.id, name: "", signal, ...expected });
+      } finally {
+        body.leave();
+      }
     }
   });
 

@@ -25,8 +25,9 @@ async function refusingServer(version: 1 | 2, bounds: LingerBounds, readFirst = 
   const server = await serve(version, async (request, response) => {
     if (request.method === "GET") return answer(response, 200, "still here");
     const body = requestBody(request, { idleTimeoutMs: 60_000, minBytesPerSecond: 0 });
-    // The iterator is abandoned as it is, as by a scan that fails.
+    // Left before its end, as by a scan that fails.
     for (let length = 0; length < readFirst; ) length += (await body.next()).value?.length ?? readFirst;
+    body.leave();
     const headers = { "content-type": "application/json" };
     outcomes.push(answerEarly(request, response, { status: 413, headers, body: text }, bounds));
     wake?.();
