@@ -54,7 +54,9 @@ function leaksOf(before: Residue, now: Residue): readonly string[] {
     if (!isRight) leaks.push(what);
   };
   expect(now.descriptors <= before.descriptors + 2, `${now.descriptors} descriptors, ${before.descriptors} before`);
-  expect(now.children.join() === before.children.join(), `children ${now.children.join()}, ${before.children.join()} before`);
+  // A freshclam that was under way then is over in the end.
+  const lasting = before.children.filter((name) => name !== "freshclam").join();
+  expect(now.children.join() === lasting, `children ${now.children.join()}, ${lasting} before`);
   expect(now.zombies === 0, `${now.zombies} zombies`);
   expect(now.spoolFiles === 0, `${now.spoolFiles} spool files`);
   expect(now.spoolBodies === 0, `${now.spoolBodies} bodies held`);
