@@ -39,6 +39,14 @@ const parts = [
     packages: { debian: ["libatomic1"], fedora: ["libatomic"] },
   },
   {
+    // A yardstick of the benchmark, which goes on without it.
+    name: "clamdscan",
+    isHere: (machine) => findProgram(machine, "clamdscan") !== null,
+    isForTests: true,
+    onlyOn: ["debian"],
+    packages: { debian: ["clamdscan"] },
+  },
+  {
     name: "ClamAV's test files",
     isHere: (machine) => entries(at(machine, testFilesDirectory)).length > 0,
     isForTests: true,

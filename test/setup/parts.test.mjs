@@ -56,7 +56,7 @@ describe("missingParts", () => {
 describe("packagesFor", () => {
   /** @type {ReadonlyArray<readonly [import("../../setup/machine.mjs").SystemKind, string]>} */
   const cases = [
-    ["debian", "clamav-daemon clamav-freshclam clamav redis-server nginx curl openssl libatomic1 clamav-testfiles"],
+    ["debian", "clamav-daemon clamav-freshclam clamav redis-server nginx curl openssl libatomic1 clamdscan clamav-testfiles"],
     ["alpine", "clamav-daemon freshclam clamav-scanner valkey valkey-compat nginx curl openssl"],
     ["fedora", "clamd clamav-freshclam clamav valkey valkey-compat-redis nginx curl openssl libatomic"],
     ["macos", "clamav redis nginx curl openssl"],
