@@ -27,9 +27,9 @@ export class GrowingBuffer {
     this.#expectedBytes = expectedBytes;
   }
 
-  /** Bytes that can still be appended before the limit. */
-  get room(): number {
-    return this.#maxBytes - this.#length;
+  /** Bytes that were appended. */
+  get length(): number {
+    return this.#length;
   }
 
   /** A view of what was appended; valid until the next append, trim, clear or release. */

@@ -21,8 +21,11 @@ export interface SpoolFileOptions {
   readonly staging: Budget;
 }
 
-/** Small enough for thousands of uploads at once, large enough that the system call does not count. */
-const writeBytes = 64 * 1024;
+/** Each write is a trip to the thread pool and back, which costs more than the bytes of a small one. */
+const largeWriteBytes = 256 * 1024;
+/** Once all uploads together collect as much, each collects less: there may be thousands. */
+const generousBytes = 2 * 1024 * 1024;
+const smallWriteBytes = 64 * 1024;
 
 /** Rejects with `spool-full` or `internal`. Never opens a file that is already there. */
 export async function createSpoolFile(options: SpoolFileOptions): Promise<SpoolFile> {
@@ -40,6 +43,7 @@ export class SpoolFile {
   readonly #handle: FileHandle;
   readonly #quota: Budget;
   readonly #staging: GrowingBuffer;
+  readonly #allStaging: Budget;
   readonly #hash = createHash("sha256");
   #size = 0;
   #removal: Promise<void> | null = null;
@@ -49,17 +53,23 @@ export class SpoolFile {
     this.#fileSystem = fileSystem;
     this.#handle = handle;
     this.#quota = quota;
-    this.#staging = new GrowingBuffer({ budget: staging, maxBytes: writeBytes });
+    this.#staging = new GrowingBuffer({ budget: staging, maxBytes: largeWriteBytes });
+    this.#allStaging = staging;
   }
 
   /** Copies the chunk and writes what makes a full piece. Rejects with `spool-full` or `internal`. */
   async append(chunk: Uint8Array): Promise<void> {
     for (let offset = 0; offset < chunk.length; ) {
-      const piece = chunk.subarray(offset, offset + this.#staging.room);
+      const piece = chunk.subarray(offset, offset + this.#room());
       this.#staging.tryAppend(piece);
       offset += piece.length;
-      if (this.#staging.room === 0) await this.#flush();
+      if (this.#room() <= 0) await this.#flush();
     }
+  }
+
+  #room(): number {
+    const writeBytes = this.#allStaging.used < generousBytes ? largeWriteBytes : smallWriteBytes;
+    return writeBytes - this.#staging.length;
   }
 
   /** Writes bytes that nobody changes meanwhile, before any was appended. Rejects with `spool-full` or `internal`. */

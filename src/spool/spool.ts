@@ -44,7 +44,7 @@ class DiskSpool implements Spool {
   readonly #path: string;
   readonly #memory: Budget;
   readonly #files: Budget;
-  /** At most 64 KiB for each body on its way into a file; counted, not limited: the front limits its connections. */
+  /** At most 256 KiB for each body on its way into a file; counted, not limited: the front limits its connections. */
   readonly #staging = new Budget(Number.POSITIVE_INFINITY);
   readonly #arrivals = new Map<ChunkSource, Promise<void>>();
   readonly #held = new Set<SharedContent>();

@@ -36,7 +36,7 @@ describe("GrowingBuffer", () => {
     assert.equal(buffer.tryAppend(sampleBytes(100)), true);
     assert.equal(buffer.tryAppend(sampleBytes(51)), false);
     assert.equal(buffer.tryAppend(sampleBytes(50)), true, "the exact rest fits where doubling does not");
-    assert.deepEqual([buffer.view.length, budget.used, buffer.room], [150, 150, 50]);
+    assert.deepEqual([buffer.view.length, budget.used, buffer.length], [150, 150, 150]);
     buffer.release();
     const small = new GrowingBuffer({ budget, maxBytes: 10 });
     assert.deepEqual([small.tryAppend(sampleBytes(11)), small.tryAppend(sampleBytes(10))], [false, true]);
