@@ -153,12 +153,13 @@ async function renewSignatures(stage: SoakStage, record: SoakRecord, over: Abort
     await pause(reloadMs, over);
     if (over.aborted) return;
     const text = `soak epoch ${epoch} of seed ${seed}`;
+    const ask = (body: string) => stage.rest.send([], { path: "/scanHandlerBody", body: Buffer.from(body) });
+    // Remembered as clean, under the signatures of now.
+    await ask(text);
     await writeFile(join(stage.databaseDirectory, `epoch-${epoch}.ndb`), bodySignature(`Clamgate.Soak.${epoch}`, text));
     const startedAt = performance.now();
     // Clean under the old signatures and infected under the new ones: either is right until the first one is found.
-    while ((await stage.rest.send([], { path: "/scanHandlerBody", body: Buffer.from(text) })).answer?.status !== 406) {
-      await delay(250);
-    }
+    for (let turn = 1; (await ask(`${text}, asked ${turn}`)).answer?.status !== 406; turn += 1) await delay(250);
     record.reloaded(performance.now() - startedAt);
     // From now on no old verdict may come from anywhere.
     await stage.rest.raw(subject(`epoch-${epoch}`, Buffer.from(text), "infected"));

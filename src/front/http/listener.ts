@@ -57,6 +57,12 @@ function limited<S extends Server>(server: S, { maxConnections }: ListenerLimits
   return server;
 }
 
+/**
+ * How much longer an idle connection is kept than its client is told. A request that crosses with the close is lost, and the client of a
+ * POST may not send it again: Node's own second is too little for machines that stand still for a moment.
+ */
+export const keepAliveGraceMs = 10_000;
+
 function http1Options({ headersTimeoutMs, keepAliveTimeoutMs, maxHeaderBytes }: ListenerLimits) {
   // An upload may take as long as it moves: its pace is watched where its body is read.
   const requestTimeout = 0;
@@ -65,6 +71,7 @@ function http1Options({ headersTimeoutMs, keepAliveTimeoutMs, maxHeaderBytes }: 
     requestTimeout,
     connectionsCheckingInterval: headCheckIntervalMs(headersTimeoutMs),
     keepAliveTimeout: keepAliveTimeoutMs,
+    keepAliveTimeoutBuffer: keepAliveGraceMs,
     maxHeaderSize: maxHeaderBytes,
   };
 }

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { trackConnections } from "../http/connections.ts";
-import { headCheckIntervalMs, type ListenerLimits } from "../http/listener.ts";
+import { headCheckIntervalMs, keepAliveGraceMs, type ListenerLimits } from "../http/listener.ts";
 import { resetConnection } from "../http/reset-connection.ts";
 import { type OwnAnswer, ownAnswer, wrongMethod } from "./own-answer.ts";
 import { createProxyFront, type ProxyFrontOptions } from "./proxy-front.ts";
@@ -46,6 +46,7 @@ export function createProxyServer(options: ProxyServerOptions): ProxyServer {
       // A GET has no body to speak of; what there is of one is watched where it is read.
       requestTimeout: 0,
       keepAliveTimeout: limits.keepAliveTimeoutMs,
+      keepAliveTimeoutBuffer: keepAliveGraceMs,
       maxHeaderSize: limits.maxHeaderBytes,
       // Answered in our own words.
       requireHostHeader: false,
