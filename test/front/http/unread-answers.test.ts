@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { connect as connectHttp2, constants } from "node:http2";
 import { type AddressInfo, connect, type Server } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { describe, test } from "node:test";
-import { plainServer } from "../../../src/front/http/listener.ts";
+import { connect as connectTls } from "node:tls";
+import { type Certificate, plainServer, secureServer } from "../../../src/front/http/listener.ts";
 import { cutUnreadAnswers } from "../../../src/front/http/unread-answers.ts";
+import { makeCertificate } from "../../e2e/certificate.ts";
+import { scratchDirectory } from "../../spool/scratch-directory.ts";
 
 const limits = { headersTimeoutMs: 5_000, keepAliveTimeoutMs: 60_000, maxHeaderBytes: 65_536, maxConnections: 0 };
 /** More than the sockets of both ends take. */
@@ -14,13 +18,14 @@ const large = Buffer.alloc(32 * 1024 * 1024);
 /** More than HTTP/2 lets a sender send ahead. */
 const medium = Buffer.alloc(1024 * 1024);
 
-async function listen(patienceMs: number) {
+async function listen(patienceMs: number, certificate: Certificate | null = null) {
   const opened = Promise.withResolvers<ServerResponse>();
-  const server = plainServer((request: IncomingMessage, response: ServerResponse) => {
+  const answer = (request: IncomingMessage, response: ServerResponse) => {
     opened.resolve(response);
     if (request.url === "/late") setTimeout(() => response.end("late"), 4 * patienceMs);
     else response.end(request.url === "/large" ? large : request.url === "/medium" ? medium : "small");
-  }, limits);
+  };
+  const server = certificate === null ? plainServer(answer, limits) : secureServer(answer, limits, certificate);
   cutUnreadAnswers(server, patienceMs);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -43,6 +48,20 @@ describe("an answer that its client does not take", { timeout: 20_000 }, () => {
     await using listening = await listen(100);
     const socket = connect(listening.port, "127.0.0.1").pause();
     socket.on("error", () => {}); // reset
+    socket.write("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+    await listening.first;
+    await allGone(listening.server);
+    socket.destroy();
+  });
+
+  test("ends the connection over TLS", async () => {
+    await using directory = await scratchDirectory();
+    const { cert, key } = await makeCertificate(directory.path);
+    await using listening = await listen(100, { cert: await readFile(cert, "utf8"), key: await readFile(key, "utf8") });
+    const socket = connectTls({ port: listening.port, host: "127.0.0.1", rejectUnauthorized: false });
+    socket.on("error", () => {}); // cut
+    await once(socket, "secureConnect");
+    socket.pause();
     socket.write("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
     await listening.first;
     await allGone(listening.server);
