@@ -31,13 +31,12 @@ type Kind = (typeof kinds)[number];
 interface Member {
   readonly kind: Kind;
   readonly since: number;
-  /** When in a second it sends its byte. */
-  readonly turn: number;
   isCut: boolean;
 }
 
-const tickMs = 100;
-const ticksPerByte = 10;
+/** Thousands of clients are independent of each other: what they send does not come at ten moments of each second, but all the time. */
+const tickMs = 10;
+const ticksPerByte = 100;
 const beginnings: Readonly<Record<Kind, string>> = {
   idle: "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
   heads: "POST /v2/scan HTTP/1.1\r\nHost: x\r\nX-Slow: ",
@@ -48,6 +47,8 @@ export class Crowd {
   readonly #plan: CrowdPlan;
   readonly #members = new Map<Socket, Member>();
   readonly #missing: Kind[] = [];
+  /** Those who send a byte, by when in a second they do. */
+  readonly #turns: readonly Set<Socket>[] = Array.from({ length: ticksPerByte }, () => new Set());
   readonly #cut: Record<Kind, number> = { idle: 0, heads: 0, bodies: 0 };
   readonly #oldestMs: Record<Kind, number> = { idle: 0, heads: 0, bodies: 0 };
   readonly #refused: string[] = [];
@@ -55,6 +56,7 @@ export class Crowd {
   #timer: NodeJS.Timeout | null = null;
   #opened = 0;
   #connecting = 0;
+  #startedAt = 0;
   #tick = 0;
 
   constructor(plan: CrowdPlan) {
@@ -70,6 +72,7 @@ export class Crowd {
     const whole = new Promise<void>((resolve) => {
       this.#whenWhole = resolve;
     });
+    this.#startedAt = performance.now();
     this.#timer = setInterval(() => this.#beat(), tickMs);
     await whole;
     return this.state();
@@ -88,14 +91,13 @@ export class Crowd {
     return last;
   }
 
+  /** Makes up for ticks that came late. */
   #beat(): void {
-    this.#tick += 1;
-    for (let due = (this.#plan.perSecond * tickMs) / 1000; due > 0; due -= 1) {
-      const kind = this.#missing.shift();
-      if (kind !== undefined) this.#open(kind);
-    }
-    for (const [socket, { kind, turn }] of this.#members) {
-      if (kind !== "idle" && turn === this.#tick % ticksPerByte) socket.write("x");
+    const now = Math.floor((performance.now() - this.#startedAt) / tickMs);
+    for (; this.#tick < now; this.#tick += 1) {
+      const opened = (tick: number) => Math.floor((tick * tickMs * this.#plan.perSecond) / 1000);
+      for (const kind of this.#missing.splice(0, opened(this.#tick + 1) - opened(this.#tick))) this.#open(kind);
+      for (const socket of this.#turns[this.#tick % ticksPerByte] ?? []) socket.write("x");
     }
   }
 
@@ -105,12 +107,14 @@ export class Crowd {
     // One address would run out of ports: those of closed connections stay taken for a minute.
     const localAddress = `127.0.0.${2 + (this.#opened % 16)}`;
     const socket = connect({ host: "127.0.0.1", port: this.#plan.port, localAddress, noDelay: true });
-    const member: Member = { kind, since: performance.now(), turn: this.#opened % ticksPerByte, isCut: false };
+    const member: Member = { kind, since: performance.now(), isCut: false };
+    const turn = kind === "idle" ? null : this.#turns[this.#opened % ticksPerByte];
     let isOpen = false;
     socket.on("connect", () => {
       isOpen = true;
       this.#connecting -= 1;
       this.#members.set(socket, member);
+      turn?.add(socket);
       socket.write(beginnings[kind]);
       if (this.#missing.length === 0 && this.#connecting === 0) this.#whenWhole?.();
     });
@@ -126,6 +130,7 @@ export class Crowd {
       if (isOpen) this.#cutOff(member);
       else this.#connecting -= 1;
       this.#members.delete(socket);
+      turn?.delete(socket);
       this.#missing.push(kind);
     });
   }
