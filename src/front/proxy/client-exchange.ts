@@ -61,10 +61,14 @@ export class ClientExchange {
     this.#response.writeHead(status, [...lines, ...this.#options.marks]);
   }
 
-  /** Waits while the client is slow. Rejects with the signal's reason, or with `client-slow`. */
-  async send(chunk: Uint8Array): Promise<void> {
+  /** In one system call where the client takes so much. Waits while it is slow. Rejects with the signal's reason, or with `client-slow`. */
+  async send(parts: readonly Uint8Array[]): Promise<void> {
     this.signal.throwIfAborted();
-    if (!this.#response.write(chunk)) await this.#drained();
+    let isFlowing = true;
+    this.#response.cork();
+    for (const part of parts) isFlowing = this.#response.write(part);
+    this.#response.uncork();
+    if (!isFlowing) await this.#drained();
   }
 
   /** The body is whole: never called for anything else. */

@@ -44,6 +44,6 @@ export function deliverBodiless(exchange: ClientExchange, head: Outcome["head"],
 
 /** To the end of the response. */
 export async function sendBody(exchange: ClientExchange, { body }: Passed, start: number, end: number): Promise<void> {
-  for await (const chunk of body.read({ start, end })) await exchange.send(chunk);
+  for await (const chunk of body.read({ start, end })) await exchange.send([chunk]);
   exchange.end();
 }

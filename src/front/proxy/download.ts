@@ -7,7 +7,7 @@ import type { EngineVersion } from "../../core/verdict.ts";
 import { type ContentCoding, codingsOf, openDecoding } from "./content-codings.ts";
 import type { UpstreamResponse } from "./fetch-upstream.ts";
 import type { HeaderLines } from "./header-lines.ts";
-import { hasPieces, type KnownPieces, PieceHasher } from "./known-pieces.ts";
+import { hasPieces, type KnownPieces, PieceRecorder } from "./known-pieces.ts";
 
 export interface DownloadHead {
   readonly status: number;
@@ -87,7 +87,7 @@ export function startDownload(order: DownloadOrder, parts: DownloadParts): Downl
   let head: DownloadHead | null = null;
   let receivedBytes = 0;
   let bodyEndedAt = startedAt;
-  let hasher: PieceHasher | null = null;
+  let recorder: PieceRecorder | null = null;
   const outcome = run();
   outcome.catch(() => {}); // heard by those who wait, if anybody still does
   return {
@@ -105,7 +105,7 @@ export function startDownload(order: DownloadOrder, parts: DownloadParts): Downl
         response.discard();
         return finished(head, { kind: "bodiless" }, async () => {});
       }
-      if (order.pieces !== null && hasPieces(declaredBytes ?? 0)) hasher = new PieceHasher(declaredBytes ?? 0);
+      if (order.pieces !== null && hasPieces(declaredBytes ?? 0)) recorder = new PieceRecorder(declaredBytes ?? 0);
       const expected = response.declaredBytes === null ? {} : { expectedBytes: response.declaredBytes };
       const body = watched(changed ?? response.body);
       const raw = await parts.scan(body, { via: "proxy", requestId, name, signal, ...expected });
@@ -142,7 +142,7 @@ export function startDownload(order: DownloadOrder, parts: DownloadParts): Downl
     for await (const chunk of body) {
       if (receivedBytes < prefixBytes) prefix.set(chunk.subarray(0, prefixBytes - receivedBytes), receivedBytes);
       receivedBytes += chunk.length;
-      hasher?.update(chunk);
+      recorder?.update(chunk);
       yield chunk;
     }
     bodyEndedAt = clock();
@@ -181,7 +181,7 @@ export function startDownload(order: DownloadOrder, parts: DownloadParts): Downl
     const isPresent = engine.tag === tag && parts.engineVersion()?.tag === tag;
     if (order.rememberAs === null || report.verdict.kind === "unscannable" || !isPresent) return;
     const value = { verdict: report.verdict, sha256, size };
-    if (report.verdict.kind === "clean" && hasher !== null) order.pieces?.set(sha256, hasher.finish());
+    if (report.verdict.kind === "clean" && recorder !== null) order.pieces?.set(sha256, recorder.finish());
     parts.urlVerdicts.set({ address: order.rememberAs, tag }, value, parts.verdictTtlSeconds).catch((error: unknown) => {
       parts.observe({ kind: "cache-failed", operation: "set", detail: toClamgateError(error).message });
     });

@@ -1,12 +1,12 @@
-/** What the pieces of scanned objects are by digest, so that each can be told to be the same before it is sent on (download-proxy.md 2.3, P62). */
+/** What the pieces of scanned objects are, so that each can be told to be the same before it is sent on (download-proxy.md 2.3, P62). */
 
-import { createHash, type Hash } from "node:crypto";
+import { PieceTagger, smallestPieceBytes } from "./piece-tags.ts";
 
-/** An object in pieces of one length, the last one perhaps shorter. */
+/** An object that has been scanned, as `PieceTagger` cuts it. */
 export interface Pieces {
-  readonly pieceBytes: number;
-  /** SHA-256 of each, in order. */
-  readonly digests: readonly Buffer[];
+  readonly objectBytes: number;
+  /** One after the other, `tagBytes` each. */
+  readonly tags: Uint8Array;
 }
 
 /**
@@ -18,10 +18,8 @@ export interface KnownPieces {
   set(sha256: string, pieces: Pieces): void;
 }
 
-/** 10,000 are about 15 MB. */
+/** 10,000 are about 10 MB. */
 const maxObjects = 10_000;
-const maxPieces = 32;
-export const smallestPieceBytes = 64 * 1024;
 
 /** An object that is one piece only gains nothing by being streamed. */
 export function hasPieces(objectBytes: number): boolean {
@@ -49,37 +47,30 @@ export function createKnownPieces(maxEntries = maxObjects): KnownPieces {
   };
 }
 
-/** Cuts what comes into pieces and takes their digests. */
-export class PieceHasher {
-  readonly #pieceBytes: number;
-  readonly #digests: Buffer[] = [];
-  #hash: Hash = createHash("sha256");
-  #bytes = 0;
+/** Takes the tags of an object as it comes. */
+export class PieceRecorder {
+  readonly #objectBytes: number;
+  readonly #tagger: PieceTagger;
+  readonly #tags: Buffer[] = [];
 
-  /** @param objectBytes as declared: not more pieces than can be remembered, however large it is. */
+  /** @param objectBytes as declared. */
   constructor(objectBytes: number) {
-    this.#pieceBytes = Math.max(smallestPieceBytes, Math.ceil(objectBytes / maxPieces));
+    this.#objectBytes = objectBytes;
+    this.#tagger = new PieceTagger(objectBytes);
   }
 
   update(chunk: Uint8Array): void {
     for (let at = 0; at < chunk.length; ) {
-      const part = chunk.subarray(at, at + this.#pieceBytes - this.#bytes);
-      this.#hash.update(part);
-      this.#bytes += part.length;
+      const part = chunk.subarray(at, at + this.#tagger.room);
+      this.#tagger.update(part);
       at += part.length;
-      if (this.#bytes === this.#pieceBytes) this.#cut();
+      if (this.#tagger.room === 0) this.#tags.push(this.#tagger.cut());
     }
   }
 
   /** Once, at the object's end. */
   finish(): Pieces {
-    if (this.#bytes > 0) this.#cut();
-    return { pieceBytes: this.#pieceBytes, digests: this.#digests };
-  }
-
-  #cut(): void {
-    this.#digests.push(this.#hash.digest());
-    this.#hash = createHash("sha256");
-    this.#bytes = 0;
+    if (this.#tagger.bytes > 0) this.#tags.push(this.#tagger.cut());
+    return { objectBytes: this.#objectBytes, tags: Buffer.concat(this.#tags) };
   }
 }

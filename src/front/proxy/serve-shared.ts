@@ -59,7 +59,7 @@ async function serveDripping(serving: Serving, download: Download, { drip, block
     },
     async send(byte: Uint8Array) {
       record.releasedBytes += byte.length;
-      await exchange.send(byte);
+      await exchange.send([byte]);
     },
   };
   const sent = await dripUntilSettled(download, client, drip);

@@ -57,9 +57,9 @@ async function stream(
   const head = { status: response.status, lines: response.rawHeaders, declaredBytes: known.size };
   const startedAt = clock();
   try {
-    const isProved = await streamVerified(response.body, proof, async (chunk) => {
+    const isProved = await streamVerified(response.body, proof, async (parts) => {
       if (!exchange.hasBegun) exchange.begin(head.status, objectHeaders(head, known.size, headerOptions(serving)));
-      await exchange.send(chunk);
+      await exchange.send(parts);
     });
     record.downloadMs = clock() - startedAt;
     if (isProved) {

@@ -43,7 +43,7 @@ export function orderFor(serving: Serving, signal: AbortSignal, fetch: () => Pro
     signal,
     fetch,
     rewrite: asked.rewrite.length === 0 ? null : (response) => rewritten(response, asked),
-    // Nobody else needs them, and they cost a second digest.
+    // Nobody else needs them.
     pieces: asked.mode === "verified-stream" && asked.isCacheOn ? pieces : null,
     rememberAs: asked.isCacheOn ? keys.object : null,
   };

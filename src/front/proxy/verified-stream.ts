@@ -1,10 +1,11 @@
-/** Streams an object that is known by the digests of its pieces: none of it is sent before it is proved (download-proxy.md 2.3, P62). */
+/** Streams an object that is known by the tags of its pieces: none of it is sent before it is proved (download-proxy.md 2.3, P62). */
 
-import { createHash } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import type { UrlVerdict } from "../../core/ports.ts";
 import { isEncoded } from "./content-codings.ts";
 import type { UpstreamResponse } from "./fetch-upstream.ts";
 import type { KnownPieces, Pieces } from "./known-pieces.ts";
+import { PieceTagger, tagBytes } from "./piece-tags.ts";
 
 /** Null where there is nothing to prove it by. */
 export function streamablePieces(known: UrlVerdict | null, pieces: KnownPieces): Pieces | null {
@@ -23,35 +24,33 @@ export function mayStream({ status, declaredBytes, rawHeaders }: UpstreamRespons
  */
 export async function streamVerified(
   body: AsyncIterable<Uint8Array>,
-  { pieceBytes, digests }: Pieces,
-  send: (chunk: Uint8Array) => Promise<void>,
+  { objectBytes, tags }: Pieces,
+  send: (parts: readonly Uint8Array[]) => Promise<void>,
 ): Promise<boolean> {
+  const tagger = new PieceTagger(objectBytes);
   let proved = 0;
-  let hash = createHash("sha256");
   let held: Uint8Array[] = [];
-  let heldBytes = 0;
 
   async function release(): Promise<boolean> {
-    const expected = digests[proved];
-    if (expected === undefined || !hash.digest().equals(expected)) return false;
-    for (const part of held) await send(part);
-    proved += 1;
-    hash = createHash("sha256");
+    const tag = tagger.cut();
+    const expected = tags.subarray(proved, proved + tagBytes);
+    if (expected.length < tagBytes || !timingSafeEqual(tag, expected)) return false;
+    const parts = held;
     held = [];
-    heldBytes = 0;
+    proved += tagBytes;
+    await send(parts);
     return true;
   }
 
   for await (const chunk of body) {
     for (let at = 0; at < chunk.length; ) {
-      const part = chunk.subarray(at, at + pieceBytes - heldBytes);
-      hash.update(part);
+      const part = chunk.subarray(at, at + tagger.room);
+      tagger.update(part);
       held.push(part);
-      heldBytes += part.length;
       at += part.length;
-      if (heldBytes === pieceBytes && !(await release())) return false;
+      if (tagger.room === 0 && !(await release())) return false;
     }
   }
-  if (heldBytes > 0 && !(await release())) return false;
-  return proved === digests.length;
+  if (tagger.bytes > 0 && !(await release())) return false;
+  return proved === tags.length;
 }

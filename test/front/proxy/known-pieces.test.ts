@@ -1,21 +1,14 @@
 import assert from "node:assert/strict";
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
-import {
-  createKnownPieces,
-  hasPieces,
-  PieceHasher,
-  type Pieces,
-  smallestPieceBytes,
-} from "../../../src/front/proxy/known-pieces.ts";
+import { createKnownPieces, hasPieces, PieceRecorder, type Pieces } from "../../../src/front/proxy/known-pieces.ts";
+import { PieceTagger, smallestPieceBytes, tagBytes } from "../../../src/front/proxy/piece-tags.ts";
 import { streamVerified } from "../../../src/front/proxy/verified-stream.ts";
 
-const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
-
 function piecesOf(body: Buffer, chunkBytes = body.length): Pieces {
-  const hasher = new PieceHasher(body.length);
-  for (const chunk of chunked(body, chunkBytes)) hasher.update(chunk);
-  return hasher.finish();
+  const recorder = new PieceRecorder(body.length);
+  for (const chunk of chunked(body, chunkBytes)) recorder.update(chunk);
+  return recorder.finish();
 }
 
 function chunked(body: Buffer, chunkBytes: number): readonly Buffer[] {
@@ -28,23 +21,59 @@ async function* iterated(chunks: readonly Buffer[]): AsyncGenerator<Buffer, void
   yield* chunks;
 }
 
-describe("PieceHasher", () => {
-  for (const size of [1, smallestPieceBytes - 1, smallestPieceBytes, smallestPieceBytes + 1, 3 * smallestPieceBytes]) {
-    test(`takes the digests of ${size} bytes alike, however they come`, () => {
-      const body = randomBytes(size);
-      const expected = chunked(body, smallestPieceBytes).map(sha256);
-      for (const chunkBytes of [1000, smallestPieceBytes, size]) {
-        assert.deepEqual(piecesOf(body, chunkBytes), { pieceBytes: smallestPieceBytes, digests: expected });
+/** Of the object's pieces in their order. */
+function lengthsOf(objectBytes: number): readonly number[] {
+  const tagger = new PieceTagger(objectBytes);
+  const lengths: number[] = [];
+  for (let left = objectBytes; left > 0; left -= lengths.at(-1) ?? 0) {
+    const bytes = Math.min(left, tagger.room);
+    tagger.update(Buffer.alloc(bytes));
+    tagger.cut();
+    lengths.push(bytes);
+  }
+  return lengths;
+}
+
+describe("PieceTagger", () => {
+  test("cuts small pieces first, and not many of anything", () => {
+    const kibibytes = (objectBytes: number) => lengthsOf(objectBytes).map((bytes) => bytes / 1024);
+    assert.deepEqual(kibibytes(150 * 1024), [64, 64, 22]);
+    assert.deepEqual(kibibytes(32 * 256 * 1024).slice(0, 5), [64, 128, 256, 256, 256]);
+    for (const bytes of [1, 2 ** 20, 20_000_000, 2 ** 30, 2 ** 32]) {
+      const lengths = lengthsOf(bytes);
+      assert.ok(lengths.length <= 44, `${lengths.length}`);
+    }
+  });
+
+  test("gives equal pieces equal tags, and others none of them", () => {
+    const tagOf = (bytes: Uint8Array, before: readonly Uint8Array[] = []) => {
+      const tagger = new PieceTagger(bytes.length);
+      for (const piece of before) {
+        tagger.update(piece);
+        tagger.cut();
       }
+      for (const byte of [bytes.subarray(0, 1), bytes.subarray(1)]) tagger.update(byte);
+      return tagger.cut().toString("hex");
+    };
+    const piece = randomBytes(1000);
+    assert.equal(tagOf(piece), tagOf(Buffer.from(piece)));
+    assert.equal(tagOf(piece).length, 2 * tagBytes);
+    const longer = Buffer.concat([piece, Buffer.alloc(1)]);
+    const others = [piece.subarray(1), piece.subarray(0, 999), longer, Buffer.alloc(1000)].map((bytes) => tagOf(bytes));
+    const elsewhere = tagOf(piece, [piece]);
+    assert.equal(new Set([tagOf(piece), elsewhere, ...others]).size, 6);
+  });
+});
+
+describe("PieceRecorder", () => {
+  for (const size of [1, smallestPieceBytes - 1, smallestPieceBytes, smallestPieceBytes + 1, 3 * smallestPieceBytes]) {
+    test(`takes the tags of ${size} bytes alike, however they come`, () => {
+      const body = randomBytes(size);
+      const expected = piecesOf(body);
+      assert.equal(expected.tags.length, tagBytes * lengthsOf(size).length);
+      for (const chunkBytes of [1000, smallestPieceBytes]) assert.deepEqual(piecesOf(body, chunkBytes), expected);
     });
   }
-
-  test("makes no more than 32 pieces of anything", () => {
-    const size = 40 * smallestPieceBytes + 1;
-    const { pieceBytes, digests } = piecesOf(Buffer.alloc(size));
-    assert.deepEqual([digests.length, pieceBytes], [32, Math.ceil(size / 32)]);
-    assert.equal(piecesOf(Buffer.alloc(32 * smallestPieceBytes)).digests.length, 32);
-  });
 
   test("is worth its while beyond one piece", () => {
     assert.deepEqual([0, smallestPieceBytes, smallestPieceBytes + 1].map(hasPieces), [false, false, true]);
@@ -58,8 +87,8 @@ describe("streamVerified", () => {
 
   async function stream(other: Buffer, chunkBytes: number): Promise<{ isProved: boolean; sent: Buffer }> {
     const sent: Uint8Array[] = [];
-    const isProved = await streamVerified(iterated(chunked(other, chunkBytes)), pieces, async (chunk) => {
-      sent.push(chunk);
+    const isProved = await streamVerified(iterated(chunked(other, chunkBytes)), pieces, async (parts) => {
+      sent.push(...parts);
     });
     return { isProved, sent: Buffer.concat(sent) };
   }
