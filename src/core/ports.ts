@@ -18,7 +18,7 @@ export interface SpooledBody extends AsyncDisposable {
   readonly bytes: Uint8Array | null;
   /** Absolute, link-free path of the private file, else null. */
   readonly path: string | null;
-  /** Streams the bytes from `start` (inclusive, default 0) to `end` (exclusive, default size). */
+  /** Streams the bytes from `start` (inclusive, default 0) to `end` (exclusive, default size). Where `bytes` is null the reader has them for itself. */
   read(range?: { readonly start?: number; readonly end?: number }): AsyncIterable<Uint8Array>;
   /** A second hold on the same bytes, to be disposed on its own. */
   hold(): SpooledBody;

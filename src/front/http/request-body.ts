@@ -1,8 +1,10 @@
 /** The body of an HTTP/1 or HTTP/2 request as a pull-based iterable that never ends well unless the whole message has come. */
 
+import { IncomingMessage } from "node:http";
 import { performance } from "node:perf_hooks";
 import { ClamgateError } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
+import { freeChunk } from "./free-chunk.ts";
 import { Pace } from "./pace.ts";
 import type { RawRequest } from "./raw.ts";
 
@@ -25,7 +27,7 @@ export interface IncomingBody extends AsyncIterableIterator<Uint8Array> {
 }
 
 /**
- * Single use, one reader. Throws `client-gone` where the message ends early, `client-slow`, or the signal's reason; the error stays.
+ * Single use, one reader. A chunk is the reader's until it asks for the next one. Throws `client-gone` where the message ends early, `client-slow`, or the signal's reason; the error stays.
  * Whoever stops reading it before its end or its error says `leave`. Either leaves the socket usable and the rest unread: whoever answers then must `linger`.
  */
 export function requestBody(request: RawRequest, options: RequestBodyOptions): IncomingBody {
@@ -44,6 +46,8 @@ class RequestBody implements IncomingBody {
   #wake: (() => void) | null = null;
   #timer: NodeJS.Timeout | undefined;
   #isListening = false;
+  /** What the reader was given. */
+  #last: Uint8Array | null = null;
 
   constructor(request: RawRequest, options: RequestBodyOptions) {
     this.#request = request;
@@ -62,8 +66,10 @@ class RequestBody implements IncomingBody {
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
     if (this.#failure !== null) throw this.#failure;
     if (this.#isClosed) return { done: true, value: undefined };
+    this.#freeLast();
     try {
       const chunk = await this.#read();
+      this.#last = chunk;
       if (chunk !== null) return { done: false, value: chunk };
       this.#isClosed = true;
       this.#ignore();
@@ -84,6 +90,12 @@ class RequestBody implements IncomingBody {
     this.#isClosed = true;
     this.#ignore();
     this.#onChange();
+  }
+
+  /** Node copies each chunk of HTTP/1 for its reader alone; those of HTTP/2 are views of what others still read. */
+  #freeLast(): void {
+    if (this.#last !== null && this.#request instanceof IncomingMessage) freeChunk(this.#last);
+    this.#last = null;
   }
 
   async #read(): Promise<Uint8Array | null> {

@@ -4,6 +4,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:
 import { ClamgateError } from "../../core/errors.ts";
 import { clientGone } from "../http/client-gone.ts";
 import { answerEarly } from "../http/early-answer.ts";
+import { freeChunk } from "../http/free-chunk.ts";
 import { resetConnection } from "../http/reset-connection.ts";
 import { type HeaderLines, pairs } from "./header-lines.ts";
 
@@ -69,6 +70,13 @@ export class ClientExchange {
     for (const part of parts) isFlowing = this.#response.write(part);
     this.#response.uncork();
     if (!isFlowing) await this.#drained();
+  }
+
+  /** As `send`, of memory that is nobody else's and that the caller leaves to us. */
+  async sendOwn(parts: readonly Uint8Array[]): Promise<void> {
+    await this.send(parts);
+    // What waits to be written is still read.
+    if (this.#response.writableLength === 0) for (const part of parts) freeChunk(part);
   }
 
   /** The body is whole: never called for anything else. */

@@ -44,6 +44,8 @@ export function deliverBodiless(exchange: ClientExchange, head: Outcome["head"],
 
 /** To the end of the response. */
 export async function sendBody(exchange: ClientExchange, { body }: Passed, start: number, end: number): Promise<void> {
-  for await (const chunk of body.read({ start, end })) await exchange.send([chunk]);
+  // What is in memory is of the body itself.
+  const isRead = body.bytes === null;
+  for await (const chunk of body.read({ start, end })) await (isRead ? exchange.sendOwn([chunk]) : exchange.send([chunk]));
   exchange.end();
 }

@@ -4,6 +4,7 @@ import { toClamgateError } from "../../core/errors.ts";
 import type { Clock, Observe, SpooledBody, UrlVerdictCache } from "../../core/ports.ts";
 import type { Scan, ScannedBody } from "../../core/scan.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
+import { freeChunk } from "../http/free-chunk.ts";
 import { type ContentCoding, codingsOf, openDecoding } from "./content-codings.ts";
 import type { UpstreamResponse } from "./fetch-upstream.ts";
 import type { HeaderLines } from "./header-lines.ts";
@@ -107,7 +108,7 @@ export function startDownload(order: DownloadOrder, parts: DownloadParts): Downl
       }
       if (order.pieces !== null && hasPieces(declaredBytes ?? 0)) recorder = new PieceRecorder(declaredBytes ?? 0);
       const expected = response.declaredBytes === null ? {} : { expectedBytes: response.declaredBytes };
-      const body = watched(changed ?? response.body);
+      const body = watched(changed ?? response.body, changed === null);
       const raw = await parts.scan(body, { via: "proxy", requestId, name, signal, ...expected });
       return await judged(head, raw);
     } catch (error) {
@@ -138,12 +139,14 @@ export function startDownload(order: DownloadOrder, parts: DownloadParts): Downl
     return { ...what, ...times, head: known, [Symbol.asyncDispose]: dispose };
   }
 
-  async function* watched(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  /** @param isOurs when nobody but us and the scan has the chunks: the scan copies each before it asks for the next one. */
+  async function* watched(body: AsyncIterable<Uint8Array>, isOurs: boolean): AsyncGenerator<Uint8Array, void, undefined> {
     for await (const chunk of body) {
       if (receivedBytes < prefixBytes) prefix.set(chunk.subarray(0, prefixBytes - receivedBytes), receivedBytes);
       receivedBytes += chunk.length;
       recorder?.update(chunk);
       yield chunk;
+      if (isOurs) freeChunk(chunk);
     }
     bodyEndedAt = clock();
   }

@@ -59,7 +59,7 @@ async function stream(
   try {
     const isProved = await streamVerified(response.body, proof, async (parts) => {
       if (!exchange.hasBegun) exchange.begin(head.status, objectHeaders(head, known.size, headerOptions(serving)));
-      await exchange.send(parts);
+      await exchange.sendOwn(parts);
     });
     record.downloadMs = clock() - startedAt;
     if (isProved) {

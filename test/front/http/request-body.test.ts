@@ -69,6 +69,30 @@ describe("requestBody over HTTP/1", () => {
     assert.equal(await server.outcome(), 0);
   });
 
+  test("takes the memory of a chunk back when the next one is asked for", async () => {
+    const sizes: (readonly number[])[] = [];
+    await using server = await serve(1, async (request, response) => {
+      const body = requestBody(request, patient);
+      for (let chunk = await body.next(); !chunk.done; ) {
+        const before = chunk.value.length;
+        const next = await body.next();
+        sizes.push([before, chunk.value.length]);
+        chunk = next;
+      }
+      answer(response, 200, "done");
+    });
+    using client = new RawClient(server.port);
+    await client.send(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n${"x".repeat(1_000_000)}`);
+    await client.readUntil(/done$/);
+    assert.equal(
+      sizes.reduce((sum, [before = 0]) => sum + before, 0),
+      1_000_000,
+    );
+    const large = sizes.filter(([before = 0]) => before >= 65_536 - 200);
+    assert.ok(large.length > 0);
+    for (const [, after] of large) assert.equal(after, 0);
+  });
+
   const early: readonly (readonly [string, string])[] = [
     ["before any byte of a declared body", "Content-Length: 10\r\n\r\n"],
     ["in a declared body", "Content-Length: 10\r\n\r\nabcde"],

@@ -159,6 +159,22 @@ describe("verified-stream", () => {
     for (const { releasedBytes } of proxy.downloads()) assert.equal(releasedBytes, 0);
   });
 
+  test("gives every byte to a client that takes them slowly, from a stream and from a file", async () => {
+    const body = randomBytes(maxBytes);
+    await using proxy = await openProxy(() => ok(body), { mode: "verified-stream", memoryBytesPerBody: 1000 });
+    for (const expected of ["miss", "hit"]) {
+      using client = new RawClient(proxy.port);
+      client.socket.on("data", () => {
+        client.socket.pause();
+        setImmediate(() => client.socket.resume());
+      });
+      client.send(proxy.text("/x", on));
+      const answer = await client.answer();
+      assert.deepEqual([answer.isWhole, sha256(answer.body)], [true, sha256(body)]);
+      await eventually("it is told of", () => proxy.downloads().at(-1)?.cache === expected);
+    }
+  });
+
   test("leaves with the client, and frees what it had taken", async () => {
     const body = sample(1_000_000);
     await using proxy = await openVerified(
