@@ -16,6 +16,8 @@ export type BodyKind =
   | { readonly kind: "no-boundary" };
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+/;
+/** What nearly all quoted values are. */
+const plainQuoted = /^"([^"\\\r\n]*)"/;
 const typeOrDisposition = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:\/[!#$%&'*+\-.^_`|~0-9A-Za-z]+)?$/;
 /** RFC 2045 `tspecials`: what a backslash really escapes. Before anything else it is part of a Windows path that nobody escaped. */
 const tspecials = '()<>@,;:\\"/[]?=';
@@ -63,6 +65,8 @@ function takeValue(text: string): { value: string; rest: string } | null {
     const value = token.exec(text)?.[0];
     return value === undefined ? null : { value, rest: text.slice(value.length) };
   }
+  const plain = plainQuoted.exec(text);
+  if (plain !== null) return { value: plain[1] ?? "", rest: text.slice(plain[0].length) };
   // Joined at the end: a text put together from characters takes dozens of bytes for each.
   const pieces: string[] = [];
   let start = 1;

@@ -39,13 +39,16 @@ export interface MetricsOptions {
   readonly hasRuntime?: boolean;
 }
 
+/** Each look at the event loop's utilization sorts it into five windows of quantiles: ten a second, as the library would, are felt. */
+const utilizationIntervalMs = 1000;
+
 export function createMetrics(options: MetricsOptions): Metrics {
   const { version, updateTimes, children, now = Date.now, hasRuntime = true } = options;
   const registry = new Registry(Registry.PROMETHEUS_CONTENT_TYPE);
   const observe = countFacts({ registry, children });
   const showGauges = createGauges({ registry, version, now });
   const showUpdateTimes = createUpdateGauges({ registry, updateTimes });
-  if (hasRuntime) collectDefaultMetrics({ register: registry });
+  if (hasRuntime) collectDefaultMetrics({ register: registry, eventLoopUtilizationTimeout: utilizationIntervalMs });
   return {
     observe,
     async expose() {
