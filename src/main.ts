@@ -24,7 +24,10 @@ Usage: clamgate COMMAND
 `;
 
 // Beside the dependencies, and as much to be trusted as they are. Where it cannot be written, all is compiled at each start.
-enableCompileCache(fileURLToPath(new URL("../node_modules/.cache/clamgate", import.meta.url)));
+const compileCache = fileURLToPath(new URL("../node_modules/.cache/clamgate", import.meta.url));
+enableCompileCache(compileCache);
+// For threads, which the call does not reach.
+process.env.NODE_COMPILE_CACHE ??= compileCache;
 
 process.exitCode = await main(process.argv.slice(2));
 
