@@ -22,7 +22,6 @@ import { wipeRuns } from "./own-clamd.ts";
 import { type Servers, startServers } from "./servers.ts";
 import { makeSettingDirectories, spoolDirectoryOf } from "./setting-directories.ts";
 import { settingFault } from "./setting-fault.ts";
-import { hashThread } from "./spool/hash-thread.ts";
 import { openSpool } from "./spool/spool.ts";
 import { openLedger } from "./supervise/ledger.ts";
 import { type DirectoryLock, lockDirectory } from "./supervise/lock.ts";
@@ -96,10 +95,8 @@ async function open(
   }
   await wipeRuns(state);
 
-  const hasher = opened.adopt(hashThread(), (made) => made.close());
   const spool = opened.adopt(
     await openSpool({
-      hasher,
       directory: spoolDirectoryOf(config),
       memoryBytesPerBody: config.SPOOL_MEMORY,
       memoryBytesTotal: config.SPOOL_MEMORY_TOTAL,

@@ -24,10 +24,7 @@ Usage: clamgate COMMAND
 `;
 
 // Beside the dependencies, and as much to be trusted as they are. Where it cannot be written, all is compiled at each start.
-const compileCache = fileURLToPath(new URL("../node_modules/.cache/clamgate", import.meta.url));
-enableCompileCache(compileCache);
-// For threads, which the call does not reach.
-process.env.NODE_COMPILE_CACHE ??= compileCache;
+enableCompileCache(fileURLToPath(new URL("../node_modules/.cache/clamgate", import.meta.url)));
 
 process.exitCode = await main(process.argv.slice(2));
 

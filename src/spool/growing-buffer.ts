@@ -7,8 +7,6 @@ export interface GrowingBufferOptions {
   readonly maxBytes: number;
   /** Where growing stops to double, when the end is believed to be known; a wrong guess costs only a copy. */
   readonly expectedBytes?: number;
-  /** Memory of that size, whatever is in it. */
-  readonly allocate?: (bytes: number) => Uint8Array;
 }
 
 /**
@@ -20,15 +18,13 @@ export class GrowingBuffer {
   readonly #budget: Budget;
   readonly #maxBytes: number;
   readonly #expectedBytes: number;
-  readonly #allocate: (bytes: number) => Uint8Array;
   #memory: Uint8Array = new Uint8Array(0);
   #length = 0;
 
-  constructor({ budget, maxBytes, expectedBytes = 0, allocate = allocateOwn }: GrowingBufferOptions) {
+  constructor({ budget, maxBytes, expectedBytes = 0 }: GrowingBufferOptions) {
     this.#budget = budget;
     this.#maxBytes = maxBytes;
     this.#expectedBytes = expectedBytes;
-    this.#allocate = allocate;
   }
 
   /** Bytes that were appended. */
@@ -84,13 +80,9 @@ export class GrowingBuffer {
   }
 
   #move(capacity: number): void {
-    const memory = this.#allocate(capacity);
+    // Not from the shared pool: a slice of it would keep 64 KiB alive for each small body.
+    const memory = Buffer.allocUnsafeSlow(capacity);
     memory.set(this.view);
     this.#memory = memory;
   }
-}
-
-/** Not from the shared pool: a slice of it would keep 64 KiB alive for each small body. */
-function allocateOwn(bytes: number): Uint8Array {
-  return Buffer.allocUnsafeSlow(bytes);
 }

@@ -1,8 +1,8 @@
 /** One private file of the spool: written once, hashed as it is written, read from many places, removed. */
 
+import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import { ClamgateError } from "../core/errors.ts";
-import type { BodyHash, BodyHasher } from "./body-hash.ts";
 import type { Budget } from "./budget.ts";
 import { GrowingBuffer } from "./growing-buffer.ts";
 
@@ -19,7 +19,6 @@ export interface SpoolFileOptions {
   readonly quota: Budget;
   /** Counts the memory that collects small chunks into one write. */
   readonly staging: Budget;
-  readonly hasher: BodyHasher;
 }
 
 /** Each write is a trip to the thread pool and back, which costs more than the bytes of a small one. */
@@ -45,17 +44,16 @@ export class SpoolFile {
   readonly #quota: Budget;
   readonly #staging: GrowingBuffer;
   readonly #allStaging: Budget;
-  readonly #hash: BodyHash;
+  readonly #hash = createHash("sha256");
   #size = 0;
   #removal: Promise<void> | null = null;
 
-  constructor({ path, fileSystem, quota, staging, hasher }: SpoolFileOptions, handle: FileHandle) {
+  constructor({ path, fileSystem, quota, staging }: SpoolFileOptions, handle: FileHandle) {
     this.path = path;
     this.#fileSystem = fileSystem;
     this.#handle = handle;
     this.#quota = quota;
-    this.#hash = hasher.begin();
-    this.#staging = new GrowingBuffer({ budget: staging, maxBytes: largeWriteBytes, allocate: hasher.allocate });
+    this.#staging = new GrowingBuffer({ budget: staging, maxBytes: largeWriteBytes });
     this.#allStaging = staging;
   }
 
@@ -82,7 +80,9 @@ export class SpoolFile {
     const start = this.#size;
     this.#size += bytes.length;
     try {
-      await Promise.all([writeAll(this.#handle, bytes, start), this.#hash.update(bytes)]);
+      const writing = writeAll(this.#handle, bytes, start);
+      this.#hash.update(bytes);
+      await writing;
     } catch (thrown) {
       throw spoolError(thrown);
     }
@@ -92,7 +92,7 @@ export class SpoolFile {
   async finish(): Promise<{ readonly size: number; readonly sha256: string }> {
     await this.#flush();
     this.#staging.release();
-    return { size: this.#size, sha256: await this.#hash.digest() };
+    return { size: this.#size, sha256: this.#hash.digest("hex") };
   }
 
   /** Up to `length` bytes in memory of their own. Rejects with `internal` where the file ends before them. */
@@ -114,7 +114,6 @@ export class SpoolFile {
 
   async #remove(): Promise<void> {
     this.#staging.release();
-    this.#hash.abandon();
     try {
       await this.#fileSystem.unlink(this.path);
     } catch (thrown) {
@@ -140,7 +139,6 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, start: number): P
 }
 
 function spoolError(thrown: unknown): ClamgateError {
-  if (thrown instanceof ClamgateError) return thrown;
   const detail = thrown instanceof Error ? thrown.message : String(thrown);
   const code = codeOf(thrown);
   if (code === "ENOSPC" || code === "EDQUOT")

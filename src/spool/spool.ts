@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { ClamgateError, toClamgateError } from "../core/errors.ts";
 import type { Observe, Spool, SpooledBody, SpoolOptions } from "../core/ports.ts";
 import { ArrivingBody } from "./arriving-body.ts";
-import { type BodyHasher, hashHere } from "./body-hash.ts";
 import { Budget } from "./budget.ts";
 import { ChunkSource } from "./chunk-source.ts";
 import { type BodyContent, HeldBody, type SharedContent } from "./held-body.ts";
@@ -26,8 +25,6 @@ export interface SpoolSettings {
   /** Names the files; in the form of randomUUID, which is the default. */
   readonly uniqueId?: () => string;
   readonly fileSystem?: FileSystem;
-  /** Of what goes to files. */
-  readonly hasher?: BodyHasher;
 }
 
 /** Opens the directory (see `claimDirectory` for what is refused) and removes what an earlier gateway left in it. */
@@ -103,9 +100,9 @@ class DiskSpool implements Spool {
   }
 
   #createFile() {
-    const { uniqueId = randomUUID, fileSystem = { open, unlink }, hasher = hashHere } = this.#settings;
+    const { uniqueId = randomUUID, fileSystem = { open, unlink } } = this.#settings;
     const path = join(this.#path, spoolFileName(uniqueId()));
-    return createSpoolFile({ path, fileSystem, quota: this.#files, staging: this.#staging, hasher });
+    return createSpoolFile({ path, fileSystem, quota: this.#files, staging: this.#staging });
   }
 
   #hold(content: BodyContent): SpooledBody {

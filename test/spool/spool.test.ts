@@ -6,7 +6,6 @@ import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import type { Fact, Spool, SpooledBody } from "../../src/core/ports.ts";
-import { hashThread } from "../../src/spool/hash-thread.ts";
 import { openSpool, type SpoolSettings } from "../../src/spool/spool.ts";
 import type { FileSystem } from "../../src/spool/spool-file.ts";
 import { describeSpool } from "../contract/spool.ts";
@@ -17,17 +16,6 @@ const ample = { memoryBytesPerBody: 1 << 20, memoryBytesTotal: 1 << 24, maxFileB
 
 describeSpool("openSpool with memory for every body", () => openHarness({}));
 describeSpool("openSpool with files only", () => openHarness({ memoryBytesPerBody: 0 }));
-describeSpool("openSpool with files only, hashed by a thread", async () => {
-  const hasher = hashThread();
-  const harness = await openHarness({ memoryBytesPerBody: 0, hasher });
-  return {
-    spool: harness.spool,
-    async [Symbol.asyncDispose]() {
-      await harness[Symbol.asyncDispose]();
-      await hasher.close();
-    },
-  };
-});
 describeSpool("openSpool that spills", () => openHarness({ memoryBytesPerBody: 500, memoryBytesTotal: 2000 }));
 
 async function openHarness(limits: Partial<SpoolSettings>) {
