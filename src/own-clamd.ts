@@ -143,6 +143,8 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
     scratch?.heard(line);
     if (/Database (re)?load failed|Malformed database|Can't (load|open|get)/i.test(line)) lastFault = line;
     if (/Database reload failed/.test(line)) onFailure?.(line);
+    // Said just before the first scan with them: a verdict by the old ones must not be given after one by the new ones.
+    if (/Activating the newly loaded database/.test(line)) void backend?.renew();
   }
 
   function supervise(): SupervisedChild {
@@ -202,7 +204,7 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
 
   async function confirm(epoch: string, signal: AbortSignal): Promise<void> {
     while (directory === null || (await epochOf(directory, signal)) !== epoch) await delay(pollMs, undefined, { signal });
-    await backend?.prove();
+    await backend?.renew();
   }
 
   return {

@@ -70,6 +70,8 @@ export interface Backend {
   scan(body: SpooledBody): Promise<BackendOutcome>;
   /** Asks for a new proof now; resolves with whether it was given. */
   prove(): Promise<boolean>;
+  /** To be told when clamd changes its signatures: no verdict from before is asked for any more. Asks for a new proof, as `prove`. */
+  renew(): Promise<boolean>;
   /** Ends the watch; scans that run go on to their answers. */
   retire(): void;
   /** Ends the watch and cuts every exchange. */
@@ -119,7 +121,7 @@ export function createBackend(options: BackendOptions): Backend {
         return { kind: "lost", reason: "closed without a reply" };
       case "verdict": {
         if (before === null) return { kind: "failed", reason: "answered without ever having proved itself" };
-        const isCacheable = health.isUp() && health.version()?.tag === before.tag;
+        const isCacheable = health.isUp() && health.isSettled() && health.version()?.tag === before.tag;
         const isTooLate = reply.verdict.kind === "clean" && options.maxScanTimeMs !== null && scanMs >= options.maxScanTimeMs;
         const verdict: Verdict = isTooLate ? { kind: "unscannable", reason: "limit-time", heuristic: null } : reply.verdict;
         return { kind: "verdict", verdict, version: before, isCacheable };
@@ -168,6 +170,7 @@ export function createBackend(options: BackendOptions): Backend {
     overdue: () => overdue,
     scan,
     prove: health.prove,
+    renew: health.renew,
     retire: health.close,
     close() {
       health.close();

@@ -28,10 +28,14 @@ export interface HealthOptions {
 
 export interface Health {
   isUp(): boolean;
-  /** Of the last proof, also while it is down; null before the first. */
+  /** Of the last proof, also while it is down; null before the first. Between `renew` and the next proof with a tag of its own. */
   version(): EngineVersion | null;
+  /** False between `renew` and the next proof: nothing that was found before counts, and nothing that is found now is to be remembered. */
+  isSettled(): boolean;
   /** Asks for a new proof now; resolves with whether it was given. */
   prove(): Promise<boolean>;
+  /** The signatures are others from now on: asks for a proof that begins now, and resolves as `prove`. */
+  renew(): Promise<boolean>;
   /** Not to be used until it has proved itself again. */
   markDown(reason: string): void;
   /** Ends the watch. */
@@ -44,8 +48,15 @@ export function watchHealth({ clamd, name, busyMs, clock, observe, onChange, tim
   let isUp = false;
   let hasReported = false;
   let provenAt = -Infinity;
+  /** Times that the signatures have changed, and how often they had at the last proof. */
+  let changes = 0;
+  let provenChanges = 0;
   let proof: Promise<boolean> | null = null;
   let pause = new AbortController();
+
+  function isSettled(): boolean {
+    return provenChanges === changes;
+  }
 
   function markDown(reason: string): void {
     if (!isUp && hasReported) return;
@@ -69,9 +80,15 @@ export function watchHealth({ clamd, name, busyMs, clock, observe, onChange, tim
 
   async function proveOnce(): Promise<boolean> {
     try {
-      const proven = await proveClamd(clamd, closed.signal, timing.proofTimeoutMs);
-      markUp(proven.version);
-      return true;
+      for (;;) {
+        const begun = changes;
+        const proven = await proveClamd(clamd, closed.signal, timing.proofTimeoutMs);
+        // One that began before the change tells of the signatures before it.
+        if (begun !== changes) continue;
+        provenChanges = begun;
+        markUp(proven.version);
+        return true;
+      }
     } catch (error) {
       if (closed.signal.aborted) return false;
       // All its threads at work, for us or for another gateway, is load and no fault, unless it lasts longer than any scan may.
@@ -86,6 +103,11 @@ export function watchHealth({ clamd, name, busyMs, clock, observe, onChange, tim
       proof = null;
     });
     return proof;
+  }
+
+  function renew(): Promise<boolean> {
+    changes += 1;
+    return prove();
   }
 
   async function watch(): Promise<void> {
@@ -106,8 +128,10 @@ export function watchHealth({ clamd, name, busyMs, clock, observe, onChange, tim
   void watch();
   return {
     isUp: () => isUp,
-    version: () => version,
+    version: () => (version === null || isSettled() ? version : { ...version, tag: `${version.tag}+${changes}` }),
+    isSettled,
     prove,
+    renew,
     markDown,
     close() {
       closed.abort();

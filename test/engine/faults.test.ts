@@ -292,6 +292,29 @@ describe("a scan", () => {
     assert.deepEqual([next.version.database, next.isCacheable], [2, true]);
   });
 
+  test("is of no known signatures from their change to the first proof that began after it", async () => {
+    let database = 1;
+    let canary: Act | Promise<Act> = found("Eicar-Signature");
+    await using fake = await startFakeClamd({ version: () => `ClamAV 1.4.6/${database}/x`, canary: () => canary });
+    await using stage = await open([fake], { backend: { timing: { ...quickTiming, proofIntervalMs: 60_000 } } });
+    const [backend] = stage.backends;
+    const before = stage.pool.version();
+    const held = Promise.withResolvers<Act>();
+    canary = held.promise;
+    const asked = backend?.prove();
+    const renewed = backend?.renew();
+    assert.notEqual(stage.pool.version()?.tag, before?.tag);
+    const meanwhile = await stage.scan("a body");
+    assert.deepEqual([meanwhile.verdict.kind, meanwhile.isCacheable], ["clean", false]);
+    assert.notEqual(meanwhile.version.tag, before?.tag);
+    database = 2;
+    canary = found("Eicar-Signature");
+    held.resolve(canary);
+    assert.deepEqual(await Promise.all([asked, renewed]), [true, true]);
+    assert.equal(stage.pool.version()?.database, 2);
+    assert.equal((await stage.scan("a body")).isCacheable, true);
+  });
+
   test("on skewed backends is under the version of the one that made it", async () => {
     const versions = ["ClamAV 1.4.6/7/x", "ClamAV 1.4.6/8/x", "ClamAV 1.5.3/7/x"];
     const fakes = await Promise.all(versions.map((version) => startFakeClamd({ version: () => version })));

@@ -77,6 +77,7 @@ export function fakeBackend({ name = "fake", slots = 1, isUp = true, version, on
     overdue: () => 0,
     scan,
     prove: async () => up,
+    renew: async () => up,
     retire: () => {
       isRetired = true;
     },
