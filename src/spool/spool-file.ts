@@ -61,7 +61,7 @@ export class SpoolFile {
   async append(chunk: Uint8Array): Promise<void> {
     for (let offset = 0; offset < chunk.length; ) {
       const piece = chunk.subarray(offset, offset + this.#room());
-      this.#staging.tryAppend(piece);
+      if (!this.#staging.tryAppend(piece)) throw spoolError(new Error("the staging has no room for what it was cut for"));
       offset += piece.length;
       if (this.#room() <= 0) await this.#flush();
     }
@@ -69,7 +69,8 @@ export class SpoolFile {
 
   #room(): number {
     const writeBytes = this.#allStaging.used < generousBytes ? largeWriteBytes : smallWriteBytes;
-    return writeBytes - this.#staging.length;
+    // Others may have taken so much meanwhile that this one should have written before.
+    return Math.max(0, writeBytes - this.#staging.length);
   }
 
   /** Writes bytes that nobody changes meanwhile, before any was appended. Rejects with `spool-full` or `internal`. */

@@ -69,6 +69,24 @@ describe("openSpool", () => {
     }
   });
 
+  test("keeps every byte of a chunk that comes when others have taken what it would have collected in", async () => {
+    const here = await opened({ memoryBytesPerBody: 0 });
+    const chunks = [sampleBytes(100_000), sampleBytes(300_000)];
+    const others = Array.from({ length: 12 }, () => new ScriptedBody([sampleBytes(200_000)], { kind: "wait" }));
+    const taken: Promise<SpooledBody>[] = [];
+    async function* source() {
+      yield chunks[0] ?? assert.fail();
+      for (const other of others) taken.push(here.take(other, { maxBytes: 1_000_000, signal }));
+      await Promise.all(others.map((other) => other.waitedFor));
+      yield chunks[1] ?? assert.fail();
+    }
+    await using body = await here.take(source(), { maxBytes: 1_000_000, signal });
+    assert.equal(body.size, 400_000);
+    assert.ok((await collect(body.read())).equals(Buffer.concat(chunks)));
+    for (const other of others) other.release({ error: new Error("enough") });
+    await Promise.allSettled(taken);
+  });
+
   test("fills the memory for all bodies to the byte, then goes to files, and comes back", async () => {
     const here = await opened({ memoryBytesPerBody: 1000, memoryBytesTotal: 1500 });
     const first = await take(here, 1000);
