@@ -35,7 +35,8 @@ export interface SpoolOptions {
 export interface Spool {
   /**
    * Reads `body` to its end. Rejects with `too-large`, `spool-full`, the signal's reason, or the error that `body` threw;
-   * nothing is left behind then, and `body` has not been read further.
+   * nothing is left behind then, and `body` has not been read further. Each chunk is copied before the next one is asked for:
+   * from then on its memory may be used anew, or be gone.
    */
   take(body: AsyncIterable<Uint8Array>, options: SpoolOptions): Promise<SpooledBody>;
   /** What is held right now. */

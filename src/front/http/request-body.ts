@@ -27,7 +27,8 @@ export interface IncomingBody extends AsyncIterableIterator<Uint8Array> {
 }
 
 /**
- * Single use, one reader. A chunk is the reader's until it asks for the next one. Throws `client-gone` where the message ends early, `client-slow`, or the signal's reason; the error stays.
+ * Single use, one reader. A chunk is the reader's until it asks for the next one: its memory is gone then.
+ * Throws `client-gone` where the message ends early, `client-slow`, or the signal's reason; the error stays.
  * Whoever stops reading it before its end or its error says `leave`. Either leaves the socket usable and the rest unread: whoever answers then must `linger`.
  */
 export function requestBody(request: RawRequest, options: RequestBodyOptions): IncomingBody {

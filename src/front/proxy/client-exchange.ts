@@ -66,9 +66,11 @@ export class ClientExchange {
   async send(parts: readonly Uint8Array[]): Promise<void> {
     this.signal.throwIfAborted();
     let isFlowing = true;
-    this.#response.cork();
+    // Not the response: it would collect the chunks of a body without a length, and tell of the drain before it is waited for.
+    const { socket } = this.#response;
+    socket?.cork();
     for (const part of parts) isFlowing = this.#response.write(part);
-    this.#response.uncork();
+    socket?.uncork();
     if (!isFlowing) await this.#drained();
   }
 

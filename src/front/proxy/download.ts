@@ -106,7 +106,7 @@ export function startDownload(order: DownloadOrder, parts: DownloadParts): Downl
         response.discard();
         return finished(head, { kind: "bodiless" }, async () => {});
       }
-      if (order.pieces !== null && hasPieces(declaredBytes ?? 0)) recorder = new PieceRecorder(declaredBytes ?? 0);
+      if (order.pieces !== null && hasPieces(declaredBytes ?? 0)) recorder = new PieceRecorder(order.pieces, declaredBytes ?? 0);
       const expected = response.declaredBytes === null ? {} : { expectedBytes: response.declaredBytes };
       const body = watched(changed ?? response.body, changed === null);
       const raw = await parts.scan(body, { via: "proxy", requestId, name, signal, ...expected });

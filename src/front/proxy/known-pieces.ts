@@ -1,6 +1,6 @@
 /** What the pieces of scanned objects are, so that each can be told to be the same before it is sent on (download-proxy.md 2.3, P62). */
 
-import { PieceTagger, smallestPieceBytes } from "./piece-tags.ts";
+import { PieceTagger, smallestPieceBytes, tagBytes } from "./piece-tags.ts";
 
 /** An object that has been scanned, as `PieceTagger` cuts it. */
 export interface Pieces {
@@ -16,6 +16,8 @@ export interface Pieces {
 export interface KnownPieces {
   get(sha256: string): Pieces | null;
   set(sha256: string, pieces: Pieces): void;
+  /** For an object of that length: what it tags can be compared with what is kept here, and with nothing else. */
+  tagger(objectBytes: number): PieceTagger;
 }
 
 /** 10,000 are about 10 MB. */
@@ -26,7 +28,8 @@ export function hasPieces(objectBytes: number): boolean {
   return objectBytes > smallestPieceBytes;
 }
 
-export function createKnownPieces(maxEntries = maxObjects): KnownPieces {
+/** @param key random, of `tagKeyBytes`, and nobody else's. */
+export function createKnownPieces(key: Uint8Array, maxEntries = maxObjects): KnownPieces {
   const known = new Map<string, Pieces>();
   return {
     get(sha256) {
@@ -44,6 +47,7 @@ export function createKnownPieces(maxEntries = maxObjects): KnownPieces {
         known.delete(oldest);
       }
     },
+    tagger: (objectBytes) => new PieceTagger(key, objectBytes),
   };
 }
 
@@ -54,9 +58,9 @@ export class PieceRecorder {
   readonly #tags: Buffer[] = [];
 
   /** @param objectBytes as declared. */
-  constructor(objectBytes: number) {
+  constructor(pieces: KnownPieces, objectBytes: number) {
     this.#objectBytes = objectBytes;
-    this.#tagger = new PieceTagger(objectBytes);
+    this.#tagger = pieces.tagger(objectBytes);
   }
 
   update(chunk: Uint8Array): void {
@@ -71,6 +75,9 @@ export class PieceRecorder {
   /** Once, at the object's end. */
   finish(): Pieces {
     if (this.#tagger.bytes > 0) this.#tags.push(this.#tagger.cut());
-    return { objectBytes: this.#objectBytes, tags: Buffer.concat(this.#tags) };
+    // Not from the shared pool: its 64 KiB would stay for as long as these are known.
+    const tags = Buffer.allocUnsafeSlow(this.#tags.length * tagBytes);
+    for (const [place, tag] of this.#tags.entries()) tags.set(tag, place * tagBytes);
+    return { objectBytes: this.#objectBytes, tags };
   }
 }

@@ -1,5 +1,6 @@
 /** Answers the requests of the download proxy, one at a time: reads what is asked, what is known of it, and chooses the way to the answer. */
 
+import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { parseIpAddress } from "../../codec/ip-address.ts";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
@@ -17,6 +18,7 @@ import { soleValue, valuesOf } from "./header-lines.ts";
 import { createKnownPieces } from "./known-pieces.ts";
 import { objectHeaders } from "./object-headers.ts";
 import { blockedAnswer, errorAnswer, wrongMethod } from "./own-answer.ts";
+import { tagKeyBytes } from "./piece-tags.ts";
 import { malformed } from "./refusal.ts";
 import { serveShared } from "./serve-shared.ts";
 import { serveVerified } from "./serve-verified.ts";
@@ -55,7 +57,7 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
   const { clock, observe } = options;
   const slots = createDownloadSlots(options.slots);
   const blocked = createBlockedAddresses({ ttlMs: blockedTtlMs, maxEntries: blockedEntries, clock });
-  const pieces = createKnownPieces();
+  const pieces = createKnownPieces(randomBytes(tagKeyBytes));
   const parts = { ...options, slots, blocked, shared: createSharedDownloads() };
   const running = new Set<ClientExchange>();
   let stopped: ClamgateError | null = null;

@@ -57,7 +57,7 @@ async function stream(
   const head = { status: response.status, lines: response.rawHeaders, declaredBytes: known.size };
   const startedAt = clock();
   try {
-    const isProved = await streamVerified(response.body, proof, async (parts) => {
+    const isProved = await streamVerified(response.body, proof.tags, serving.pieces.tagger(proof.objectBytes), async (parts) => {
       if (!exchange.hasBegun) exchange.begin(head.status, objectHeaders(head, known.size, headerOptions(serving)));
       await exchange.sendOwn(parts);
     });

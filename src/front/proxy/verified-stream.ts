@@ -5,7 +5,7 @@ import type { UrlVerdict } from "../../core/ports.ts";
 import { isEncoded } from "./content-codings.ts";
 import type { UpstreamResponse } from "./fetch-upstream.ts";
 import type { KnownPieces, Pieces } from "./known-pieces.ts";
-import { PieceTagger, tagBytes } from "./piece-tags.ts";
+import { type PieceTagger, tagBytes } from "./piece-tags.ts";
 
 /** Null where there is nothing to prove it by. */
 export function streamablePieces(known: UrlVerdict | null, pieces: KnownPieces): Pieces | null {
@@ -18,16 +18,17 @@ export function mayStream({ status, declaredBytes, rawHeaders }: UpstreamRespons
 }
 
 /**
+ * @param tags of what was scanned, made by a tagger of the same kind.
  * Resolves true when all has been sent, piece for piece what was scanned; false at the first piece that is not, of which nothing is sent.
  * To hold back the end alone would not do: a virus that has taken the place of the beginning would be through by then.
  * Rejects with what reading or sending throws.
  */
 export async function streamVerified(
   body: AsyncIterable<Uint8Array>,
-  { objectBytes, tags }: Pieces,
+  tags: Uint8Array,
+  tagger: PieceTagger,
   send: (parts: readonly Uint8Array[]) => Promise<void>,
 ): Promise<boolean> {
-  const tagger = new PieceTagger(objectBytes);
   let proved = 0;
   let held: Uint8Array[] = [];
 

@@ -139,21 +139,29 @@ describe("drip", () => {
     assert.equal(released(client), 3);
   });
 
-  test("of unknown length is chunked, and ends with its last chunk only after the verdict (H2)", async () => {
-    const body = numbered(5000);
-    await using proxy = await openDripping(() =>
-      keep(head(200, "Transfer-Encoding: chunked"), "1388\r\n", body, "\r\n0\r\n\r\n"),
-    );
-    using client = new RawClient(proxy.port);
-    client.send(proxy.text("/x"));
-    const scan = await proxy.engine.scanBegun(1);
-    await client.until(() => released(client) >= 64);
-    assert.doesNotMatch(client.received.toString("latin1"), /\r\n0\r\n/);
-    scan.finish(clean);
-    const answer = await client.answer();
-    assert.deepEqual([answer.isWhole, answer.header("transfer-encoding")], [true, "chunked"]);
-    assert.equal(sha256(answer.body), sha256(body));
-  });
+  for (const [size, memoryBytesPerBody] of [
+    [5000, undefined],
+    [500_000, undefined],
+    [500_000, 1000],
+  ] as const) {
+    const where = memoryBytesPerBody === undefined ? "memory" : "a file";
+    test(`of unknown length is chunked, and ends with its last chunk only after the verdict: ${size} bytes in ${where} (H2)`, async () => {
+      const body = numbered(size);
+      const chunked = () => keep(head(200, "Transfer-Encoding: chunked"), `${size.toString(16)}\r\n`, body, "\r\n0\r\n\r\n");
+      const held = memoryBytesPerBody === undefined ? {} : { memoryBytesPerBody };
+      await using proxy = await openProxy(chunked, { mode: "drip", front: { drip }, ...held });
+      proxy.engine.answerAll(null);
+      using client = new RawClient(proxy.port);
+      client.send(proxy.text("/x"));
+      const scan = await proxy.engine.scanBegun(1);
+      await client.until(() => released(client) >= 64);
+      assert.doesNotMatch(client.received.toString("latin1"), /\r\n0\r\n/);
+      scan.finish(clean);
+      const answer = await client.answer();
+      assert.deepEqual([answer.isWhole, answer.header("transfer-encoding")], [true, "chunked"]);
+      assert.equal(sha256(answer.body), sha256(body));
+    });
+  }
 
   test("is off for HTTP/1.0 without a length, where a cut body looks whole (H4, P79)", async () => {
     await using proxy = await openDripping(({ path }) =>

@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
 import { createKnownPieces, hasPieces, PieceRecorder, type Pieces } from "../../../src/front/proxy/known-pieces.ts";
-import { PieceTagger, smallestPieceBytes, tagBytes } from "../../../src/front/proxy/piece-tags.ts";
+import { pieceBytes, smallestPieceBytes, tagBytes, tagKeyBytes } from "../../../src/front/proxy/piece-tags.ts";
 import { streamVerified } from "../../../src/front/proxy/verified-stream.ts";
 
+const known = createKnownPieces(randomBytes(tagKeyBytes));
+
 function piecesOf(body: Buffer, chunkBytes = body.length): Pieces {
-  const recorder = new PieceRecorder(body.length);
+  const recorder = new PieceRecorder(known, body.length);
   for (const chunk of chunked(body, chunkBytes)) recorder.update(chunk);
   return recorder.finish();
 }
@@ -23,31 +25,25 @@ async function* iterated(chunks: readonly Buffer[]): AsyncGenerator<Buffer, void
 
 /** Of the object's pieces in their order. */
 function lengthsOf(objectBytes: number): readonly number[] {
-  const tagger = new PieceTagger(objectBytes);
   const lengths: number[] = [];
-  for (let left = objectBytes; left > 0; left -= lengths.at(-1) ?? 0) {
-    const bytes = Math.min(left, tagger.room);
-    tagger.update(Buffer.alloc(bytes));
-    tagger.cut();
-    lengths.push(bytes);
-  }
+  for (let left = objectBytes; left > 0; left -= lengths.at(-1) ?? 0)
+    lengths.push(Math.min(left, pieceBytes(objectBytes, lengths.length)));
   return lengths;
 }
 
-describe("PieceTagger", () => {
-  test("cuts small pieces first, and not many of anything", () => {
+describe("pieceBytes", () => {
+  test("makes small pieces first, and not many of anything", () => {
     const kibibytes = (objectBytes: number) => lengthsOf(objectBytes).map((bytes) => bytes / 1024);
     assert.deepEqual(kibibytes(150 * 1024), [64, 64, 22]);
     assert.deepEqual(kibibytes(32 * 256 * 1024).slice(0, 5), [64, 128, 256, 256, 256]);
-    for (const bytes of [1, 2 ** 20, 20_000_000, 2 ** 30, 2 ** 32]) {
-      const lengths = lengthsOf(bytes);
-      assert.ok(lengths.length <= 44, `${lengths.length}`);
-    }
+    for (const bytes of [1, 2 ** 20, 20_000_000, 2 ** 30, 2 ** 36]) assert.ok(lengthsOf(bytes).length <= 48);
   });
+});
 
+describe("PieceTagger", () => {
   test("gives equal pieces equal tags, and others none of them", () => {
     const tagOf = (bytes: Uint8Array, before: readonly Uint8Array[] = []) => {
-      const tagger = new PieceTagger(bytes.length);
+      const tagger = known.tagger(bytes.length);
       for (const piece of before) {
         tagger.update(piece);
         tagger.cut();
@@ -63,6 +59,17 @@ describe("PieceTagger", () => {
     const elsewhere = tagOf(piece, [piece]);
     assert.equal(new Set([tagOf(piece), elsewhere, ...others]).size, 6);
   });
+
+  test("gives the same piece another tag under another key", () => {
+    const [one, other] = [createKnownPieces(randomBytes(tagKeyBytes)), createKnownPieces(randomBytes(tagKeyBytes))].map(
+      (pieces) => {
+        const tagger = pieces.tagger(10);
+        tagger.update(Buffer.alloc(10));
+        return tagger.cut().toString("hex");
+      },
+    );
+    assert.notEqual(one, other);
+  });
 });
 
 describe("PieceRecorder", () => {
@@ -71,6 +78,7 @@ describe("PieceRecorder", () => {
       const body = randomBytes(size);
       const expected = piecesOf(body);
       assert.equal(expected.tags.length, tagBytes * lengthsOf(size).length);
+      assert.equal(expected.tags.buffer.byteLength, expected.tags.length, "and no more memory");
       for (const chunkBytes of [1000, smallestPieceBytes]) assert.deepEqual(piecesOf(body, chunkBytes), expected);
     });
   }
@@ -87,9 +95,14 @@ describe("streamVerified", () => {
 
   async function stream(other: Buffer, chunkBytes: number): Promise<{ isProved: boolean; sent: Buffer }> {
     const sent: Uint8Array[] = [];
-    const isProved = await streamVerified(iterated(chunked(other, chunkBytes)), pieces, async (parts) => {
-      sent.push(...parts);
-    });
+    const isProved = await streamVerified(
+      iterated(chunked(other, chunkBytes)),
+      pieces.tags,
+      known.tagger(size),
+      async (parts) => {
+        sent.push(...parts);
+      },
+    );
     return { isProved, sent: Buffer.concat(sent) };
   }
 
@@ -126,7 +139,7 @@ describe("streamVerified", () => {
 
 describe("createKnownPieces", () => {
   test("forgets what has not been asked for the longest", () => {
-    const known = createKnownPieces(2);
+    const known = createKnownPieces(randomBytes(tagKeyBytes), 2);
     known.set("a", piecesOf(Buffer.from("a")));
     known.set("b", piecesOf(Buffer.from("b")));
     assert.deepEqual(known.get("a"), piecesOf(Buffer.from("a")));
