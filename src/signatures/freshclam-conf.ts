@@ -75,8 +75,7 @@ export function readFreshclamConf(text: string): FreshclamConfPaths {
 
 /** common/optparser.c cuts a value at `#`, at 1 KiB and at a line end, takes quotes off and blanks away, all without a word. */
 function readable(option: string, value: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: a control character is what is looked for
-  if (value === "" || value !== value.trim() || value.startsWith('"') || value.length > 900 || /[#\x00-\x1f\x7f]/.test(value)) {
+  if (value === "" || value !== value.trim() || value.startsWith('"') || value.length > 900 || /[#\p{Cc}]/u.test(value)) {
     const rules =
       "it must not be empty or longer than 900 characters, begin or end with a blank, begin with a quote, or hold # or a line break";
     throw new ClamgateError("internal", "The settings for freshclam cannot be written", { detail: `${option}: ${rules}` });

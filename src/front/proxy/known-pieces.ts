@@ -64,17 +64,13 @@ export class PieceRecorder {
   }
 
   update(chunk: Uint8Array): void {
-    for (let at = 0; at < chunk.length; ) {
-      const part = chunk.subarray(at, at + this.#tagger.room);
-      this.#tagger.update(part);
-      at += part.length;
-      if (this.#tagger.room === 0) this.#tags.push(this.#tagger.cut());
-    }
+    for (const { tag } of this.#tagger.take(chunk)) if (tag !== null) this.#tags.push(tag);
   }
 
   /** Once, at the object's end. */
   finish(): Pieces {
-    if (this.#tagger.bytes > 0) this.#tags.push(this.#tagger.cut());
+    const last = this.#tagger.end();
+    if (last !== null) this.#tags.push(last);
     // Not from the shared pool: its 64 KiB would stay for as long as these are known.
     const tags = Buffer.allocUnsafeSlow(this.#tags.length * tagBytes);
     for (const [place, tag] of this.#tags.entries()) tags.set(tag, place * tagBytes);

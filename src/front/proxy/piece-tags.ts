@@ -31,26 +31,23 @@ export class PieceTagger {
     this.#objectBytes = objectBytes;
   }
 
-  /** Of the present piece. */
-  get bytes(): number {
-    return this.#bytes;
+  /** Cuts the chunk where pieces end. Each part comes when it has been taken in, with the tag of its piece where it is the last of it. */
+  *take(chunk: Uint8Array): Generator<{ readonly part: Uint8Array; readonly tag: Buffer | null }, void, undefined> {
+    for (let at = 0; at < chunk.length; ) {
+      const room = pieceBytes(this.#objectBytes, this.#place) - this.#bytes;
+      const part = chunk.subarray(at, at + room);
+      this.#mac ??= macOf(this.#key, this.#place);
+      this.#mac.setAAD(part);
+      this.#bytes += part.length;
+      at += part.length;
+      yield { part, tag: part.length === room ? this.end() : null };
+    }
   }
 
-  /** What the present piece can still take. */
-  get room(): number {
-    return pieceBytes(this.#objectBytes, this.#place) - this.#bytes;
-  }
-
-  /** @param part no longer than `room`. */
-  update(part: Uint8Array): void {
-    this.#mac ??= macOf(this.#key, this.#place);
-    this.#mac.setAAD(part);
-    this.#bytes += part.length;
-  }
-
-  /** Of the present piece, which is not empty; the next one begins. */
-  cut(): Buffer {
-    const mac = this.#mac ?? macOf(this.#key, this.#place);
+  /** The tag of a piece that the object's end has cut short; null where there is none. */
+  end(): Buffer | null {
+    const mac = this.#mac;
+    if (mac === null) return null;
     mac.final();
     this.#mac = null;
     this.#place += 1;

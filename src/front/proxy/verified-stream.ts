@@ -18,10 +18,10 @@ export function mayStream({ status, declaredBytes, rawHeaders }: UpstreamRespons
 }
 
 /**
- * @param tags of what was scanned, made by a tagger of the same kind.
  * Resolves true when all has been sent, piece for piece what was scanned; false at the first piece that is not, of which nothing is sent.
  * To hold back the end alone would not do: a virus that has taken the place of the beginning would be through by then.
  * Rejects with what reading or sending throws.
+ * @param tags of what was scanned, by a tagger like this one.
  */
 export async function streamVerified(
   body: AsyncIterable<Uint8Array>,
@@ -32,8 +32,7 @@ export async function streamVerified(
   let proved = 0;
   let held: Uint8Array[] = [];
 
-  async function release(): Promise<boolean> {
-    const tag = tagger.cut();
+  async function release(tag: Buffer): Promise<boolean> {
     const expected = tags.subarray(proved, proved + tagBytes);
     if (expected.length < tagBytes || !timingSafeEqual(tag, expected)) return false;
     const parts = held;
@@ -44,14 +43,12 @@ export async function streamVerified(
   }
 
   for await (const chunk of body) {
-    for (let at = 0; at < chunk.length; ) {
-      const part = chunk.subarray(at, at + tagger.room);
-      tagger.update(part);
+    for (const { part, tag } of tagger.take(chunk)) {
       held.push(part);
-      at += part.length;
-      if (tagger.room === 0 && !(await release())) return false;
+      if (tag !== null && !(await release(tag))) return false;
     }
   }
-  if (tagger.bytes > 0 && !(await release())) return false;
+  const last = tagger.end();
+  if (last !== null && !(await release(last))) return false;
   return proved === tags.length;
 }

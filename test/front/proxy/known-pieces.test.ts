@@ -41,34 +41,38 @@ describe("pieceBytes", () => {
 });
 
 describe("PieceTagger", () => {
+  /** Of all pieces, as hexadecimal. */
+  function tagsOf(chunks: readonly Uint8Array[], tagger = known.tagger(1000)): readonly string[] {
+    const tags = chunks.flatMap((chunk) => [...tagger.take(chunk)].map(({ tag }) => tag));
+    return [...tags, tagger.end()].flatMap((tag) => (tag === null ? [] : [tag.toString("hex")]));
+  }
+
   test("gives equal pieces equal tags, and others none of them", () => {
-    const tagOf = (bytes: Uint8Array, before: readonly Uint8Array[] = []) => {
-      const tagger = known.tagger(bytes.length);
-      for (const piece of before) {
-        tagger.update(piece);
-        tagger.cut();
-      }
-      for (const byte of [bytes.subarray(0, 1), bytes.subarray(1)]) tagger.update(byte);
-      return tagger.cut().toString("hex");
-    };
     const piece = randomBytes(1000);
-    assert.equal(tagOf(piece), tagOf(Buffer.from(piece)));
-    assert.equal(tagOf(piece).length, 2 * tagBytes);
+    const [tag = ""] = tagsOf([piece]);
+    assert.equal(tag.length, 2 * tagBytes);
+    assert.deepEqual(tagsOf([piece.subarray(0, 1), piece.subarray(1)]), [tag]);
     const longer = Buffer.concat([piece, Buffer.alloc(1)]);
-    const others = [piece.subarray(1), piece.subarray(0, 999), longer, Buffer.alloc(1000)].map((bytes) => tagOf(bytes));
-    const elsewhere = tagOf(piece, [piece]);
-    assert.equal(new Set([tagOf(piece), elsewhere, ...others]).size, 6);
+    const others = [piece.subarray(1), piece.subarray(0, 999), longer, Buffer.alloc(1000)].flatMap((bytes) => tagsOf([bytes]));
+    assert.equal(new Set([tag, ...others]).size, 5);
   });
 
-  test("gives the same piece another tag under another key", () => {
-    const [one, other] = [createKnownPieces(randomBytes(tagKeyBytes)), createKnownPieces(randomBytes(tagKeyBytes))].map(
-      (pieces) => {
-        const tagger = pieces.tagger(10);
-        tagger.update(Buffer.alloc(10));
-        return tagger.cut().toString("hex");
-      },
+  test("gives the same piece another tag at another place, and under another key", () => {
+    const piece = Buffer.alloc(smallestPieceBytes);
+    const [first, second] = tagsOf([piece, piece]);
+    const [foreign] = tagsOf([piece], createKnownPieces(randomBytes(tagKeyBytes)).tagger(1000));
+    assert.equal(new Set([first, second, foreign]).size, 3);
+  });
+
+  test("hands on every byte once, cut where pieces end", () => {
+    const chunk = randomBytes(3 * smallestPieceBytes + 7);
+    const parts = [...known.tagger(1000).take(chunk)];
+    assert.ok(Buffer.concat(parts.map(({ part }) => part)).equals(chunk));
+    assert.deepEqual(
+      parts.map(({ tag }) => tag !== null),
+      [true, true, true, false],
     );
-    assert.notEqual(one, other);
+    assert.equal(known.tagger(1000).end(), null);
   });
 });
 
