@@ -1,0 +1,275 @@
+import assert from "node:assert/strict";
+import { appendFile, chmod, rm, utimes } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { describe, test } from "node:test";
+import { readSignatureSet } from "../../src/signatures/signature-set.ts";
+import { writeTestSignatures } from "../../src/signatures/test-set.ts";
+import { keeperStage, noNetwork, nothingNew, pollMs, ran } from "./keeper-stage.ts";
+import { textSignature, unprivileged, writeFiles } from "./scratch.ts";
+
+const one = { "own.ndb": textSignature("One", "aaaaaaaa") };
+const two = { "own.ndb": textSignature("Two", "bbbbbbbb") };
+const hour = 3_600_000;
+
+describe("keepSignatures: watching the directory", () => {
+  test("loads a change at the second look that sees it the same", async (t) => {
+    const stage = await keeperStage(t);
+    await writeFiles(stage.database, one);
+    const keeper = await stage.keeper({ checksPerDay: 0 });
+    await keeper.start();
+    await stage.poll();
+    await writeFiles(stage.database, two);
+    await stage.poll();
+    assert.equal(stage.loads.length, 1);
+    await stage.poll();
+    assert.equal(stage.loads.length, 2);
+    assert.ok(3 * pollMs < 60_000, "noticed within a minute");
+    assert.equal(keeper.status().set?.id, (await readSignatureSet(stage.database)).id);
+    assert.deepEqual(await stage.kept(), [keeper.status().set?.id]);
+  });
+
+  test("does not load a copy in progress", async (t) => {
+    const stage = await keeperStage(t);
+    await writeFiles(stage.database, one);
+    await (await stage.keeper({ checksPerDay: 0 })).start();
+    for (let part = 0; part < 5; part++) {
+      await appendFile(join(stage.database, "big.ndb"), textSignature(`Part-${part}`, "cccccccc"));
+      await stage.poll();
+    }
+    assert.equal(stage.loads.length, 1);
+    await stage.poll();
+    assert.equal(stage.loads.length, 2);
+  });
+
+  test("does not load the same content again for a new time", async (t) => {
+    const stage = await keeperStage(t);
+    await writeFiles(stage.database, one);
+    await (await stage.keeper({ checksPerDay: 0 })).start();
+    await utimes(join(stage.database, "own.ndb"), 1, 1);
+    for (let look = 0; look < 3; look++) await stage.poll();
+    assert.equal(stage.loads.length, 1);
+  });
+
+  test("keeps the old set when the new one does not load, and asks again only for other content", async (t) => {
+    const stage = await keeperStage(t);
+    await writeFiles(stage.database, one);
+    const keeper = await stage.keeper({ checksPerDay: 0 });
+    await keeper.start();
+    const good = keeper.status().set?.id;
+    stage.engine = () => ({ ok: false, reason: "Malformed database" });
+    await writeFiles(stage.database, { "bad.ndb": "rubbish" });
+    for (let look = 0; look < 4; look++) await stage.poll();
+    await utimes(join(stage.database, "bad.ndb"), 1, 1);
+    for (let look = 0; look < 4; look++) await stage.poll();
+    assert.equal(stage.loads.length, 2);
+    assert.equal(keeper.status().set?.id, good);
+    assert.deepEqual(stage.facts.at(-1), { kind: "signatures-rejected", set: stage.loads[1], reason: "Malformed database" });
+    assert.deepEqual(await stage.kept(), [good]);
+    assert.equal((await (await stage.epochs()).current())?.id, good);
+
+    stage.engine = () => ({ ok: true });
+    await writeFiles(stage.database, { "bad.ndb": textSignature("Better", "dddddddd") });
+    for (let look = 0; look < 2; look++) await stage.poll();
+    assert.equal(stage.loads.length, 3);
+    assert.notEqual(keeper.status().set?.id, good);
+  });
+
+  test("asks again for a refused set when its detached signature arrives", async (t) => {
+    const stage = await keeperStage(t);
+    stage.engine = () => ({ ok: false, reason: "no signature" });
+    await writeFiles(stage.database, one);
+    const keeper = await stage.keeper({ checksPerDay: 0 });
+    await keeper.start();
+    stage.engine = () => ({ ok: true });
+    await writeFiles(stage.database, { "own-1.cvd.sign": "signed" });
+    for (let look = 0; look < 2; look++) await stage.poll();
+    assert.equal(stage.loads.length, 2);
+    assert.equal(keeper.status().set?.id, stage.loads[0]);
+  });
+
+  test("tries again when the engine was away, and complains once", async (t) => {
+    const stage = await keeperStage(t);
+    await writeFiles(stage.database, one);
+    const keeper = await stage.keeper({ checksPerDay: 0 });
+    stage.engine = () => ({ ok: false, reason: "clamd is starting", isTransient: true });
+    await keeper.start();
+    for (let look = 0; look < 3; look++) await stage.poll();
+    const complaints = stage.facts.length;
+    assert.equal(complaints, 1);
+    stage.engine = () => {
+      throw new Error("a fault of ours");
+    };
+    await stage.poll();
+    stage.engine = () => ({ ok: true });
+    await stage.poll();
+    assert.equal(keeper.status().set?.id, stage.loads[0]);
+    assert.ok(stage.facts.every(({ kind }) => kind !== "signatures-rejected"));
+  });
+
+  test("keeps what is loaded when the directory is emptied or removed, and says so once", async (t) => {
+    const stage = await keeperStage(t);
+    await writeFiles(stage.database, one);
+    const keeper = await stage.keeper({ checksPerDay: 0 });
+    await keeper.start();
+    await rm(join(stage.database, "own.ndb"));
+    for (let look = 0; look < 3; look++) await stage.poll();
+    await rm(stage.database, { recursive: true });
+    for (let look = 0; look < 3; look++) await stage.poll();
+    assert.equal(stage.loads.length, 1);
+    assert.equal(keeper.status().set?.id, stage.loads[0]);
+    assert.equal(stage.facts.filter(({ kind }) => kind === "notice").length, 1);
+  });
+
+  test("does not replace real signatures by the test signatures", async (t) => {
+    const stage = await keeperStage(t);
+    await writeFiles(stage.database, one);
+    const keeper = await stage.keeper({ checksPerDay: 0, fallbackDirectory: stage.fallback });
+    await keeper.start();
+    await rm(join(stage.database, "own.ndb"));
+    await writeTestSignatures(stage.database);
+    for (let look = 0; look < 3; look++) await stage.poll();
+    assert.equal(keeper.status().isTestOnly, false);
+    assert.equal(stage.facts.at(-1)?.kind, "signatures-rejected");
+  });
+
+  test("names a file that may not be read, once, and goes on when it may", async (t) => {
+    const stage = await keeperStage(t);
+    await writeFiles(stage.database, one);
+    await chmod(join(stage.database, "own.ndb"), 0o000);
+    const keeper = await stage.keeper({ checksPerDay: 0 });
+    // The epochs are to be ours when we are nobody, too.
+    await chmod(join(dirname(stage.database), "epochs"), 0o777);
+    await unprivileged(async () => {
+      await keeper.start();
+      for (let look = 0; look < 3; look++) await stage.poll();
+    });
+    assert.equal(keeper.status().set, null);
+    assert.equal(stage.facts.length, 1);
+    assert.match(JSON.stringify(stage.facts[0]), /EACCES.*own\.ndb/);
+    await chmod(join(stage.database, "own.ndb"), 0o644);
+    for (let look = 0; look < 2; look++) await stage.poll();
+    assert.equal(stage.loads.length, 1);
+  });
+});
+
+describe("keepSignatures: updates", () => {
+  test("never runs freshclam when there are to be no checks", async (t) => {
+    const stage = await keeperStage(t);
+    const keeper = await stage.keeper({ checksPerDay: 0 });
+    await keeper.start();
+    assert.equal(await keeper.checkNow(), null);
+    stage.time.advance(48 * hour);
+    assert.equal(stage.runs.length, 0);
+    assert.equal(keeper.status().updates, "off");
+  });
+
+  test("never runs freshclam on a directory that cannot be written, but loads from it", async (t) => {
+    const stage = await keeperStage(t);
+    await writeFiles(stage.database, one);
+    const keeper = await stage.keeper();
+    await chmod(join(dirname(stage.database), "epochs"), 0o777);
+    await chmod(stage.database, 0o555);
+    await unprivileged(async () => {
+      await keeper.start();
+      assert.equal(await keeper.checkNow(), null);
+    });
+    await chmod(stage.database, 0o755);
+    assert.equal(stage.runs.length, 0);
+    assert.equal(keeper.status().updates, "read-only");
+    assert.equal(stage.loads.length, 1);
+    assert.ok(
+      stage.time.waits().some((ms) => ms > hour),
+      "it looks again whether it is writable, without haste",
+    );
+  });
+
+  test("checks on the schedule", async (t) => {
+    const stage = await keeperStage(t);
+    await writeFiles(stage.database, one);
+    const keeper = await stage.keeper();
+    await keeper.start();
+    await keeper.checkNow();
+    assert.deepEqual(stage.time.waits(), [pollMs, 2 * hour]);
+    stage.freshclam = () => noNetwork;
+    await keeper.checkNow();
+    await keeper.checkNow();
+    assert.deepEqual(keeper.status().lastAttempt?.outcome, "failed");
+    assert.notEqual(keeper.status().lastSuccess, null);
+    assert.equal(Math.round((stage.time.waits()[1] ?? 0) / 60_000), 4);
+    stage.freshclam = () => nothingNew;
+    await keeper.checkNow();
+    assert.deepEqual(stage.time.waits(), [pollMs, 2 * hour]);
+  });
+
+  test("waits for the end of a cool-down", async (t) => {
+    const stage = await keeperStage(t);
+    await writeFiles(stage.database, one);
+    const keeper = await stage.keeper();
+    await keeper.start();
+    const until = new Date(stage.time.now() + 24 * hour);
+    const local = new Date(until.getTime() - until.getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace("T", " ");
+    stage.freshclam = () => ran(17, "FreshClam received error code 403 from", `You are on cool-down until after: ${local}`);
+    assert.equal((await keeper.checkNow())?.outcome, "blocked");
+    assert.deepEqual(keeper.status().lastAttempt?.coolDownUntil, until);
+    assert.ok((stage.time.waits()[1] ?? 0) >= 24 * hour);
+    stage.freshclam = () =>
+      ran(0, "FreshClam previously received error code 429 or 403", `You are still on cool-down until after: ${local}`);
+    assert.equal((await keeper.checkNow())?.outcome, "blocked");
+  });
+
+  test("loads what an update brought, at once", async (t) => {
+    const stage = await keeperStage(t);
+    await writeFiles(stage.database, one);
+    const keeper = await stage.keeper();
+    await keeper.start();
+    stage.freshclam = async () => {
+      await writeFiles(stage.database, two);
+      return ran(0, "own.ndb updated (version: custom database, sigs: 1)");
+    };
+    await keeper.checkNow();
+    assert.equal(stage.loads.length, 2);
+    assert.equal(keeper.status().set?.id, stage.loads[1]);
+  });
+
+  test("fails the check, not the gateway, when freshclam cannot be run", async (t) => {
+    const stage = await keeperStage(t);
+    await writeFiles(stage.database, one);
+    stage.freshclam = () => {
+      throw new Error("spawn freshclam ENOENT");
+    };
+    const keeper = await stage.keeper();
+    await keeper.start();
+    const attempt = await keeper.checkNow();
+    assert.equal(attempt?.outcome, "failed");
+    assert.match(attempt.detail, /cannot be run: spawn freshclam ENOENT/);
+  });
+
+  test("never loads while freshclam runs, nor runs freshclam twice at once", async (t) => {
+    const stage = await keeperStage(t);
+    await writeFiles(stage.database, one);
+    let active = 0;
+    const alone = async <T>(result: T): Promise<T> => {
+      assert.equal(++active, 1);
+      for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
+      active--;
+      return result;
+    };
+    stage.engine = () => alone({ ok: true } as const);
+    stage.freshclam = () => alone(nothingNew);
+    const keeper = await stage.keeper();
+    await keeper.start();
+    await stage.poll();
+    for (let turn = 0; turn < 4; turn++) {
+      await writeFiles(stage.database, turn % 2 === 0 ? two : one);
+      const checks = [keeper.checkNow(), keeper.checkNow()];
+      stage.time.advance(pollMs);
+      stage.time.advance(pollMs);
+      await Promise.all(checks);
+    }
+    assert.equal(
+      stage.facts.filter((fact) => fact.kind === "signatures-checked" && fact.outcome === "up-to-date").length,
+      stage.runs.length,
+    );
+    assert.equal(stage.loads.length, 5);
+  });
+});
