@@ -5,6 +5,12 @@ import type { EngineVersion, Verdict } from "./verdict.ts";
 
 export type FrontName = "rest" | "proxy";
 
+export interface BodyRange {
+  readonly start?: number;
+  readonly end?: number;
+  readonly pieceBytes?: number;
+}
+
 /**
  * A whole body, hashed as it arrived. It is held in memory or in one private file, never both.
  * Whoever holds it disposes it; the bytes go when the last holder has.
@@ -18,8 +24,11 @@ export interface SpooledBody extends AsyncDisposable {
   readonly bytes: Uint8Array | null;
   /** Absolute, link-free path of the private file, else null. */
   readonly path: string | null;
-  /** Streams the bytes from `start` (inclusive, default 0) to `end` (exclusive, default size). Where `bytes` is null the reader has them for itself. */
-  read(range?: { readonly start?: number; readonly end?: number }): AsyncIterable<Uint8Array>;
+  /**
+   * Streams the bytes from `start` (inclusive, default 0) to `end` (exclusive, default size), at most `pieceBytes` (default 64 KiB) at a
+   * time. Where `bytes` is null the reader has them for itself.
+   */
+  read(range?: BodyRange): AsyncIterable<Uint8Array>;
   /** A second hold on the same bytes, to be disposed on its own. */
   hold(): SpooledBody;
 }

@@ -1,12 +1,16 @@
 /** The clamd commands the gateway uses, always in their `z` form: paths and virus names may hold line feeds (clamd(8)). */
 
+import { freeChunk } from "../core/free-chunk.ts";
 import type { SpooledBody } from "../core/ports.ts";
+import { readAhead } from "./read-ahead.ts";
 
-/** Each inner array goes out in one system call. */
+/** Each inner array goes out in one system call; the next one is asked for when it has left this process. */
 export type Request = AsyncIterable<readonly Uint8Array[]> | Iterable<readonly Uint8Array[]>;
 
 const chunkEnd = new Uint8Array(4);
 const instream = Buffer.from("zINSTREAM\0");
+/** Each is a trip to the thread pool, to the socket and back, which costs more than the bytes of a small one. */
+const filePieceBytes = 256 * 1024;
 
 export const versionCommand: Request = [[Buffer.from("zVERSION\0")]];
 export const reloadCommand: Request = [[Buffer.from("zRELOAD\0")]];
@@ -26,11 +30,12 @@ export function instreamBytes(bytes: Uint8Array): Request {
 export async function* instreamFile(body: SpooledBody): AsyncGenerator<readonly Uint8Array[]> {
   let sent = 0;
   yield [instream];
-  for await (const piece of body.read()) {
+  for await (const piece of readAhead(body.read({ pieceBytes: filePieceBytes }))) {
     // A chunk of no length would be clamd's end of the body: it would answer for a part of it.
     if (piece.length === 0) continue;
     sent += piece.length;
     yield [lengthOf(piece), piece];
+    freeChunk(piece);
   }
   if (sent !== body.size) throw new Error(`the body has ${body.size} bytes, but ${sent} could be read`);
   yield [chunkEnd];

@@ -134,14 +134,14 @@ function readToEnd(socket: Socket, chunks: Uint8Array[]): Promise<boolean> {
  * body says nothing about the body. Rejects only with what `request` throws; a broken connection is heard from `reply`.
  */
 async function send(request: Request, socket: Socket, reply: Promise<unknown>): Promise<boolean> {
-  const answered = Promise.withResolvers<void>();
+  const answered = Promise.withResolvers<false>();
   let isExhausted = false;
   let isAnswered = false;
   let isEarly = false;
   const onAnswer = () => {
     isAnswered = true;
     isEarly ||= !isExhausted || socket.writableLength > 0;
-    answered.resolve();
+    answered.resolve(false);
   };
   socket.once("data", onAnswer);
   reply.then(onAnswer, onAnswer);
@@ -151,18 +151,22 @@ async function send(request: Request, socket: Socket, reply: Promise<unknown>): 
     if (!isFirst) await new Promise(setImmediate);
     if (isAnswered) return false;
     isFirst = false;
-    let isFlowing = true;
-    socket.cork();
-    for (const piece of pieces) isFlowing = socket.write(piece);
-    socket.uncork();
-    if (!isFlowing) await Promise.race([drained(socket), answered.promise]);
+    if (!(await Promise.race([written(socket, pieces), answered.promise]))) return false;
   }
-  // Nothing may wait between the last write and this: the answer to a whole request must find it exhausted.
+  // An answer to the whole request finds it exhausted: after the last write no other event comes before this.
   isExhausted = true;
   await answered.promise;
   return !isEarly;
 }
 
-function drained(socket: Socket): Promise<void> {
-  return new Promise((resolve) => socket.once("drain", resolve));
+/** Resolves with whether the pieces have left this process; where they have not, they may still be in use. */
+function written(socket: Socket, pieces: readonly Uint8Array[]): Promise<boolean> {
+  return new Promise((resolve) => {
+    socket.cork();
+    for (const [index, piece] of pieces.entries()) {
+      if (index < pieces.length - 1) socket.write(piece);
+      else socket.write(piece, (error) => resolve(error == null));
+    }
+    socket.uncork();
+  });
 }

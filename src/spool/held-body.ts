@@ -1,7 +1,7 @@
 /** The handles on one whole body: each is disposed on its own, and the last one takes the bytes with it. */
 
 import { ClamgateError } from "../core/errors.ts";
-import type { SpooledBody } from "../core/ports.ts";
+import type { BodyRange, SpooledBody } from "../core/ports.ts";
 
 /** Where the bytes of a whole body are. */
 export interface BodyContent {
@@ -24,7 +24,7 @@ export interface SharedContent {
   readonly release: () => Promise<void>;
 }
 
-const pieceBytes = 64 * 1024;
+const usualPieceBytes = 64 * 1024;
 
 /**
  * `size` and `sha256` stay readable for the log; everything else throws `internal` after the disposal, and a read under way
@@ -52,13 +52,13 @@ export class HeldBody implements SpooledBody {
     return this.#content().path;
   }
 
-  /** Pieces of at most 64 KiB, each read when it is asked for. Throws RangeError for a range that is not within the body. */
-  read({ start = 0, end = this.size }: { readonly start?: number; readonly end?: number } = {}): AsyncIterable<Uint8Array> {
+  /** Each piece is read when it is asked for. Throws RangeError for a range that is not within the body. */
+  read({ start = 0, end = this.size, pieceBytes = usualPieceBytes }: BodyRange = {}): AsyncIterable<Uint8Array> {
     this.#content();
     if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || start > end || end > this.size) {
       throw new RangeError(`no range ${start} to ${end} in a body of ${this.size} bytes`);
     }
-    return this.#pieces(start, end);
+    return this.#pieces(start, end, pieceBytes);
   }
 
   hold(): SpooledBody {
@@ -72,7 +72,7 @@ export class HeldBody implements SpooledBody {
     return this.#disposal;
   }
 
-  async *#pieces(start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#pieces(start: number, end: number, pieceBytes: number): AsyncGenerator<Uint8Array, void, undefined> {
     for (let position = start; position < end; ) {
       const piece = await this.#content().read(position, Math.min(pieceBytes, end - position));
       // The disposal may have closed the file, and given its descriptor to another, while the read was under way.

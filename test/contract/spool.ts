@@ -227,6 +227,19 @@ export function describeSpool(name: string, make: () => Promise<SpoolHarness>): 
       assert.deepEqual(lengths, [65_536, 65_536, 65_536, 3391]);
     });
 
+    test("reads in pieces as large as the reader likes", async () => {
+      await using held = await take(sampleBytes(200_000), 200_000);
+      for (const [pieceBytes, expected] of [
+        [150_000, [150_000, 50_000]],
+        [200_000, [200_000]],
+        [1_000_000, [200_000]],
+      ] as const) {
+        const lengths: number[] = [];
+        for await (const piece of held.read({ pieceBytes })) lengths.push(piece.length);
+        assert.deepEqual(lengths, expected);
+      }
+    });
+
     test("throws for a range that is not within the body", async () => {
       await using held = await take(sampleBytes(100));
       const ranges = [{ start: -1 }, { end: 101 }, { start: 2, end: 1 }, { start: 0.5 }, { start: Number.NaN }, { start: 101 }];

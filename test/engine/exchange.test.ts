@@ -9,6 +9,7 @@ import { dialClamd, ExchangeError, type ExchangeOptions, exchange } from "../../
 import { answer, type FakeClamdOptions, reset, stall, startFakeClamd } from "../fake/clamd.ts";
 import { fakeBody } from "../fake/spooled-body.ts";
 import { scratchDirectory } from "../spool/scratch-directory.ts";
+import { sampleBytes } from "../spool/scripted-body.ts";
 import { eventually } from "../supervise/stage.ts";
 import { startDeafListener } from "./deaf-listener.ts";
 
@@ -102,6 +103,30 @@ describe("exchange", () => {
     assert.equal(hasEnded, true);
   });
 
+  test("asks for the next pieces only when those before have left this process", async () => {
+    const pieceBytes = 4 * 1024 * 1024;
+    await using fake = await startFakeClamd({ scan: () => answer("stream: OK\0") });
+    const sockets: Socket[] = [];
+    const dial: ExchangeOptions["dial"] = (address) => {
+      const socket = dialClamd(address);
+      sockets.push(socket);
+      return socket;
+    };
+    const left: number[] = [];
+    async function* request(): AsyncGenerator<Uint8Array[]> {
+      yield [Buffer.from("zINSTREAM\0")];
+      for (let index = 0; index < 5; index += 1) {
+        left.push(sockets[0]?.writableLength ?? -1);
+        yield [Buffer.from([0, 0x40, 0, 0]), Buffer.alloc(pieceBytes, index)];
+      }
+      left.push(sockets[0]?.writableLength ?? -1);
+      yield [Buffer.alloc(4)];
+    }
+    await exchange(request(), { ...limits, dial, address: fake.address });
+    assert.deepEqual(left, Array(6).fill(0));
+    assert.equal(fake.bodies[0]?.length, 5 * pieceBytes);
+  });
+
   test("passes on what the request itself throws, whether or not anything was sent", async () => {
     await using fake = await startFakeClamd();
     const fault = new Error("the disk is gone");
@@ -179,6 +204,27 @@ describe("instreamFile", () => {
   test("leaves out empty pieces, which would be the end of the body to clamd", async () => {
     const pieces = ["a", "", "b"].map((text) => Buffer.from(text));
     assert.equal(await sent(pieces, 2), "zINSTREAM\0\0\0\0\x01a\0\0\0\x01b\0\0\0\0");
+  });
+
+  test("frees each piece when it has been sent, and sends all of it before", async () => {
+    await using fake = await startFakeClamd();
+    const whole = sampleBytes(3_000_000);
+    const pieces: Uint8Array[] = [];
+    async function* read(): AsyncGenerator<Uint8Array> {
+      for (let start = 0; start < whole.length; start += 256 * 1024) {
+        const piece = Buffer.allocUnsafeSlow(Math.min(256 * 1024, whole.length - start));
+        piece.set(whole.subarray(start, start + piece.length));
+        pieces.push(piece);
+        yield piece;
+      }
+    }
+    const body = { ...fakeBody({ size: whole.length }), read };
+    await exchange(instreamFile(body), { ...limits, address: fake.address });
+    assert.equal(fake.bodies[0]?.equals(whole), true);
+    assert.deepEqual(
+      pieces.map(({ length }) => length),
+      Array(12).fill(0),
+    );
   });
 
   test("throws before the end where there are fewer or more bytes than the body has", async () => {

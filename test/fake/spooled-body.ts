@@ -27,7 +27,8 @@ export function fakeBody({
 }: FakeBodyOptions): FakeBody {
   let holders = 0;
   async function* pieces(): AsyncGenerator<Uint8Array> {
-    yield* read;
+    // Each reader has them for itself.
+    for (const piece of read) yield Buffer.from(piece);
     if (error !== undefined) throw error;
   }
   function hold(): FakeBody {

@@ -3,8 +3,8 @@
 import { IncomingMessage } from "node:http";
 import { performance } from "node:perf_hooks";
 import { ClamgateError } from "../../core/errors.ts";
+import { freeChunk } from "../../core/free-chunk.ts";
 import type { Clock } from "../../core/ports.ts";
-import { freeChunk } from "./free-chunk.ts";
 import { Pace } from "./pace.ts";
 import type { RawRequest } from "./raw.ts";
 

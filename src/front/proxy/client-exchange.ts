@@ -2,9 +2,9 @@
 
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { ClamgateError } from "../../core/errors.ts";
+import { freeChunk } from "../../core/free-chunk.ts";
 import { clientGone } from "../http/client-gone.ts";
 import { answerEarly } from "../http/early-answer.ts";
-import { freeChunk } from "../http/free-chunk.ts";
 import { resetConnection } from "../http/reset-connection.ts";
 import { type HeaderLines, pairs } from "./header-lines.ts";
 

@@ -1,10 +1,10 @@
 /** One download: fetched, spooled, scanned as it is and as it decodes, and its outcome (download-proxy.md 2.3, P21, P42, P65). */
 
 import { toClamgateError } from "../../core/errors.ts";
+import { freeChunk } from "../../core/free-chunk.ts";
 import type { Clock, Observe, SpooledBody, UrlVerdictCache } from "../../core/ports.ts";
 import type { Scan, ScannedBody } from "../../core/scan.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
-import { freeChunk } from "../http/free-chunk.ts";
 import { type ContentCoding, codingsOf, openDecoding } from "./content-codings.ts";
 import type { UpstreamResponse } from "./fetch-upstream.ts";
 import type { HeaderLines } from "./header-lines.ts";
