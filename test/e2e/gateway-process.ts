@@ -124,10 +124,12 @@ export async function startGatewayProcess(options: GatewayProcessOptions = {}): 
   };
 }
 
-/** The sum of a metric's samples; a name with labels, as `x{source="cache"}`, means those samples alone. */
+/** The sum of a metric's samples; a name with labels, as `x{source="cache"}`, means those samples alone. Throws where there is no such metric. */
 async function readMetric(url: string, name: string): Promise<number> {
   const metrics = await getOnce(`${url}/metrics`);
   const isWanted = (line: string) => line.startsWith(name) && /[ {]/.test(line[name.length] ?? " ");
+  const [family = name] = name.split("{", 1);
+  if (!metrics.includes(`# TYPE ${family} `)) throw new Error(`there is no metric ${family}`);
   const samples = metrics.split("\n").filter((line) => !line.startsWith("#") && isWanted(line));
   return samples.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
 }

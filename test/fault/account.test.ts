@@ -26,6 +26,11 @@ const ok = '{"Status":"OK","Description":""}';
 const found = '{"Status":"FOUND","Description":"X"}';
 const broken = { ...answered(0, ""), answer: null, fault: "cut" };
 
+/** One body and an answer that names it. */
+function told(subject: Subject, status: number, body: string, headers: Record<string, string> = {}) {
+  return [[subject], answered(status, body, { "x-clamgate-sha256": subject.sha256, ...headers })] as const;
+}
+
 async function accountOf(...requests: readonly (readonly [readonly Subject[], Exchange])[]) {
   return await book(openAccount(), requests);
 }
@@ -38,11 +43,11 @@ async function book(account: Account, requests: readonly (readonly [readonly Sub
 describe("an account", () => {
   test("of right answers holds", async () => {
     const account = await accountOf(
-      [[clean], answered(200, "{OK   200}")],
-      [[infected], answered(406, "{FOUND Win.Test.EICAR_HDB-1  406}")],
+      told(clean, 200, "{OK   200}"),
+      told(infected, 406, "{FOUND Win.Test.EICAR_HDB-1  406}"),
       [[clean, infected], answered(406, `[${ok},${found}]`)],
       [[infected], answered(503, '{"Status":"ERROR","Description":"x"}')],
-      [[hidden], answered(406, "{FOUND Heuristics.Encrypted.Zip  406}")],
+      told(hidden, 406, "{FOUND Heuristics.Encrypted.Zip  406}"),
       [[infected], { ...broken, hasLeft: true }],
     );
     assertInvariants(account, bounds);
@@ -65,6 +70,12 @@ describe("an account", () => {
     "200 and no body": [[infected], answered(200, "")],
     "200 and nonsense": [[infected], answered(200, "<html>")],
     "a hidden body said to be clean": [[hidden], answered(200, "{OK   200}")],
+    "a hidden body found, but under 200": [
+      [hidden],
+      answered(200, '[{"Status":"FOUND","Description":"Heuristics.Encrypted.Zip"}]'),
+    ],
+    "a hidden body and nonsense under 202": [[hidden], answered(202, "<html>")],
+    "an infected body found, but under 202": [[infected], answered(202, `[${found}]`)],
   };
   for (const [what, request] of Object.entries(lies)) {
     test(`does not take ${what}`, async () => {
@@ -84,11 +95,37 @@ describe("an account", () => {
     assert.throws(() => assertAccounted(open, bounds), /I2/);
   });
 
-  test("does not take the digest of another body, nor a false alarm", async () => {
-    const mixedUp = await accountOf([[clean], answered(200, "{OK   200}", { "x-clamgate-sha256": infected.sha256 })]);
-    assert.throws(() => assertOwnVerdicts(mixedUp), /I3/);
-    const alarm = await accountOf([[clean], answered(406, "{FOUND X  406}")]);
-    assert.throws(() => assertOwnVerdicts(alarm), /I3/);
+  test("does not take more results than bodies, nor fewer without an error", async () => {
+    for (const [subjects, results] of [
+      [[clean], [ok, ok]],
+      [[infected, clean], [found]],
+      [[infected], []],
+    ] as const) {
+      const account = await accountOf([subjects, answered(406, `[${results.join()}]`)]);
+      assert.throws(() => assertAccounted(account, bounds), /I2/);
+    }
+    assertAccounted(await accountOf([[infected, clean], answered(406, `[${found},{"Status":"ERROR"}]`)]), bounds);
+  });
+
+  const strangers: Readonly<Record<string, readonly [readonly Subject[], Exchange]>> = {
+    "the digest of another body": told(clean, 200, "{OK   200}", { "x-clamgate-sha256": infected.sha256 }),
+    "a verdict without a digest": [[clean], answered(200, "{OK   200}")],
+    "the file name of another body": told(clean, 200, '[{"Status":"OK","FileName":"infected"}]'),
+    "what was found in another body": told({ ...infected, isNotNamed: "X" }, 406, `[${found}]`),
+    "a false alarm": told(clean, 406, "{FOUND X  406}"),
+    "a clean body that nobody could see into": told(clean, 406, "{FOUND Heuristics.Clamgate.Poison  406}"),
+  };
+  for (const [what, request] of Object.entries(strangers)) {
+    test(`does not take ${what}`, async () => {
+      const account = await accountOf(request);
+      assert.throws(() => assertOwnVerdicts(account), /I3/);
+      assertCleanMeansScanned(account);
+    });
+  }
+
+  test("takes a clean body that nobody could see into where that may be", async () => {
+    const doubted = told(clean, 406, "{FOUND Heuristics.Clamgate.Poison  406}");
+    assertInvariants(await book(openAccount({ mayDoubt: true }), [doubted]), bounds);
   });
 
   test("does not take a verdict remembered of a body that never had one", async () => {
@@ -96,12 +133,12 @@ describe("an account", () => {
     const error = answered(503, '{"Status":"ERROR"}');
     const fromNowhere = await accountOf([[clean], error], [[clean], hit]);
     assert.throws(() => assertHonestMemory(fromNowhere), /I4/);
-    assertHonestMemory(await accountOf([[clean], answered(200, "{OK   200}")], [[clean], hit]));
+    assertHonestMemory(await accountOf(told(clean, 200, "{OK   200}"), [[clean], hit]));
   });
 
   test("takes what passes by a setting only where there is one and the answer names it", async () => {
-    const marked = [[hidden], answered(200, "{OK   200}", { "x-clamgate-allowed": "encrypted" })] as const;
-    const unmarked = [[hidden], answered(200, "{OK   200}")] as const;
+    const marked = told(hidden, 200, "{OK   200}", { "x-clamgate-allowed": "encrypted" });
+    const unmarked = told(hidden, 200, "{OK   200}");
     assertInvariants(await book(openAccount({ isRelaxed: true }), [marked]), bounds);
     for (const account of [await book(openAccount({ isRelaxed: true }), [unmarked]), await accountOf(marked)]) {
       assert.throws(() => assertFailsClosed(account), /I6/);

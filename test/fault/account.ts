@@ -1,7 +1,7 @@
 /** The account of a run: each request is opened once and settled once, and each answer is held against what the body truly is. */
 
 import type { Exchange } from "./counting-client.ts";
-import { type RestAnswer, readRestAnswer, type Said } from "./rest-answer.ts";
+import { isSuccess, type RestAnswer, readRestAnswer, type Said } from "./rest-answer.ts";
 import type { Subject } from "./subjects.ts";
 
 export interface Settled {
@@ -35,13 +35,15 @@ export interface Account {
   readonly faults: {
     /** I1 */
     readonly cleanThatIsNot: string[];
+    /** I2: more results than bodies, or fewer and no error. */
+    readonly miscounted: string[];
     /** I3 */
     readonly mixedUp: string[];
     /** I4 */
     readonly wronglyRemembered: string[];
     /** I6 */
     readonly passedUnmarked: string[];
-    /** Clean bodies that were found infected: a false alarm is no danger, but no right verdict either. */
+    /** Clean bodies that were refused: a false alarm is no danger, but no right verdict either. */
     readonly falseAlarms: string[];
   };
 }
@@ -55,9 +57,11 @@ interface Memory {
 export interface AccountOptions {
   /** Whether the gateway's settings let pass what is unscannable, marked. */
   readonly isRelaxed?: boolean;
+  /** Whether clean bodies may be refused as ones that nobody can see into: those that were being scanned as clamd was killed, twice. */
+  readonly mayDoubt?: boolean;
 }
 
-export function openAccount({ isRelaxed = false }: AccountOptions = {}): Account {
+export function openAccount({ isRelaxed = false, mayDoubt = false }: AccountOptions = {}): Account {
   let opened = 0;
   let verdicts = 0;
   let errors = 0;
@@ -70,6 +74,7 @@ export function openAccount({ isRelaxed = false }: AccountOptions = {}): Account
   const seen = new Map<string, Memory>();
   const faults: Account["faults"] = {
     cleanThatIsNot: [],
+    miscounted: [],
     mixedUp: [],
     wronglyRemembered: [],
     passedUnmarked: [],
@@ -85,23 +90,31 @@ export function openAccount({ isRelaxed = false }: AccountOptions = {}): Account
   function judge({ subjects, answer }: Settled): void {
     if (answer === null) return;
     const [only, ...others] = subjects;
-    const { status, said, sha256, isCached, allowedFor } = answer;
+    const { status, said, descriptions, fileNames, sha256, isCached, allowedFor } = answer;
     for (const one of said) bodies[one] += 1;
-    if (said.length > 0 && said.every((one) => one !== "error")) verdicts += 1;
+    const isVerdict = said.length > 0 && !said.includes("error");
+    if (isVerdict) verdicts += 1;
     else errors += 1;
     const label = (subject: Subject) => `${subject.name} (${subject.sha256}) was answered ${status} ${said.join()}`;
     // Without a result for each body none of them may be taken for clean by a client that looks at the status alone.
-    if (status === 200 && said.length < subjects.length) faults.cleanThatIsNot.push(subjects.map(label).join("; "));
+    if (isSuccess(status) && said.length < subjects.length) faults.cleanThatIsNot.push(subjects.map(label).join("; "));
+    if (!said.includes("error") && said.length !== subjects.length) faults.miscounted.push(subjects.map(label).join("; "));
     for (const [index, subject] of subjects.entries()) {
       const one = said[index];
       const isAllowed = isRelaxed && subject.truth === "unscannable" && allowedFor !== null;
-      const isPassed = one === "clean" || (status === 200 && subject.truth === "infected");
+      const isPassed = one === "clean" || isSuccess(status);
       if (isPassed && subject.truth !== "clean" && !isAllowed) faults.cleanThatIsNot.push(label(subject));
-      if (one === "clean" && subject.truth === "unscannable" && !isAllowed) faults.passedUnmarked.push(label(subject));
-      if (one === "infected" && subject.truth === "clean") faults.falseAlarms.push(label(subject));
+      if (isPassed && subject.truth === "unscannable" && !isAllowed) faults.passedUnmarked.push(label(subject));
+      const isAlarm = one === "infected" || (one === "unscannable" && !mayDoubt);
+      if (isAlarm && subject.truth === "clean") faults.falseAlarms.push(label(subject));
+      const fileName = fileNames[index] ?? subject.name;
+      const isOther = fileName !== subject.name || (one === "infected" && descriptions[index] === subject.isNotNamed);
+      if (isOther) faults.mixedUp.push(`${label(subject)} as ${fileName}, ${descriptions[index]}`);
     }
     if (only === undefined || others.length > 0) return;
-    if (sha256 !== null && sha256 !== only.sha256) faults.mixedUp.push(`${label(only)} with the digest ${sha256}`);
+    // Whoever has read the whole body tells which one it was; an error may come before that.
+    const isOwn = sha256 === only.sha256 || (sha256 === null && !(said[0] === "clean" || said[0] === "infected"));
+    if (!isOwn) faults.mixedUp.push(`${label(only)} with the digest ${sha256}`);
     const memory = memoryOf(only);
     // Shared with a request under way, or remembered of one that had a verdict (its client may have left): else from nowhere.
     const isOfNobody = memory.open === 0 && !memory.hasVerdict && !memory.hasLeft;

@@ -30,13 +30,12 @@ describe("an account of downloads", () => {
     const account = await accountOf(
       64,
       [clean, whole(200, clean.bytes)],
-      [clean, cutAfter(clean, 700)],
       [infected, whole(409, Buffer.from("refused"))],
       [infected, cutAfter(infected, 64)],
       [infected, cutAfter(clean, 900), clean],
       [hidden, whole(409, Buffer.alloc(0))],
       [null, whole(502, Buffer.from("broken"))],
-      [clean, { ...none, fault: "read ECONNRESET" }],
+      [infected, { ...none, fault: "read ECONNRESET" }],
       [clean, { ...none, fault: "the client left", hasLeft: true }],
     );
     assertDownloadInvariants(account, { withinMs: 1_000 });
@@ -53,6 +52,10 @@ describe("an account of downloads", () => {
     "a file that nobody can see into": [hidden, whole(200, hidden.bytes)],
     "a virus from an origin that breaks off": [null, cutAfter(infected, infected.bytes.length)],
     "something whole from an origin that breaks off": [null, whole(200, clean.bytes)],
+    "more of it than the mode allows": [null, cutAfter(clean, 65)],
+    "a refusal that holds the virus": [infected, whole(409, Buffer.from(`refused: ${marker}`))],
+    "a refusal that is the beginning of the file": [infected, whole(502, infected.bytes.subarray(0, 65))],
+    "an answer without content in place of the file": [clean, whole(204, Buffer.alloc(0))],
     "a whole answer that is a byte short": [clean, whole(200, clean.bytes.subarray(1))],
   };
   for (const [what, request] of Object.entries(lies)) {
@@ -68,6 +71,16 @@ describe("an account of downloads", () => {
     for (const exchange of [whole(200, other), { ...none, cutBody: other.subarray(0, 60) }]) {
       const account = await accountOf(0, [clean, exchange]);
       assert.throws(() => assertDownloadInvariants(account, { withinMs: 1_000 }), /I3/);
+    }
+  });
+
+  test("does not take a clean file that was cut, unless that may be", async () => {
+    for (const exchange of [cutAfter(clean, 700), { ...none, fault: "read ECONNRESET" }]) {
+      const account = await accountOf(64, [clean, exchange]);
+      assert.throws(() => assertDownloadInvariants(account, { withinMs: 1_000 }), /I2/);
+      const lenient = openDownloadAccount({ mayRelease: 64, mayCut: true });
+      await lenient.request(clean, async () => exchange);
+      assertDownloadInvariants(lenient, { withinMs: 1_000 });
     }
   });
 

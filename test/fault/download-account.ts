@@ -29,6 +29,8 @@ export interface DownloadAccount {
     readonly releasedInfected: string[];
     /** I1: a whole answer that is less than the file. */
     readonly completedShort: string[];
+    /** I2: a clean file of an honest origin that was neither delivered nor refused. */
+    readonly cleanCut: string[];
     /** I3: other bytes than the file's. */
     readonly otherBytes: string[];
   };
@@ -37,28 +39,36 @@ export interface DownloadAccount {
 export interface DownloadAccountOptions {
   /** Bytes that may go out before a verdict: 0, or the drip's budget. */
   readonly mayRelease: number;
+  /** Whether a clean file may be cut: where something else than the gateway ends its answers. */
+  readonly mayCut?: boolean;
 }
 
-export function openDownloadAccount({ mayRelease }: DownloadAccountOptions): DownloadAccount {
+export function openDownloadAccount({ mayRelease, mayCut = false }: DownloadAccountOptions): DownloadAccount {
   const counts = { opened: 0, delivered: 0, refused: 0, cut: 0, left: 0, unanswered: 0, slowestMs: 0 };
   const statuses: Record<string, number> = {};
-  const faults: DownloadAccount["faults"] = { releasedInfected: [], completedShort: [], otherBytes: [] };
+  const faults: DownloadAccount["faults"] = { releasedInfected: [], completedShort: [], cleanCut: [], otherBytes: [] };
 
   function judge(file: Subject | null, { answer, cutBody }: Exchange, before: Subject | undefined): void {
     const isDelivered = answer !== null && answer.status >= 200 && answer.status < 300;
-    const body = isDelivered ? answer.body : (cutBody ?? Buffer.alloc(0));
+    const body = answer?.body ?? cutBody ?? Buffer.alloc(0);
     const label = `${file?.name ?? "no file"}: ${answer?.status ?? "cut"}, ${body.length} of ${file?.bytes.length} bytes`;
     // A drip is shorter than any malware; what is longer holds none.
-    if (body.length > mayRelease && (body.includes(marker) || body.includes(eicar))) faults.releasedInfected.push(label);
+    const mayBeDrip = answer === null && body.length <= mayRelease;
+    if (!mayBeDrip && (body.includes(marker) || body.includes(eicar))) faults.releasedInfected.push(label);
+    // Bytes that the clean file had at the same place have been scanned, in it.
+    const isScanned = before !== undefined && !isDelivered && isBeginningOf(body, before);
+    const isReleased = answer === null && body.length > mayRelease && !isScanned;
     if (file === null) {
+      if (isReleased) faults.releasedInfected.push(label);
       if (isDelivered) faults.completedShort.push(label);
       return;
     }
-    // Bytes that the clean file had at the same place have been scanned, in it.
-    const isScanned = before !== undefined && !isDelivered && isBeginningOf(body, before);
-    if (file.truth !== "clean" && (isDelivered || (body.length > mayRelease && !isScanned))) faults.releasedInfected.push(label);
-    if (isDelivered && answer.status === 200 && body.length < file.bytes.length) faults.completedShort.push(label);
-    if (!isScanned && !isBeginningOf(body, file)) faults.otherBytes.push(label);
+    // What a refusal says is its own, and nothing of the file.
+    const isRefusal = answer !== null && !isDelivered;
+    const isLeaking = isRefusal && body.length > mayRelease && isBeginningOf(body, file);
+    if (file.truth !== "clean" && (isDelivered || isReleased || isLeaking)) faults.releasedInfected.push(label);
+    if (isDelivered && answer.status !== 206 && body.length < file.bytes.length) faults.completedShort.push(label);
+    if (!isScanned && !isRefusal && !isBeginningOf(body, file)) faults.otherBytes.push(label);
   }
 
   return {
@@ -76,6 +86,8 @@ export function openDownloadAccount({ mayRelease }: DownloadAccountOptions): Dow
       else if (isCut) counts.cut += 1;
       else counts.unanswered += 1;
       judge(file, exchange, before);
+      if (file?.truth === "clean" && isCut && answer === null && !hasLeft && !mayCut)
+        faults.cleanCut.push(`${file.name}: ${status}`);
       return exchange;
     },
     totals: () => ({ ...counts, statuses: { ...statuses } }),
@@ -88,6 +100,7 @@ export function assertDownloadInvariants({ faults, totals }: DownloadAccount, { 
   assert.deepEqual(faults.releasedInfected, [], "I1: bytes of infected files were given out");
   assert.deepEqual(faults.completedShort, [], "I1: less than the file looks whole");
   assert.deepEqual(faults.otherBytes, [], "I3: other bytes than the file's");
+  assert.deepEqual(faults.cleanCut, [], "I2: clean files that were cut");
   const { opened, delivered, refused, cut, left, unanswered, slowestMs, statuses } = totals();
   assert.equal(unanswered, 0, `I2: requests without an answer: ${JSON.stringify(statuses)}`);
   assert.equal(delivered + refused + cut + left, opened, `I2: answers = requests: ${JSON.stringify(statuses)}`);

@@ -15,6 +15,7 @@ export function assertCleanMeansScanned({ faults }: Account): void {
 /** I2: exactly one verdict or one clear error for each request that its client waited for, within that time. */
 export function assertAccounted(account: Account, { withinMs }: { readonly withinMs: number }): void {
   const { opened, verdicts, errors, left, broken, slowestMs, statuses } = account.totals();
+  assert.deepEqual(account.faults.miscounted, [], "I2: not one result for each body");
   assert.equal(broken, 0, `I2: requests without an answer: ${JSON.stringify(statuses)}`);
   assert.equal(verdicts + errors + left, opened, `I2: verdicts + errors = requests: ${JSON.stringify(account.totals())}`);
   assert.ok(slowestMs <= withinMs, `I2: the slowest answer took ${slowestMs.toFixed(0)} ms`);
@@ -23,7 +24,7 @@ export function assertAccounted(account: Account, { withinMs }: { readonly withi
 /** I3: each verdict is about the very body of its request. */
 export function assertOwnVerdicts({ faults }: Account): void {
   assert.deepEqual(faults.mixedUp, [], "I3: a verdict about another body");
-  assert.deepEqual(faults.falseAlarms, [], "I3: clean bodies found infected");
+  assert.deepEqual(faults.falseAlarms, [], "I3: clean bodies refused");
 }
 
 /** I4: nothing is remembered but whole verdicts. */

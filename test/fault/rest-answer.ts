@@ -8,6 +8,10 @@ export interface RestAnswer {
   readonly status: number;
   /** One for each result. */
   readonly said: readonly Said[];
+  /** For each of them what it was found to be, or why there is no verdict. */
+  readonly descriptions: readonly string[];
+  /** For each of them the file that it names; null where it names none. */
+  readonly fileNames: readonly (string | null)[];
   /** Echoed where there was one body. */
   readonly sha256: string | null;
   readonly isCached: boolean;
@@ -20,27 +24,34 @@ export function readRestAnswer({ status, headers, body }: Answer): RestAnswer {
     const value = headers[name];
     return typeof value === "string" ? value : null;
   };
+  const results = resultsIn(body.toString("utf8"));
   return {
     status,
-    said: saidIn(body.toString("utf8"), status),
+    // An answer that is not one of results says nothing of any body: under a status of success that is the worst there is.
+    said: results?.map(meaning) ?? [isSuccess(status) ? "clean" : "error"],
+    descriptions: results?.map(({ Description = "" }) => Description) ?? [],
+    fileNames: results?.map(({ FileName = null }) => FileName) ?? [],
     sha256: header("x-clamgate-sha256"),
     isCached: header("x-clamgate-cache") === "hit",
     allowedFor: header("x-clamgate-allowed"),
   };
 }
 
-function saidIn(text: string, status: number): readonly Said[] {
-  const plain = /^\{(OK|FOUND) (.*) {2}(\d{3})\}$/s.exec(text);
-  if (plain !== null) return [meaning(plain[1] ?? "", plain[2] ?? "")];
-  const results = parse(text);
-  // An answer that is not one of results says nothing of any body: at 200 that is the worst there is.
-  if (results === null) return [status === 200 ? "clean" : "error"];
-  return results.map(({ Status = "", Description = "" }) => meaning(Status, Description));
+/** What a client that looks at the status alone takes for clean. */
+export function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
 }
 
 interface Result {
   readonly Status?: string;
   readonly Description?: string;
+  readonly FileName?: string;
+}
+
+/** Null where the answer is not one of results. */
+function resultsIn(text: string): readonly Result[] | null {
+  const plain = /^\{(OK|FOUND) (.*) {2}(\d{3})\}$/s.exec(text);
+  return plain === null ? parse(text) : [{ Status: plain[1] ?? "", Description: plain[2] ?? "" }];
 }
 
 /** An array, one object, or objects one after the other (rest.md 20, 32). */
@@ -53,9 +64,9 @@ function parse(text: string): readonly Result[] | null {
   }
 }
 
-function meaning(status: string, description: string): Said {
-  if (status === "OK") return "clean";
-  if (status === "PARSE ERROR") return "unscannable";
-  if (status !== "FOUND") return "error";
-  return /^Heuristics\.(Limits\.Exceeded|Encrypted|Clamgate)\./.test(description) ? "unscannable" : "infected";
+function meaning({ Status, Description = "" }: Result): Said {
+  if (Status === "OK") return "clean";
+  if (Status === "PARSE ERROR") return "unscannable";
+  if (Status !== "FOUND") return "error";
+  return /^Heuristics\.(Limits\.Exceeded|Encrypted|Clamgate)\./.test(Description) ? "unscannable" : "infected";
 }

@@ -1,6 +1,8 @@
 /** A gateway under attack: its process, a client whose requests are all booked, and the invariants at the end. */
 
+import assert from "node:assert/strict";
 import { type GatewayProcess, type GatewayProcessOptions, startGatewayProcess } from "../e2e/gateway-process.ts";
+import { processesWith } from "../supervise/stage.ts";
 import { type Account, openAccount } from "./account.ts";
 import { countingClient } from "./counting-client.ts";
 import { assertInvariants, assertNothingLeft, assertResponsive } from "./invariants.ts";
@@ -16,6 +18,10 @@ export interface FaultStageOptions extends GatewayProcessOptions {
   readonly withinMs?: number;
   /** Set where the fault lets the gateway's own process stand still; null where it can take no connections. */
   readonly livezMaxMs?: number | null;
+  /** Clean bodies may be refused as poison, see `AccountOptions`. */
+  readonly mayDoubt?: boolean;
+  /** Set where the test itself ends the gateway. */
+  readonly isEnded?: boolean;
   /** I5: how long what was used may take to be given back; default: 10 s. */
   readonly leakMs?: number;
 }
@@ -40,7 +46,7 @@ const livezBounds = { p99Ms: 500, maxMs: 2_500 };
 
 /** Resolves when the gateway is ready. Its disposal fails where one of the invariants does not hold. */
 export async function openFaultStage(options: FaultStageOptions = {}): Promise<FaultStage> {
-  const { withinMs = 60_000, livezMaxMs, leakMs = 10_000 } = options;
+  const { withinMs = 60_000, livezMaxMs, leakMs = 10_000, mayDoubt = false, isEnded = false } = options;
   const seed = chooseSeed();
   const random = seededRandom(seed);
   const database = await testDatabase();
@@ -52,7 +58,7 @@ export async function openFaultStage(options: FaultStageOptions = {}): Promise<F
     );
     await gateway.ready();
     const client = opened.use(countingClient(gateway.url, { connections: 1_000 }));
-    const account = openAccount();
+    const account = openAccount({ mayDoubt });
     const before = await residueOf(gateway);
     const pulse = opened.use(feelPulse(gateway.url));
     return {
@@ -72,10 +78,17 @@ export async function openFaultStage(options: FaultStageOptions = {}): Promise<F
           assertInvariants(account, { withinMs });
           if (livezMaxMs === undefined) assertResponsive(pulse, livezBounds);
           else if (livezMaxMs !== null) assertResponsive(pulse, { p99Ms: livezMaxMs, maxMs: livezMaxMs });
-          if (!(await hasEnded(gateway))) await assertNothingLeft(gateway, { before, withinMs: leakMs });
+          assert.equal(
+            await hasEnded(gateway),
+            isEnded,
+            `the gateway has ended, or not:\n${gateway.lines.slice(-20).join("\n")}`,
+          );
+          if (!isEnded) await assertNothingLeft(gateway, { before, withinMs: leakMs });
         } finally {
           await opened.disposeAsync();
         }
+        assert.equal(await gateway.ended, 0, "how the gateway ended");
+        assert.deepEqual(await processesWith(gateway.state), [], "I5: processes of the gateway");
       },
     };
   } catch (error) {
@@ -84,7 +97,6 @@ export async function openFaultStage(options: FaultStageOptions = {}): Promise<F
   }
 }
 
-/** A test may have ended it. */
 function hasEnded(gateway: GatewayProcess): Promise<boolean> {
   return Promise.race([gateway.ended.then(() => true), new Promise<boolean>((resolve) => setImmediate(resolve, false))]);
 }

@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
-import { eicar, marker } from "../live/clamd.ts";
+import { eicar, eicarName, marker, markerName } from "../live/clamd.ts";
 import { zip } from "../live/zip.ts";
 import type { Random } from "./random.ts";
 import { tar } from "./tar.ts";
@@ -16,6 +16,8 @@ export interface Subject {
   readonly truth: Truth;
   /** Lower-case hexadecimal. */
   readonly sha256: string;
+  /** What is found in other bodies and not in this one. */
+  readonly isNotNamed?: string;
 }
 
 export interface SubjectSource {
@@ -83,9 +85,10 @@ export function subjectSource(random: Random, { isPlain = false }: SubjectSource
       const name = `infected-${made}.bin`;
       const bytes = filling(size);
       const at = random.below(bytes.length);
-      const evil = random.pick([Buffer.from(marker), eicar]);
+      const isMarker = random.below(2) === 0;
+      const evil = isMarker ? Buffer.from(marker) : eicar;
       const whole = Buffer.concat([bytes.subarray(0, at), evil, bytes.subarray(at)]);
-      return wrapped(name, whole, "infected");
+      return { ...wrapped(name, whole, "infected"), isNotNamed: isMarker ? eicarName : markerName };
     },
     unscannable() {
       const name = `encrypted-${made}.zip`;
