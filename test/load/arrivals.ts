@@ -3,8 +3,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { HttpConnection } from "../../bench/load/http-connection.ts";
 import { chooseSeed, seededRandom } from "../fault/random.ts";
-import { formOf } from "../fault/rest-client.ts";
-import { type Subject, subjectSource } from "../fault/subjects.ts";
+import { subjectSource } from "../fault/subjects.ts";
+import { marker } from "../live/clamd.ts";
+import { Mould } from "./mould.ts";
 import { steadyTraffic } from "./traffic.ts";
 
 export interface ArrivalsOrder {
@@ -38,27 +39,32 @@ export interface Arrival {
   readonly isServed: boolean;
 }
 
+/** Of all runs of this process: what one has sent is known by the next. */
+let made = 0;
+
 export async function sendArrivals(order: ArrivalsOrder): Promise<Arrivals> {
   const connections = new Connections(order);
-  const subjects = subjectSource(seededRandom(chooseSeed()), { isPlain: true });
+  const { bytes } = subjectSource(seededRandom(chooseSeed()), { isPlain: true }).clean(order.bytes);
+  const clean = new Mould(order.url, bytes);
+  const infected = new Mould(order.url, Buffer.concat([bytes, Buffer.from(marker)]));
   const answers: Arrival[] = [];
   const wrong: string[] = [];
   const broken: string[] = [];
-  let made = 0;
 
   async function one(phase: number, startedAt: number): Promise<void> {
     const dueAt = performance.now();
     made += 1;
-    const isInfected = order.infectedEvery > 0 && made % order.infectedEvery === 0;
-    const body = isInfected ? subjects.infected(order.bytes) : subjects.clean(order.bytes);
+    const number = made;
+    const isInfected = order.infectedEvery > 0 && number % order.infectedEvery === 0;
+    const { request, sha256 } = (isInfected ? infected : clean).cast(number);
     try {
-      const { status, head, text } = await connections.request([requestOf(order.url, body)]);
+      const { status, head, text } = await connections.request([request]);
       const isRefused = status === 503 && /\r\nretry-after: *\d/i.test(head);
       if (!isRefused && status !== 200 && status !== 406) broken.push(`${status} ${text}`);
       else answers.push({ phase, atMs: dueAt - startedAt, ms: performance.now() - dueAt, isServed: !isRefused });
       if (isRefused) return;
       const isRight = status === (isInfected ? 406 : 200) && text.includes(isInfected ? '"FOUND"' : '"OK"');
-      if (!isRight || !head.includes(body.sha256)) wrong.push(`${body.name}: ${status} ${text}`);
+      if (!isRight || !head.includes(sha256())) wrong.push(`body ${number}: ${status} ${text}`);
     } catch (error) {
       broken.push(error instanceof Error ? error.message : String(error));
     }
@@ -74,13 +80,6 @@ export async function sendArrivals(order: ArrivalsOrder): Promise<Arrivals> {
   await Promise.all(unanswered);
   connections.close();
   return { answers, wrong, broken };
-}
-
-function requestOf(url: string, body: Subject): Buffer {
-  const { headers, body: form } = formOf([body]);
-  const lines = Object.entries({ host: new URL(url).host, ...headers, "content-length": form.length });
-  const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join("");
-  return Buffer.concat([Buffer.from(`POST /v2/scan HTTP/1.1\r\n${head}\r\n`), form]);
 }
 
 /** Opened as they are needed and kept; one that breaks is not used again. */

@@ -11,7 +11,7 @@ import { type GatewayProcess, startGatewayProcess } from "../e2e/gateway-process
 import { openAccount } from "../fault/account.ts";
 import { type CountingClient, countingClient } from "../fault/counting-client.ts";
 import { assertDownloadInvariants, openDownloadAccount } from "../fault/download-account.ts";
-import { assertInvariants, assertNothingLeft } from "../fault/invariants.ts";
+import { assertInvariants, assertNothingLeft, assertResponsive } from "../fault/invariants.ts";
 import { feelPulse } from "../fault/pulse.ts";
 import { chooseSeed, seededRandom } from "../fault/random.ts";
 import { type Residue, residueOf } from "../fault/residue.ts";
@@ -34,6 +34,8 @@ const reloadMs = 5 * 60_000;
 const maxScanBytes = 64 * 1024 * 1024;
 /** QUEUE_TIMEOUT twice, SCAN_TIMEOUT, and what invariant I2 adds. */
 const answerWithinMs = (30 + 90 + 5) * 1000;
+/** One fault stops the gateway's own process for half a second, and its clients take their part of the machine. */
+const livezBounds = { p99Ms: 500, maxMs: 5_000 };
 
 console.log(`seed ${seed} (SEED=${seed} repeats its choices), ${minutes} minutes, ${cpus().length} × ${cpus()[0]?.model}`);
 const directory = await mkdtemp(join(tmpdir(), "clamgate-soak-"));
@@ -64,8 +66,8 @@ async function soak(): Promise<boolean> {
   await gateway.ready();
   const random = seededRandom(seed);
   const subjects = subjectSource(random);
-  const account = openAccount();
-  const downloads = openDownloadAccount({ mayRelease: 0 });
+  const account = openAccount({ mayDoubt: true });
+  const downloads = openDownloadAccount({ mayRelease: 0, mayCut: true });
   const capacity = await capacityOf(gateway);
   const perSecond = Math.min(capacity * share, maxRate);
   console.log(`capacity ${capacity.toFixed(0)} requests/s, sending ${perSecond.toFixed(0)}/s`);
@@ -113,6 +115,7 @@ async function soak(): Promise<boolean> {
   try {
     assertInvariants(account, { withinMs: answerWithinMs });
     assertDownloadInvariants(downloads, { withinMs: answerWithinMs });
+    assertResponsive(pulse, livezBounds);
     after = await assertNothingLeft(gateway, { before });
     record.assertHeld(await gateway.metric('clamgate_child_restarts_total{child="clamd"}'));
   } catch (error) {

@@ -10,6 +10,9 @@ export interface SteadyTraffic {
   underWay(): number;
 }
 
+/** Clients are independent of each other: what they send does not come in bursts. */
+const tickMs = 1;
+
 /** Requests come when their time has come, not when the one before is answered: a gateway that is slow gets no mercy. */
 export function steadyTraffic(perSecond: number, send: () => Promise<unknown>): SteadyTraffic {
   const startedAt = performance.now();
@@ -20,7 +23,7 @@ export function steadyTraffic(perSecond: number, send: () => Promise<unknown>): 
       const one = send().finally(() => running.delete(one));
       running.add(one);
     }
-  }, 10);
+  }, tickMs);
   return {
     async stop() {
       clearInterval(timer);
