@@ -2,72 +2,170 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { startRedis } from "../live/redis.ts";
+import { type LiveRedis, startRedis } from "../live/redis.ts";
 import { eventually } from "../supervise/stage.ts";
 import { type RelayFault, startRelay } from "./relay.ts";
-import { traffic } from "./rest-traffic.ts";
+import { type TrafficMeasure, traffic } from "./rest-traffic.ts";
 import { openFaultStage } from "./stage.ts";
+import type { Subject } from "./subjects.ts";
+
+/** So few that what one request waits for is most of what it takes. */
+const workers = 2;
+
+interface Phase extends TrafficMeasure {
+  readonly name: string;
+}
+
+/** Who waited for the cache would wait 50 ms (src/verdict-cache.ts), or until a connection is given up. */
+function assertNobodyWaited(phases: readonly Phase[], well: readonly TrafficMeasure[]): void {
+  const medianMs = Math.max(...well.map((one) => one.medianMs)) + 30;
+  const perSecond = Math.min(...well.map((one) => one.perSecond)) / 5;
+  const slowestMs = Math.max(...well.map((one) => one.slowestMs)) + 2_000;
+  for (const phase of phases) {
+    assert.ok(phase.medianMs <= medianMs, `${phase.name}: half took longer than ${phase.medianMs} ms, ${medianMs} may be`);
+    assert.ok(phase.perSecond >= perSecond, `${phase.name}: ${phase.perSecond}/s, ${perSecond} should be`);
+    assert.ok(phase.slowestMs <= slowestMs, `${phase.name}: the slowest took ${phase.slowestMs} ms, ${slowestMs} may be`);
+  }
+}
+
+/** None of it is a verdict, though some of it says clean. */
+const garbage = [
+  '{"v":1,"verdict":"clean"}',
+  "clean",
+  '"clean"',
+  "",
+  "null",
+  '{"kind":"clean"',
+  '{"kind":"CLEAN"}',
+  '[{"kind":"clean"}]',
+  '{"kind":"infected","signatures":[]}',
+  "\0\u00ff",
+];
+
+type Spoil = (key: string, index: number) => readonly (readonly string[])[];
+
+const spoilings: Readonly<Record<string, Spoil>> = {
+  garbage: (key, index) => [["SET", key, garbage[index % garbage.length] ?? ""]],
+  "values of other types": (key, index) => {
+    const commands = [
+      ["LPUSH", key, '{"kind":"clean"}'],
+      ["HSET", key, "kind", "clean"],
+      ["SADD", key, '{"kind":"clean"}'],
+      ["ZADD", key, "0", '{"kind":"clean"}'],
+    ];
+    return [["DEL", key], commands[index % commands.length] ?? []];
+  },
+};
+
+async function keyOf(redis: LiveRedis, { name, sha256 }: Subject): Promise<string> {
+  const keys = await redis.command("KEYS", `*${sha256}*`);
+  assert.ok(Array.isArray(keys) && keys.length === 1, `${name}: ${String(keys)}`);
+  return String(keys[0]);
+}
 
 describe("a Redis that keeps the verdicts", () => {
-  test("and is late, silent, cut, killed, full or filled with garbage costs no request and makes no wrong verdict (F12)", async (context) => {
+  test("and talks nonsense, is late, silent, cut, killed or full costs no request, and nobody waits for it (F12)", async (context) => {
     await using redis = await startRedis();
     await using relay = await startRelay({ to: { host: redis.host, port: redis.port }, fault: () => ({ kind: "refuse" }) });
     await using stage = await openFaultStage({ env: { VERDICT_CACHE: `redis://127.0.0.1:${relay.port}` } });
-    const { rest, subjects } = stage;
-    const isRemembering = async (when: string) => {
+    const { gateway, rest, subjects, account } = stage;
+    const cacheFaults = () => gateway.metric("clamgate_cache_errors_total");
+    const connections = () => gateway.lines.filter((line) => line.includes("verdict cache: connected")).length;
+    const isWell = async (when: string) => {
       const one = subjects.infected(500);
       await eventually(`it remembers ${when}`, async () => (await rest.raw(one)).answer?.isCached === true);
     };
-    const notes: string[] = [];
-    const phase = async (name: string) => {
-      const before = stage.account.totals();
-      const perSecond = await traffic(stage, 0.8);
-      const { errors, slowestMs } = stage.account.totals();
-      notes.push(`${name} ${perSecond.toFixed(0)}/s`);
-      assert.equal(errors, 0, name);
-      assert.ok(slowestMs < 5_000, `${name}: ${slowestMs} ms (before: ${before.slowestMs})`);
+    const phases: Phase[] = [];
+    const measure = async (name: string): Promise<Phase> => {
+      const phase = { name, ...(await traffic(stage, 0.8, workers)) };
+      assert.equal(account.totals().errors, 0, name);
+      phases.push(phase);
+      return phase;
     };
-    await phase("not there at the start");
+    /** Well before it, so that it is asked until the fault is felt. */
+    const phaseOf = async (name: string, befall: () => unknown) => {
+      await isWell(`before: ${name}`);
+      const before = await cacheFaults();
+      await befall();
+      await measure(name);
+      assert.ok((await cacheFaults()) > before, `${name}: it was felt`);
+    };
+
+    await traffic(stage, 1, workers); // warms up
+    await measure("not there at the start");
+    assert.ok((await cacheFaults()) > 0);
     relay.setFault(() => ({ kind: "none" }));
-    await isRemembering("once it is there");
-    await phase("as it should be");
-    const faults: readonly (readonly [string, RelayFault])[] = [
-      ["500 ms late", { kind: "late", ms: 500 }],
+    await isWell("once it is there");
+    const first = await measure("as it should be");
+
+    const faults: readonly (readonly [name: string, fault: RelayFault, connects?: boolean])[] = [
+      ["nonsense", { kind: "babble", reply: Buffer.from("$5\r\nclean\r\n") }, true],
+      ["500 ms late", { kind: "late", ms: 250 }, true],
       ["silent", { kind: "silence" }],
       ["refused", { kind: "refuse" }],
       ["cut in the answer", { kind: "cut", way: "reply", afterBytes: 400, how: "reset" }],
-      ["garbage", { kind: "rewrite", reply: () => Buffer.from("$5\r\nclean\r\n") }],
     ];
-    for (const [name, fault] of faults) {
-      relay.setFault(() => fault);
+    for (const [name, fault, connects = false] of faults) {
+      await phaseOf(name, async () => {
+        const before = connections();
+        relay.setFault(() => fault);
+        relay.resetAll();
+        // One for each cache: only then anything is asked of it.
+        if (connects) await eventually(`it is connected again: ${name}`, () => connections() >= before + 2);
+      });
+      relay.setFault(() => ({ kind: "none" }));
       relay.resetAll();
-      await phase(name);
     }
-    relay.setFault(() => ({ kind: "none" }));
-    relay.resetAll();
-    redis.freeze();
-    await phase("hung");
+
+    await phaseOf("hung", () => redis.freeze());
     redis.thaw();
-    await redis.kill();
-    await phase("killed");
+    await phaseOf("killed", () => redis.kill());
     await redis.restart();
-    await phase("empty again");
-    await isRemembering("after all that");
-    await redis.command("REPLICAOF", "127.0.0.1", "1");
-    await phase("a replica that takes no writes");
+    await measure("empty again");
+    await phaseOf("a replica that takes no writes", () => redis.command("REPLICAOF", "127.0.0.1", "1"));
     await redis.command("REPLICAOF", "NO", "ONE");
-    await redis.command("CONFIG", "SET", "maxmemory", "1");
-    await phase("out of memory");
+    await phaseOf("out of memory", () => redis.command("CONFIG", "SET", "maxmemory", "1"));
     await redis.command("CONFIG", "SET", "maxmemory", "0");
-    const keys = await redis.command("KEYS", "*");
-    for (const key of Array.isArray(keys) ? keys : []) await redis.command("SET", String(key), '{"v":1,"verdict":"clean"}');
-    await phase("filled with what we never wrote");
-    for (const key of Array.isArray(keys) ? keys : []) {
-      await redis.command("DEL", String(key));
-      await redis.command("LPUSH", String(key), "clean");
-    }
-    await phase("of the wrong type");
-    await isRemembering("at the end");
+    await isWell("after all that");
+    const last = await measure("as it should be, again");
+
+    const notes = phases.map(({ name, perSecond, medianMs, slowestMs }) =>
+      [name, `${perSecond.toFixed(0)}/s`, `${medianMs.toFixed(1)} ms`, `at most ${slowestMs.toFixed(0)} ms`].join(" "),
+    );
     context.diagnostic(notes.join(", "));
+    assertNobodyWaited(phases, [first, last]);
   });
+
+  for (const [what, spoil] of Object.entries(spoilings)) {
+    test(`and holds ${what} in their place has each body judged anew, and remembers that (F12)`, async () => {
+      await using redis = await startRedis();
+      await using stage = await openFaultStage({ env: { VERDICT_CACHE: `redis://127.0.0.1:${redis.port}` } });
+      const { gateway, rest, subjects } = stage;
+      const kept = garbage.flatMap(() => [subjects.infected(2_000), subjects.clean(2_000)]);
+      const isCached = async (one: Subject) => {
+        const { answer } = await rest.raw(one);
+        assert.equal(answer?.status, one.truth === "clean" ? 200 : 406, one.name);
+        return answer.isCached;
+      };
+      const areKept = async () => {
+        for (const one of kept) await eventually(`${one.name} is remembered`, () => isCached(one));
+      };
+      const counts = () =>
+        Promise.all([
+          gateway.metric('clamgate_verdict_source_total{source="engine"}'),
+          gateway.metric('clamgate_verdict_source_total{source="cache"}'),
+          gateway.metric('clamgate_cache_errors_total{operation="get"}'),
+        ]);
+      await areKept();
+      for (const [index, one] of kept.entries()) {
+        for (const command of spoil(await keyOf(redis, one), index >> 1)) await redis.command(...command);
+      }
+      const [byEngine, byCache, faults] = await counts();
+      for (const one of kept) assert.equal(await isCached(one), false, one.name);
+      const [byEngineNow, byCacheNow, faultsNow] = await counts();
+      assert.deepEqual([byEngineNow - byEngine, byCacheNow - byCache], [kept.length, 0]);
+      assert.ok(faultsNow - faults >= kept.length, `${faultsNow - faults} faults of the cache`);
+      await areKept();
+    });
+  }
 });

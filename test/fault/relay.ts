@@ -12,6 +12,8 @@ export type RelayFault =
   | { readonly kind: "refuse" }
   /** Taken, and never anything else. */
   | { readonly kind: "silence" }
+  /** Nobody is behind it: each piece of what is asked is answered by that. */
+  | { readonly kind: "babble"; readonly reply: Buffer }
   /** Each piece in either direction so much later. */
   | { readonly kind: "late"; readonly ms: number }
   /** Ended once so many bytes have gone that way; the byte behind them never arrives. */
@@ -83,6 +85,7 @@ export async function startRelay({ to, fault = () => ({ kind: "none" }) }: Relay
 function link(near: Socket, to: NetConnectOpts, fault: RelayFault): void {
   if (fault.kind === "refuse") return void resetConnection(near);
   if (fault.kind === "silence") return void near.resume();
+  if (fault.kind === "babble") return void near.on("data", () => near.write(fault.reply));
   const far = connect({ ...to, allowHalfOpen: true });
   far.on("error", () => resetConnection(near));
   near.on("close", () => far.destroy());
