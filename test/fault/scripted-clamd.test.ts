@@ -77,7 +77,9 @@ describe("a gateway whose clamd servers misbehave", () => {
     assert.match(again.exchange.answer?.body.toString() ?? "", /Heuristics\.Clamgate\.LimitTime/);
     assert.equal(clamd.bodies.filter(isEndless).length, 1);
     // One slot is left, and it serves.
-    for (let count = 0; count < 10; count += 1) await stage.rest.raw(subjects.infected(200));
+    for (let count = 0; count < 10; count += 1) {
+      assert.equal((await stage.rest.raw(subjects.infected(200))).answer?.status, 406);
+    }
     await clamd.kill();
     await eventually("the slot is free again", async () => (await stage.gateway.metric("clamgate_slots_in_use")) === 0);
   });
