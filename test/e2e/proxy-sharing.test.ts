@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, test } from "node:test";
-import { head, ok } from "../fake/origin.ts";
-import { ask, RawClient } from "../front/proxy/raw-client.ts";
+import { head, ok, startFakeOrigin } from "../fake/origin.ts";
+import { ask, RawClient, requestText } from "../front/proxy/raw-client.ts";
 import { marker } from "../live/clamd.ts";
 import { startRedis } from "../live/redis.ts";
+import { scratchDirectory } from "../spool/scratch-directory.ts";
 import { eventually } from "../supervise/stage.ts";
 import { openDownloads, startDownloadGateway } from "./proxy-stage.ts";
 import { unknownBytes } from "./samples.ts";
@@ -54,6 +57,51 @@ describe("equal requests at the same time", () => {
       }
     });
   }
+});
+
+describe("the same address through a route and by Download-From, at the same time", () => {
+  test("is two downloads: only the route's is rewritten, and each passes its own gate", async () => {
+    await using opened = new AsyncDisposableStack();
+    const directory = opened.use(await scratchDirectory());
+    const released = Promise.withResolvers<string>();
+    const index = "https://files.example/a https://files.example/b";
+    const origin = opened.use(
+      await startFakeOrigin(() => ({
+        kind: "send",
+        pieces: [head(200, `Content-Length: ${index.length}`, "Content-Type: text/html"), released.promise],
+        after: "keep",
+      })),
+    );
+    const base = `http://127.0.0.1:${origin.port}/`;
+    const route = { origin: base, allowPrivate: ["127.0.0.1:*"] };
+    const rewrite = [{ from: "https://files.example/", to: "https://gateway.example/" }];
+    const routes = join(directory.path, "routes.json");
+    await writeFile(
+      routes,
+      JSON.stringify({
+        routes: [
+          { path: "/index/", ...route, rewrite },
+          { path: "/plain/", ...route },
+        ],
+      }),
+    );
+    const gateway = opened.use(
+      await startDownloadGateway(origin.port, opened, { DOWNLOAD_ROUTES: routes, DOWNLOAD_ALLOW_PRIVATE: "" }),
+    );
+    const rewritten = ask(gateway.proxyPort, requestText("/index/a"));
+    await eventually("the first has been asked for", () => origin.requests.length === 1);
+    const plain = ask(gateway.proxyPort, requestText("/plain/a"));
+    const client = opened.use(new RawClient(gateway.proxyPort));
+    const from = `Download-From: ${base}`;
+    // Once the first of the two has its answer, the gateway has gone on to the other.
+    client.send(requestText("/other", [from, "Connection: keep-alive"], { method: "HEAD" }) + requestText("/a", [from]));
+    assert.equal((await client.answer({ isHead: true })).status, 403);
+    await eventually("the other route has asked", () => origin.requests.length === 2);
+    released.resolve(index);
+    assert.equal((await rewritten).body.toString(), index.replaceAll("files", "gateway"));
+    assert.equal((await plain).body.toString(), index);
+    assert.equal((await client.answer()).status, 403);
+  });
 });
 
 describe("two gateways on one Redis", () => {

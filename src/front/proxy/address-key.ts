@@ -1,12 +1,13 @@
-/** What an answer depends on, as one short name: the address and all that is sent along with it (download-proxy.md P60, P70, P71). */
+/** What an answer depends on, as one short name: the address, all that is sent along with it, and what is replaced in it (download-proxy.md P60, P70, P71). */
 
 import { hash } from "node:crypto";
 import { type HeaderLines, pairs } from "./header-lines.ts";
+import type { Replacement } from "./replace-text.ts";
 import { type RequestHeadersOptions, requestHeaders } from "./request-headers.ts";
 import { type Target, urlOf } from "./target.ts";
 
 export interface AddressKeys {
-  /** Requests with the same one get the same answer now. */
+  /** Requests to the same source with the same one get the same answer now. */
   readonly request: string;
   /** Answers of status 200 to it are the same object, however fresh the client wants it: for verdicts. */
   readonly object: string;
@@ -18,20 +19,26 @@ const leftOut: ReadonlySet<string> = new Set(["user-agent", "accept-encoding", "
 const freshness: ReadonlySet<string> = new Set(["if-none-match", "if-modified-since", "cache-control", "pragma"]);
 
 /**
- * Lower-case hexadecimal. Credentials are in it as a digest only.
+ * Lower-case hexadecimal, the same in every gateway. Credentials are in it as a digest only.
  * @throws ClamgateError `malformed`, as `requestHeaders`.
  */
-export function addressKeys(target: Target, client: HeaderLines, headers: RequestHeadersOptions): AddressKeys {
+export function addressKeys(
+  target: Target,
+  client: HeaderLines,
+  headers: RequestHeadersOptions,
+  rewrite: readonly Replacement[],
+): AddressKeys {
   const sent = [...pairs(requestHeaders(client, headers, true))]
     .map(([name, value]) => [name.toLowerCase(), value] as const)
     .filter(([name]) => !leftOut.has(name))
     .toSorted(([one], [other]) => (one < other ? -1 : one > other ? 1 : 0));
   const lasting = sent.filter(([name]) => !freshness.has(name));
-  const url = urlOf(target);
-  const object = digest(url, lasting);
-  return { request: lasting.length === sent.length ? object : digest(url, sent), object };
+  const digest = (lines: readonly (readonly [string, string])[]) => hash("sha256", textOf(target, lines, rewrite), "hex");
+  const object = digest(lasting);
+  return { request: lasting.length === sent.length ? object : digest(sent), object };
 }
 
-function digest(url: string, sent: readonly (readonly [string, string])[]): string {
-  return hash("sha256", JSON.stringify([url, ...sent]), "hex");
+function textOf(target: Target, sent: readonly (readonly [string, string])[], rewrite: readonly Replacement[]): string {
+  const replaced = rewrite.length === 0 ? [] : [{ rewrite: rewrite.map(({ from, to }) => [from, to]) }];
+  return JSON.stringify([urlOf(target), ...sent, ...replaced]);
 }

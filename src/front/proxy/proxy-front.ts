@@ -107,7 +107,7 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
   }
 
   async function serveAsked(exchange: ClientExchange, record: DownloadRecord, asked: Asked): Promise<void> {
-    const keys = addressKeys(asked.target, exchange.request.rawHeaders, asked.source.headers);
+    const keys = addressKeys(asked.target, exchange.request.rawHeaders, asked.source.headers, asked.rewrite);
     const tag = options.engineVersion()?.tag ?? null;
     const key = asked.isCacheOn && tag !== null ? { address: keys.object, tag } : null;
     const known = key === null ? null : await recall(key);

@@ -21,8 +21,8 @@ export interface ServeSharedParts extends DownloadParts {
 /** Rejects with what the client is to be told, or with the reason for which what has begun must be cut. */
 export async function serveShared(serving: Serving, parts: ServeSharedParts): Promise<void> {
   const { exchange, record, asked, keys } = serving;
-  // What one of them may have remembered is of no concern to the other.
-  const key = `${keys.request} ${asked.isCacheOn}`;
+  // Another source has a gate of its own. What one of them may have remembered is of no concern to the other.
+  const key = `${keys.request} ${asked.isCacheOn} ${asked.source.id}`;
   const ticket = parts.shared.join(key, (signal) => begin(serving, signal, parts));
   try {
     record.isCollapsed = ticket.isCollapsed;

@@ -8,6 +8,8 @@ import type { RouteMatch } from "./routes.ts";
 import type { Target } from "./target.ts";
 
 export interface Source {
+  /** No other source of the gateway has it. */
+  readonly id: string;
   /** With the gate of this source alone. */
   readonly fetch: FetchUpstream;
   /** The same that `fetch` was made with. */

@@ -30,8 +30,9 @@ export function createSources({ routes, mode, upstream }: SourcesOptions): Sourc
     return { fetch: made.fetch, headers: options.headers };
   };
   return {
-    source: { ...open(upstream), mode },
-    routes: routes.map((route) => ({
+    source: { id: "Download-From", ...open(upstream), mode },
+    routes: routes.map((route, place) => ({
+      id: `route ${place}`,
       ...open({
         ...upstream,
         origins: [ruleOf(route.base)],

@@ -112,9 +112,10 @@ export async function openProxy(
     ...options.upstream,
   });
   const base = `http://127.0.0.1:${origin.port}/`;
-  const source: Source = { fetch: upstream.fetch, headers, mode: options.mode ?? "strict" };
-  const routes = (options.routes ?? []).map((route) => ({
+  const source: Source = { id: "Download-From", fetch: upstream.fetch, headers, mode: options.mode ?? "strict" };
+  const routes = (options.routes ?? []).map((route, place) => ({
     ...source,
+    id: `route ${place}`,
     isCacheOn: false,
     rewrite: [],
     ...route,

@@ -105,6 +105,26 @@ describe("the verdict of an address", () => {
     assert.doesNotMatch([...proxy.urls.entries.keys()].join(), /Basic/);
   });
 
+  test("is its own for each rewriting, and the same for routes that rewrite alike", async () => {
+    const route = (path: string, to: string) => ({
+      match: { host: null, path },
+      base: "",
+      isCacheOn: true,
+      rewrite: [{ from: "PLACEHOLDER", to }],
+    });
+    const routes = [route("/bad/", virusMark), route("/good/", "hello"), route("/alike/", virusMark)];
+    await using proxy = await openProxy(() => ok("PLACEHOLDER", "Content-Type: text/html"), { routes });
+    const get = async (path: string, lines: readonly string[] = []) => {
+      const { status, header } = await proxy.get(path, lines);
+      return [status, header("x-clamgate-cache"), proxy.urls.entries.size];
+    };
+    assert.deepEqual(await get("/bad/x"), [409, "miss", 1]);
+    assert.deepEqual(await get("/good/x"), [200, "miss", 2]);
+    assert.deepEqual(await get("/x", [...on, `Download-From: ${proxy.base}`]), [200, "miss", 3]);
+    assert.deepEqual(await get("/alike/x"), [409, "hit", 3]);
+    assert.deepEqual(await get("/good/x"), [200, "hit", 3]);
+  });
+
   test("is not remembered of anything but 200, nor of what could not be judged (P65)", async () => {
     await using proxy = await openProxy(({ path }) =>
       path === "/encrypted" ? ok("ENCRYPTED") : keep(head(Number(path.slice(1)), "Content-Length: 4"), path),

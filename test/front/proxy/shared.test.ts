@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ClamgateError } from "../../../src/core/errors.ts";
+import { refused } from "../../../src/front/proxy/refusal.ts";
 import { end, head, ok, stall } from "../../fake/origin.ts";
 import { eventually } from "../../supervise/stage.ts";
 import { openProxy } from "./proxy-stage.ts";
@@ -101,6 +102,38 @@ describe("equal requests at the same time", () => {
       answers.map(({ body }) => body.toString()),
       ["none", "a", "b", "c", "none", "none"],
     );
+  });
+
+  test("of other sources are not equal: each gets what its own rewriting makes of the body", async () => {
+    const index = "see http://files.example/a";
+    const routes = ["http://one.example/", "http://two.example/"].map((to, place) => ({
+      match: { host: null, path: `/${place}/` },
+      base: "",
+      rewrite: [{ from: "http://files.example/", to }],
+    }));
+    await using proxy = await openProxy(() => ok(index, "Content-Type: text/html"), { routes });
+    proxy.engine.answerAll(null);
+    const answering = [proxy.get("/0/x"), proxy.get("/1/x"), proxy.get("/x", [`Download-From: ${proxy.base}`])];
+    await eventually("all have come", () => proxy.connections() === 3);
+    await eventually("each has its own download", () => proxy.origin.requests.length === 3);
+    proxy.engine.answerAll(() => ({ kind: "clean" }));
+    assert.deepEqual(
+      (await Promise.all(answering)).map(({ body }) => body.toString()),
+      ["see http://one.example/a", "see http://two.example/a", index],
+    );
+  });
+
+  test("of another source have to pass its own gate", async () => {
+    const match = { host: null, path: "/closed/" };
+    const fetch = () => Promise.reject(refused("not in the list of origins"));
+    await using proxy = await openProxy(() => ok("hello"), { routes: [{ match, base: "", fetch }] });
+    proxy.engine.answerAll(null);
+    const allowed = proxy.get("/x", [`Download-From: ${proxy.base}`]);
+    const scan = await proxy.engine.scanBegun(1);
+    const closed = proxy.get("/closed/x");
+    await eventually("it has come", () => proxy.connections() === 2 || proxy.downloads().length === 1);
+    scan.finish({ kind: "clean" });
+    assert.deepEqual([(await allowed).status, (await closed).status], [200, 403]);
   });
 
   test("but for Range and User-Agent are equal, and each gets its part", async () => {

@@ -96,6 +96,16 @@ describe("createSources", () => {
     }
   });
 
+  test("names each source by a name of its own, however alike they are", async () => {
+    const origin = "http://h.example/";
+    const sources = open([
+      { path: "/a/", origin },
+      { path: "/b/", origin },
+    ]);
+    assert.equal(new Set([sources.source, ...sources.routes].map(({ id }) => id)).size, 3);
+    await sources.close();
+  });
+
   test("has the mode of the route, of the setting, or strict where the route rewrites", async () => {
     const origin = "http://h.example/";
     const sources = open([
