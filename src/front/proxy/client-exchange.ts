@@ -9,11 +9,14 @@ import { resetConnection } from "../http/reset-connection.ts";
 import { type HeaderLines, pairs } from "./header-lines.ts";
 
 export interface ClientExchangeOptions {
-  /** A client that takes no byte for as long has gone. */
+  /** A client that is offered 256 KiB, and has not taken them after as long, has gone. */
   readonly idleTimeoutMs: number;
   /** Header lines of ours that every answer has. */
   readonly marks: HeaderLines;
 }
+
+/** What goes in one write: whether a client moves is seen only when all of it has left. */
+const batchBytes = 256 * 1024;
 
 /** For a client that is answered before it has sent all of a body that nobody wants. */
 const lingerBounds = { maxMs: 10_000, idleMs: 2_000, maxBytes: 1024 * 1024 };
@@ -62,23 +65,18 @@ export class ClientExchange {
     this.#response.writeHead(status, [...lines, ...this.#options.marks]);
   }
 
-  /** In one system call where the client takes so much. Waits while it is slow. Rejects with the signal's reason, or with `client-slow`. */
+  /** In few system calls where the client takes so much. Waits while it is slow. Rejects with the signal's reason, or with `client-slow`. */
   async send(parts: readonly Uint8Array[]): Promise<void> {
-    this.signal.throwIfAborted();
-    let isFlowing = true;
-    // Not the response: it would collect the chunks of a body without a length, and tell of the drain before it is waited for.
-    const { socket } = this.#response;
-    socket?.cork();
-    for (const part of parts) isFlowing = this.#response.write(part);
-    socket?.uncork();
-    if (!isFlowing) await this.#drained();
+    for (const batch of batchesOf(parts)) await this.#sendBatch(batch);
   }
 
   /** As `send`, of memory that is nobody else's and that the caller leaves to us. */
   async sendOwn(parts: readonly Uint8Array[]): Promise<void> {
-    await this.send(parts);
-    // What waits to be written is still read.
-    if (this.#response.writableLength === 0) for (const part of parts) freeChunk(part);
+    for (const batch of batchesOf(parts)) {
+      await this.#sendBatch(batch);
+      // What waits to be written is still read.
+      if (this.#response.writableLength === 0) for (const part of batch) freeChunk(part);
+    }
   }
 
   /** The body is whole: never called for anything else. */
@@ -100,6 +98,18 @@ export class ClientExchange {
     await answerEarly(this.request, this.#response, { status, headers, body }, lingerBounds);
   }
 
+  /** In one system call where the client takes so much. */
+  async #sendBatch(parts: readonly Uint8Array[]): Promise<void> {
+    this.signal.throwIfAborted();
+    let isFlowing = true;
+    // Not the response: it would collect the chunks of a body without a length, and tell of the drain before it is waited for.
+    const { socket } = this.#response;
+    socket?.cork();
+    for (const part of parts) isFlowing = this.#response.write(part);
+    socket?.uncork();
+    if (!isFlowing) await this.#drained();
+  }
+
   #drained(): Promise<void> {
     return new Promise((resolve, reject) => {
       const end = (settle: () => void) => {
@@ -116,4 +126,19 @@ export class ClientExchange {
       this.signal.addEventListener("abort", onAbort);
     });
   }
+}
+
+/** In their order, as many together as it takes for `batchBytes`. */
+function* batchesOf(parts: readonly Uint8Array[]): Generator<readonly Uint8Array[], void, undefined> {
+  let batch: Uint8Array[] = [];
+  let bytes = 0;
+  for (const part of parts) {
+    batch.push(part);
+    bytes += part.length;
+    if (bytes < batchBytes) continue;
+    yield batch;
+    batch = [];
+    bytes = 0;
+  }
+  if (batch.length > 0) yield batch;
 }
