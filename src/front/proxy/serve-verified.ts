@@ -25,12 +25,14 @@ export interface KnownObject {
 }
 
 /**
- * Resolves false when the file is another one than before and nothing has been sent: it can still be answered like any other.
+ * Resolves false when nothing has been sent, so that it can still be answered like any other: the file is another one than before, or there
+ * are as many streams as may be.
  * Not shared: what streams by is kept nowhere for others to read. Rejects as `serveShared`.
  */
 export async function serveVerified(serving: Serving, object: KnownObject, parts: ServeVerifiedParts): Promise<boolean> {
   const { exchange, asked } = serving;
-  const release = parts.slots.takeDownload(originOf(asked.target));
+  const release = parts.slots.takeStream(originOf(asked.target));
+  if (release === null) return false;
   try {
     const response = await fetchFor(serving, "GET", exchange.signal);
     if (mayStream(response, object.known)) return await stream(serving, response, object, parts);

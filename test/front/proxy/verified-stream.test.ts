@@ -190,6 +190,36 @@ describe("verified-stream", () => {
     await proxy.origin.idle();
   });
 
+  for (const limit of ["total", "perOrigin"] as const) {
+    test(`takes half of the places at most (${limit}): the next client gets a scanned copy`, async () => {
+      const body = sample(200_000);
+      const head200 = head(200, `Content-Length: ${body.length}`);
+      const rest = Promise.withResolvers<Uint8Array>();
+      const acts: OriginAct[] = [
+        ok(body),
+        { kind: "send", pieces: [head200, body.subarray(0, 100_000), rest.promise], after: "keep" },
+      ];
+      await using proxy = await openProxy(() => acts.shift() ?? ok(body), {
+        mode: "verified-stream",
+        front: { slots: { total: 0, perOrigin: 0, perClient: 0, [limit]: 3 } },
+      });
+      const isStreamed = async () => {
+        const answer = await proxy.get("/x", on);
+        assert.deepEqual([answer.status, answer.isWhole, answer.body.equals(body)], [200, true, true]);
+        return answer.header("x-clamgate-verdict") === undefined;
+      };
+      assert.equal(await isStreamed(), false);
+      using first = new RawClient(proxy.port);
+      first.send(proxy.text("/x", on));
+      await first.until((received) => received.length > smallestPieceBytes);
+      assert.equal(await isStreamed(), false);
+      rest.resolve(body.subarray(100_000));
+      assert.ok((await first.answer()).isWhole);
+      await eventually("it is told of", () => proxy.downloads().length === 3);
+      assert.equal(await isStreamed(), true);
+    });
+  }
+
   test("is cut where the origin breaks off, and the record stays", async () => {
     const body = sample(1_000_000);
     await using proxy = await openVerified(
