@@ -42,7 +42,7 @@ const downloadLevels = {
   failed: "warn",
 } as const satisfies Record<DownloadOutcome, LogLevel>;
 
-/** One line per fact. */
+/** One line per fact. What was found is urgent, as errors are: it must be on record before its client knows. */
 export function logFacts(log: Log): Observe {
   return (fact) => {
     switch (fact.kind) {
@@ -108,9 +108,10 @@ export function logFacts(log: Log): Observe {
 }
 
 function scanned(log: Log, fact: Extract<Fact, { readonly kind: "scanned" }>): void {
-  const level = fact.verdict.kind === "clean" ? "info" : "warn";
+  const isFinding = fact.verdict.kind !== "clean";
+  const level = isFinding ? "warn" : "info";
   if (!log.isOn(level)) return;
-  log.write(level, "scanned", {
+  const fields = {
     id: fact.requestId,
     via: fact.via,
     name: cut(fact.name, maxNameLength),
@@ -121,13 +122,14 @@ function scanned(log: Log, fact: Extract<Fact, { readonly kind: "scanned" }>): v
     source: fact.source,
     backend: fact.backend,
     seconds: rounded(fact.seconds),
-  });
+  };
+  log.write(level, "scanned", fields, isFinding);
 }
 
 function download(log: Log, fact: Extract<Fact, { readonly kind: "download" }>): void {
   const level = downloadLevels[fact.outcome];
   if (!log.isOn(level)) return;
-  log.write(level, "download", {
+  const fields = {
     id: fact.requestId,
     method: cut(fact.method, maxNameLength),
     url: fact.url === null ? null : cut(fact.url, maxDetailLength),
@@ -143,7 +145,8 @@ function download(log: Log, fact: Extract<Fact, { readonly kind: "download" }>):
     downloadSeconds: rounded(fact.downloadSeconds),
     scanSeconds: rounded(fact.scanSeconds),
     seconds: rounded(fact.seconds),
-  });
+  };
+  log.write(level, "download", fields, fact.outcome === "blocked");
 }
 
 function verdictFields(verdict: Verdict): LogFields {

@@ -1,4 +1,4 @@
-/** The log: one line per call, as JSON or for eyes; a warning or an error is written before the call returns, all else by the end of the turn. */
+/** The log: one line per call, as JSON or for eyes; what is urgent is written before the call returns, all else within 10 ms. */
 
 import { pino } from "pino";
 import { escapeControlsInJson } from "./escape-controls.ts";
@@ -11,8 +11,11 @@ export type LogLevel = (typeof logLevels)[number];
 export type LogFields = Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
 
 export interface Log {
-  /** One line at `level`, or nothing where the log is set to a higher one. Never throws. */
-  write(level: LogLevel, message: string, fields?: LogFields): void;
+  /**
+   * One line at `level`, or nothing where the log is set to a higher one. Never throws.
+   * @param isUrgent whether even a SIGKILL that comes next must not lose it; default: an error is.
+   */
+  write(level: LogLevel, message: string, fields?: LogFields, isUrgent?: boolean): void;
   /** True when lines of that level are written: lets a caller save the work of making one. */
   isOn(level: LogLevel): boolean;
   /** Gives the destination what it may still hold. To be called before the process ends. */
@@ -21,7 +24,7 @@ export interface Log {
 
 /** Where whole lines go, each with its line feed. */
 export interface LogDestination {
-  /** One that is not urgent may be kept until the end of the turn. */
+  /** One that is not urgent may be kept for a moment. */
   write(line: string, isUrgent: boolean): void;
   /** Writes what is kept. */
   flush?(): void;
@@ -48,12 +51,12 @@ export function createLog(options: LogOptions): Log {
       timestamp: () => `,"time":"${new Date(now()).toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
-    { write: (line: string) => destination.write(shape(line), isUrgent) },
+    { write: (line: string) => destination.write(shape(line), isNow) },
   );
-  let isUrgent = false;
+  let isNow = false;
   return {
-    write(level, message, fields) {
-      isUrgent = level === "warn" || level === "error";
+    write(level, message, fields, isUrgent = level === "error") {
+      isNow = isUrgent;
       try {
         if (fields === undefined) logger[level](message);
         else logger[level](fields, message);
@@ -69,13 +72,14 @@ export function createLog(options: LogOptions): Log {
 /** What is held back while the descriptor refuses lines (a full disk); further ones are dropped. */
 const maxHeldBytes = 1024 * 1024;
 
-/** What a turn may keep before it is written. */
-const maxTurnLength = 64 * 1024;
+/** How long, and how much, is kept for one write. */
+const keepMs = 10;
+const maxKeptLength = 64 * 1024;
 
 /**
- * Lines to an open descriptor, as 1 for standard output. The lines of one turn of the event loop go in one system call, which would
- * else be the dearest part of a request; only a SIGKILL in that very turn loses them. A reader that went away or a full disk costs
- * lines, never the process.
+ * Lines to an open descriptor, as 1 for standard output. Those that are not urgent go together: a system call that wakes the reader
+ * of a pipe is the dearest part of a small request (130 µs of 550, measured). Only a SIGKILL within that time loses them. A reader
+ * that went away or a full disk costs lines, never the process.
  */
 export function logTo(descriptor: number): LogDestination {
   const stream = pino.destination({ fd: descriptor, sync: true, maxLength: maxHeldBytes });
@@ -83,7 +87,10 @@ export function logTo(descriptor: number): LogDestination {
     // Without a listener the error would be thrown into whatever was being logged.
   });
   let kept = "";
+  let timer: NodeJS.Timeout | undefined;
   const writeKept = () => {
+    clearTimeout(timer);
+    timer = undefined;
     if (kept === "") return;
     const lines = kept;
     kept = "";
@@ -92,9 +99,9 @@ export function logTo(descriptor: number): LogDestination {
   process.once("exit", writeKept);
   return {
     write(line, isUrgent) {
-      if (kept === "" && !isUrgent) setImmediate(writeKept);
       kept += line;
-      if (isUrgent || kept.length > maxTurnLength) writeKept();
+      if (isUrgent || kept.length > maxKeptLength) writeKept();
+      else timer ??= setTimeout(writeKept, keepMs).unref();
     },
     flush() {
       writeKept();

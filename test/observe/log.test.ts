@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
 import { createLog, logLevels, logTo } from "../../src/observe/log.ts";
+import { eventually } from "../supervise/stage.ts";
 import { capturedLog } from "./captured-log.ts";
 
 /** What breaks a line somewhere: in a file, a terminal, a JavaScript or a Python reader. */
@@ -120,7 +121,7 @@ describe("createLog", () => {
 });
 
 describe("logTo", () => {
-  test("has written a warning when write returns, with all before it, and the rest by the end of the turn", async () => {
+  test("has written what is urgent when write returns, with all before it, and the rest soon", async () => {
     const directory = mkdtempSync(join(tmpdir(), "clamgate-log-"));
     const path = join(directory, "log");
     const descriptor = openSync(path, "w");
@@ -132,14 +133,19 @@ describe("logTo", () => {
           .filter((line) => line !== "")
           .map((line) => JSON.parse(line).msg);
       log.write("info", "first");
-      log.write("warn", "second");
+      log.write("error", "second");
       assert.deepEqual(written(), ["first", "second"]);
-      log.write("info", "third");
-      await new Promise(setImmediate);
-      assert.deepEqual(written(), ["first", "second", "third"]);
-      log.write("info", "fourth");
-      log.flush();
+      log.write("warn", "third");
+      log.write("warn", "fourth", {}, true);
       assert.deepEqual(written(), ["first", "second", "third", "fourth"]);
+      log.write("warn", "fifth");
+      assert.equal(written().length, 4);
+      await eventually("it is written", () => written().length === 5);
+      log.write("info", "sixth");
+      log.flush();
+      assert.equal(written().at(-1), "sixth");
+      log.write("info", "x".repeat(70_000));
+      assert.equal(written().length, 7);
     } finally {
       closeSync(descriptor);
       rmSync(directory, { recursive: true });
@@ -164,7 +170,7 @@ describe("logTo", () => {
   for (const end of [
     "process.exit(3)",
     "throw new Error('unforeseen')",
-    "setImmediate(() => process.kill(process.pid, 'SIGKILL'))",
+    "setTimeout(() => process.kill(process.pid, 'SIGKILL'), 100)",
     "log.write('error', 'the last'); process.kill(process.pid, 'SIGKILL')",
   ]) {
     test(`loses no line before ${end}`, async () => {
