@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import type { GatewayProcess } from "../e2e/gateway-process.ts";
 import { startRealClamd } from "../live/clamd.ts";
 import { closedTraffic } from "../load/traffic.ts";
 import { eventually } from "../supervise/stage.ts";
@@ -19,6 +20,11 @@ function traffic({ rest, subjects, random }: FaultStage, workers: number, second
     const one = random.next() < 0.5 ? subjects.infected(size) : subjects.clean(size);
     await (random.next() < 0.5 ? rest.raw(one) : rest.upload([one]));
   });
+}
+
+/** How long the gateway has said, after each end of a child, that it waits before the next start. */
+function pausesMs({ lines }: GatewayProcess): readonly number[] {
+  return lines.filter((line) => line.includes('"child exited"')).map((line) => Number(JSON.parse(line).restartInMs));
 }
 
 describe("clamd under load", () => {
@@ -38,16 +44,23 @@ describe("clamd under load", () => {
       kills.push(performance.now() - killedAt);
     }
     await running;
-    const { opened, errors, statuses } = account.totals();
+    const { opened, verdicts, errors, statuses } = account.totals();
+    const pauses = pausesMs(gateway);
     context.diagnostic(
-      `${opened} requests, ${errors} errors, ${JSON.stringify(statuses)}, back after ${kills.map(Math.round)} ms`,
+      `${opened} requests, ${errors} errors, ${JSON.stringify(statuses)}, back after ${kills.map(Math.round)} ms, pauses of ${pauses} ms among them`,
     );
     assert.deepEqual(
       Object.keys(statuses).filter((status) => !["200", "406", "503"].includes(status)),
       [],
     );
     assert.equal(await gateway.metric('clamgate_child_restarts_total{child="clamd"}'), 4);
-    assert.ok(Math.min(...kills) < 3_500, `back after ${kills}`);
+    assert.ok(verdicts > opened / 2, `${verdicts} of ${opened} requests got verdicts`);
+    assert.equal(pauses.length, kills.length);
+    for (const [index, backMs] of kills.entries()) {
+      const pauseMs = pauses[index] ?? 0;
+      assert.ok(pauseMs <= 1_000, `after kill ${index + 1} the next start waited for ${pauseMs} ms`);
+      assert.ok(backMs < pauseMs + 2_500, `after kill ${index + 1} it was back after ${backMs} ms, ${pauseMs} of them a pause`);
+    }
   });
 
   test("one of two killed again and again costs nobody anything: each request has its verdict", async (context) => {

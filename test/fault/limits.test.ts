@@ -1,7 +1,7 @@
 /** F11, F21, F22, F23: too little memory for clamd, too few descriptors, a clock that jumps, a process that stands still. */
 
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +11,9 @@ import { findProgram } from "../../src/program.ts";
 import { startGatewayProcess } from "../e2e/gateway-process.ts";
 import { marker } from "../live/clamd.ts";
 import { eventually } from "../supervise/stage.ts";
+import { largeSignatures } from "./large-signatures.ts";
 import { residueOf } from "./residue.ts";
+import { formOf } from "./rest-client.ts";
 import { openFaultStage } from "./stage.ts";
 import { testDatabase } from "./test-database.ts";
 
@@ -51,40 +53,49 @@ describe("a clamd with too little memory", () => {
       await writeFile(join(directory, "clamd"), `#!/bin/sh\nulimit -v 400000\nexec ${clamd} "$@"\n`, { mode: 0o755 });
       await using stage = await openFaultStage({ env: { PATH: `${directory}:${process.env.PATH}`, MAX_THREADS: "2" } });
       const { gateway, rest, subjects } = stage;
-      const tried = () => gateway.metric("clamgate_reloads_total");
-      const before = await tried();
+      const loaded = () => gateway.metric('clamgate_reloads_total{outcome="loaded"}');
+      const before = await loaded();
+      // Refused, or to be tried again.
+      const failure = () => gateway.lines.find((line) => /signatures rejected|could not be loaded/.test(line));
       // More than fits beside the set that is loaded.
       await writeFile(join(stage.databaseDirectory, "large.ndb"), largeSignatures(300_000));
-      while ((await tried()) === before) await rest.raw(subjects.infected(500));
+      while (failure() === undefined && (await loaded()) === before) await rest.raw(subjects.infected(500));
+      assert.equal(await loaded(), before, "memory ran short");
       await gateway.ready();
       assert.equal((await rest.raw(subjects.infected(500))).answer?.status, 406);
-      const refused = await gateway.metric('clamgate_reloads_total{outcome="rejected"}');
-      context.diagnostic(`${refused} sets refused; meanwhile ${JSON.stringify(stage.account.totals().statuses)}`);
+      const restarts = await gateway.metric('clamgate_child_restarts_total{child="clamd"}');
+      const { statuses } = stage.account.totals();
+      context.diagnostic(`${failure()}; ${restarts} restarts; meanwhile ${JSON.stringify(statuses)}`);
+      // Not for what stands in it.
+      const wasLost = gateway.lines.some((line) => line.includes('"child exited"'));
+      assert.ok(wasLost || gateway.lines.some((line) => /memory/i.test(line)), failure() ?? "");
     } finally {
       await rm(directory, { recursive: true, force: true });
     }
   });
 });
 
-function largeSignatures(count: number): string {
-  const lines: string[] = [];
-  let state = 1;
-  for (let index = 0; index < count; index += 1) {
-    let hex = "";
-    for (let word = 0; word < 6; word += 1) {
-      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-      hex += state.toString(16).padStart(8, "0");
-    }
-    lines.push(`Clamgate.Large.${index}:0:*:${hex}\n`);
+/** Byte by byte until it is told to end; then all that is left. */
+async function* paced(bytes: Buffer, end: AbortSignal): AsyncGenerator<Buffer> {
+  let at = 0;
+  for (; at < bytes.length - 1 && !end.aborted; at += 1) {
+    yield bytes.subarray(at, at + 1);
+    await delay(20, undefined, { signal: end }).catch(() => {}); // the client's pace
   }
-  return lines.join("");
+  yield bytes.subarray(at);
 }
 
 describe("too few descriptors", () => {
   test("stop neither the gateway nor what it has begun: it takes connections again when some are free (F21)", async (context) => {
     await using stage = await openFaultStage({ launcher: ["prlimit", "--nofile=256:256"], livezMaxMs: null });
     const { gateway, rest, subjects } = stage;
+    const descriptors = async () => (await readdir(`/proc/${gateway.pid}/fd`)).length;
+    const begin = (end: AbortSignal, subject = subjects.infected(3_000)) =>
+      rest.send([subject], { path: "/scanHandlerBody", body: paced(subject.bytes, end) });
     assert.equal((await rest.raw(subjects.infected(500))).answer?.status, 406);
+    const [during, after] = [new AbortController(), new AbortController()];
+    const begun = [begin(during.signal), begin(after.signal)];
+    await eventually("both have begun", async () => (await gateway.metric("clamgate_spool_bodies")) === 2);
     const sockets: Socket[] = [];
     for (let index = 0; index < 400; index += 1) {
       const socket = connect(gateway.port, "127.0.0.1");
@@ -92,12 +103,17 @@ describe("too few descriptors", () => {
       socket.write("POST /scanHandlerBody HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n");
       sockets.push(socket);
     }
-    await delay(1_000); // with none left
-    assert.doesNotThrow(() => process.kill(gateway.pid, 0));
-    const open = sockets.filter(({ destroyed }) => !destroyed).length;
+    const open = () => sockets.filter(({ destroyed }) => !destroyed).length;
+    await eventually("it has none left", async () => (await descriptors()) >= 254);
+    await eventually("it takes no more connections", () => open() < 300);
+    during.abort();
+    await eventually("not even its clamd is in reach", () => gateway.lines.some((line) => line.includes('"backend down"')));
+    context.diagnostic(`${open()} of 400 connections were open with 256 descriptors`);
     for (const socket of sockets) socket.destroy();
+    after.abort();
+    for (const { answer } of await Promise.all(begun)) assert.equal(answer?.status, 406);
     await eventually("it serves again", async () => (await rest.raw(subjects.infected(500))).answer?.status === 406);
-    context.diagnostic(`${open} of 400 connections were open with 256 descriptors`);
+    assert.equal(await gateway.metric('clamgate_child_restarts_total{child="clamd"}'), 0);
   });
 });
 
@@ -118,15 +134,26 @@ describe("a clock that jumps by a day", () => {
       await using stage = await openFaultStage({ env: { NODE_OPTIONS: `--import=${shim}` } });
       const { gateway, rest, subjects } = stage;
       const popular = subjects.infected(500);
-      for (let jump = 0; jump < 4; jump += 1) {
-        const running = Array.from({ length: 40 }, (_, index) =>
-          rest.upload([index % 2 === 0 ? subjects.infected(50_000) : subjects.clean(50_000), popular]),
-        );
+      const jumps = () => gateway.lines.filter((line) => line === "the clock has jumped").length;
+      for (let jump = 1; jump <= 4; jump += 1) {
+        const jumped = Promise.withResolvers<void>();
+        const running = Array.from({ length: 40 }, (_, index) => {
+          const form = [index % 2 === 0 ? subjects.infected(50_000) : subjects.clean(50_000), popular];
+          const { headers, body } = formOf(form);
+          const halves = async function* () {
+            yield body.subarray(0, 20_000);
+            await jumped.promise;
+            yield body.subarray(20_000);
+          };
+          return rest.send(form, { path: "/v2/scan", headers, body: halves() });
+        });
+        await eventually("all are on the way", async () => (await gateway.metric("clamgate_spool_bodies")) === running.length);
         gateway.signal("SIGUSR2");
+        await eventually("the clock has jumped", () => jumps() === jump);
+        jumped.resolve();
         for (const { answer } of await Promise.all(running)) assert.equal(answer?.status, 406);
         assert.equal((await fetch(`${gateway.url}/readyz`)).status, 200);
       }
-      assert.equal(gateway.lines.filter((line) => line === "the clock has jumped").length, 4);
       assert.equal(stage.account.totals().errors, 0);
     } finally {
       await rm(directory, { recursive: true, force: true });

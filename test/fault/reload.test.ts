@@ -9,7 +9,9 @@ import type { GatewayProcess } from "../e2e/gateway-process.ts";
 import { bodySignature, type RealClamd, startRealClamd } from "../live/clamd.ts";
 import { closedTraffic } from "../load/traffic.ts";
 import { eventually } from "../supervise/stage.ts";
+import { askAbout } from "./ask-about.ts";
 import { givenClamd } from "./given-clamd.ts";
+import { largeSignatures } from "./large-signatures.ts";
 import { type FaultStage, openFaultStage } from "./stage.ts";
 
 function portOf({ address }: RealClamd): number {
@@ -33,15 +35,29 @@ async function under(stage: FaultStage, work: () => Promise<void>): Promise<void
   }
 }
 
-/** As an operator's cron job would, straight to the private socket. */
-async function sendReload({ pid, state }: GatewayProcess): Promise<void> {
+/** Clean or infected, and nothing else. */
+async function statusOf({ gateway }: FaultStage, text: string): Promise<number> {
+  const { status } = await askAbout(gateway.url, text);
+  assert.ok(status === 200 || status === 406, `${text}: ${status}`);
+  return status;
+}
+
+/** So many take clamd a second or more, and nobody's memory. */
+const manySignatures = largeSignatures(100_000);
+
+/** As an operator's cron job would, straight to the private socket. Resolves with whether it was heard. */
+async function sendReload({ pid, state }: GatewayProcess): Promise<boolean> {
   const run = (await readdir(state)).find((name) => name.startsWith("run-"));
   assert.ok(run !== undefined, `a run of ${pid}`);
-  const socket = connect(join(state, run, "clamd.sock"));
-  socket.on("error", () => {}); // its queue is full for a moment
+  const socket = connect(join(state, run, "clamd.sock")).setEncoding("latin1");
+  let answer = "";
+  socket.on("data", (text) => {
+    answer += text;
+  });
+  socket.on("error", () => {}); // its queue is full for a moment: no answer then
   socket.end("zRELOAD\0");
-  socket.resume();
   await new Promise((resolve) => socket.once("close", resolve));
+  return answer === "RELOADING\0";
 }
 
 describe("new signatures under load", () => {
@@ -56,8 +72,7 @@ describe("new signatures under load", () => {
         let asked = 0;
         await eventually(`reload ${reload} is done`, async () => {
           asked += 1;
-          const body = Buffer.from(`${text}, asked ${asked}`);
-          return (await stage.rest.send([], { path: "/scanHandlerBody", body })).answer?.status === 406;
+          return (await statusOf(stage, `${text}, asked ${asked}`)) === 406;
         });
       }
     });
@@ -67,20 +82,26 @@ describe("new signatures under load", () => {
   });
 
   test("that come while others are being loaded are loaded after them, and every old verdict ends (F5, F7)", async (context) => {
-    await using stage = await openFaultStage();
-    const { gateway, rest, databaseDirectory: directory } = stage;
-    const body = (text: string) => ({ path: "/scanHandlerBody", body: Buffer.from(text) });
-    const status = async (text: string) => (await rest.send([], body(text))).answer?.status;
+    await using stage = await openFaultStage({ env: { LOG_LEVEL: "debug" } });
+    const { gateway, databaseDirectory: directory } = stage;
     const loaded = () => gateway.metric('clamgate_reloads_total{outcome="loaded"}');
+    const begun = () => gateway.lines.filter((line) => line.includes("Reading databases from")).length;
     await under(stage, async () => {
-      for (const text of ["first new body", "second new body"]) assert.equal(await status(text), 200);
-      assert.equal((await rest.send([], body("second new body"))).answer?.isCached, true);
+      for (const text of ["first new body", "second new body"]) {
+        assert.equal(await statusOf(stage, text), 200);
+        assert.equal((await askAbout(gateway.url, text)).isCached, true);
+      }
       const before = await loaded();
-      await writeFile(join(directory, "first.ndb"), bodySignature("Clamgate.First", "first new body"));
-      await eventually("the first is loaded", async () => (await loaded()) > before);
+      const begunBefore = begun();
+      await writeFile(join(directory, "first.ndb"), `${bodySignature("Clamgate.First", "first new body")}${manySignatures}`);
+      await eventually("clamd reads the first", () => begun() > begunBefore);
       await writeFile(join(directory, "second.ndb"), bodySignature("Clamgate.Second", "second new body"));
-      await eventually("the last is found", async () => (await status("second new body")) === 406);
-      assert.equal(await status("first new body"), 406);
+      assert.equal(await loaded(), before, "the first are still being loaded");
+      await eventually("the first are loaded", async () => (await loaded()) > before);
+      assert.equal(await statusOf(stage, "second new body"), 200);
+      await eventually("clamd reads the second", () => begun() > begunBefore + 1);
+      await eventually("the last is found", async () => (await statusOf(stage, "second new body")) === 406);
+      assert.equal(await statusOf(stage, "first new body"), 406);
     });
     const { opened, errors } = stage.account.totals();
     context.diagnostic(`${opened} requests in 2 epochs`);
@@ -89,15 +110,13 @@ describe("new signatures under load", () => {
 
   test("end every old verdict with the first body that they find (F5)", async (context) => {
     await using stage = await openFaultStage();
-    const { rest, databaseDirectory: directory } = stage;
-    const status = async (text: string) =>
-      (await rest.send([], { path: "/scanHandlerBody", body: Buffer.from(text) })).answer?.status;
+    const status = (text: string) => statusOf(stage, text);
     let asked = 0;
     await under(stage, async () => {
       for (let reload = 1; reload <= 2; reload += 1) {
         const text = `reload ${reload} ends what is remembered`;
         assert.equal(await status(text), 200);
-        await writeFile(join(directory, `${reload}.ndb`), bodySignature(`Clamgate.Ended.${reload}`, text));
+        await writeFile(join(stage.databaseDirectory, `${reload}.ndb`), bodySignature(`Clamgate.Ended.${reload}`, text));
         // Never the same bytes twice, and no pause: the first that is found comes within milliseconds of the change.
         do asked += 1;
         while ((await status(`${text}, asked ${asked}`)) !== 406);
@@ -110,17 +129,22 @@ describe("new signatures under load", () => {
 
   test("are loaded though somebody else sends our clamd RELOAD all the time, which loses ours (F7)", async (context) => {
     await using stage = await openFaultStage();
-    const { gateway, rest, databaseDirectory: directory } = stage;
-    const status = async (text: string) =>
-      (await rest.send([], { path: "/scanHandlerBody", body: Buffer.from(text) })).answer?.status;
+    const { gateway, databaseDirectory: directory } = stage;
     const enough = new AbortController();
-    const meddling = closedTraffic({ workers: 1, signal: enough.signal }, () => sendReload(gateway));
+    const startedAt = performance.now();
+    let heard = 0;
+    const meddling = closedTraffic({ workers: 1, signal: enough.signal }, async () => {
+      if (await sendReload(gateway)) heard += 1;
+    });
     await under(stage, async () => {
       await writeFile(join(directory, "new.ndb"), bodySignature("Clamgate.New", "the new body"));
-      await eventually("it is found", async () => (await status("the new body")) === 406);
+      await eventually("it is found", async () => (await statusOf(stage, "the new body")) === 406);
     });
     enough.abort();
-    context.diagnostic(`${(await meddling).toFixed(0)} strange RELOADs a second`);
+    const sent = await meddling;
+    const perSecond = heard / ((performance.now() - startedAt) / 1000);
+    context.diagnostic(`${perSecond.toFixed(0)} strange RELOADs a second were heard, of ${sent.toFixed(0)} sent`);
+    assert.ok(perSecond > 10, `${heard} strange RELOADs were heard`);
     assert.equal(stage.account.totals().errors, 0);
   });
 
@@ -152,23 +176,31 @@ describe("new signatures under load", () => {
     assert.equal(stage.account.totals().errors, 0);
   });
 
-  test("that a clamd can only take while it serves nobody make requests wait, and none wrong (F6)", async () => {
+  test("that a clamd can only take while it serves nobody make requests wait, and none wrong (F6)", async (context) => {
     const conf = "ConcurrentDatabaseReload no\nIdleTimeout 1\n";
     await using clamd = await startRealClamd({ listens: "tcp", conf });
     await using stage = await openFaultStage({ env: givenClamd({ ports: [portOf(clamd)] }) });
+    const { totals } = stage.account;
+    let usualMs = 0;
     await under(stage, async () => {
+      await eventually("it is under load", () => totals().verdicts > 100);
+      usualMs = totals().slowestMs;
       for (let reload = 1; reload <= 3; reload += 1) {
         const text = `reload ${reload} was done`;
-        await clamd.reload({ [`reload-${reload}.ndb`]: bodySignature(`Clamgate.Reload.${reload}`, text) });
+        const signatures = `${bodySignature(`Clamgate.Reload.${reload}`, text)}${reload === 1 ? manySignatures : ""}`;
+        await clamd.reload({ [`reload-${reload}.ndb`]: signatures });
         let asked = 0;
         await eventually(`reload ${reload} is done`, async () => {
           asked += 1;
-          const asking = { path: "/scanHandlerBody", body: Buffer.from(`${text}, asked ${asked}`) };
-          return (await stage.rest.send([], asking)).answer?.status === 406;
+          return (await askAbout(stage.gateway.url, `${text}, asked ${asked}`)).status === 406;
         });
       }
     });
-    const { statuses } = stage.account.totals();
+    const { statuses, slowestMs } = totals();
+    context.diagnostic(
+      `${JSON.stringify(statuses)}, the slowest after ${Math.round(slowestMs)} ms, ${Math.round(usualMs)} ms without a reload`,
+    );
+    assert.ok(slowestMs > usualMs + 200 || (statuses["503"] ?? 0) > 0, "somebody had to wait");
     assert.deepEqual(
       Object.keys(statuses).filter((status) => !["200", "406", "503"].includes(status)),
       [],
