@@ -9,7 +9,7 @@ import { startProgram } from "../../bench/subjects/program.ts";
 import { type GatewayProcess, startGatewayProcess } from "../e2e/gateway-process.ts";
 import { assertNothingLeft } from "../fault/invariants.ts";
 import { type Residue, residueOf } from "../fault/residue.ts";
-import { type ClientProcess, startClientProcess } from "./client-process.ts";
+import { type ClientProcess, startClientProcess } from "./clients/client-process.ts";
 import type { Findings } from "./criterion.ts";
 
 export interface LoadStage extends AsyncDisposable {
@@ -66,7 +66,7 @@ export async function openLoadStage({ seconds, say }: LoadStageOptions): Promise
     clients: async () => held.use(await startClientProcess()),
     server: (path) => program("server", [new URL(path, import.meta.url).pathname]),
     async scriptedClamd({ slots, scanMs }) {
-      const path = new URL("./frugal-clamd.ts", import.meta.url).pathname;
+      const path = new URL("./servers/frugal-clamd.ts", import.meta.url).pathname;
       clamds += 1;
       const name = `clamd-${clamds}`;
       const numbers = ["--threads", String(slots + spareThreads), "--scan-ms", String(scanMs)];

@@ -3,15 +3,15 @@
 import { readFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
-import { besideClamdscan } from "./beside-clamdscan.ts";
-import { cacheHits } from "./cache-hits.ts";
 import { Findings, type Line, type LoadName, lineTable, loadNames } from "./criterion.ts";
-import { largeBodies } from "./large-bodies.ts";
 import { type LoadStage, openLoadStage } from "./load-stage.ts";
-import { manyConnections } from "./many-connections.ts";
-import { overload } from "./overload.ts";
-import { proxyStreams } from "./proxy-streams.ts";
-import { smallBodies } from "./small-bodies.ts";
+import { besideClamdscan } from "./loads/beside-clamdscan.ts";
+import { cacheHits } from "./loads/cache-hits.ts";
+import { largeBodies } from "./loads/large-bodies.ts";
+import { manyConnections } from "./loads/many-connections.ts";
+import { overload } from "./loads/overload.ts";
+import { proxyStreams } from "./loads/proxy-streams.ts";
+import { smallBodies } from "./loads/small-bodies.ts";
 
 interface Load {
   readonly what: string;

@@ -18,14 +18,14 @@ import { type Residue, residueOf } from "../fault/residue.ts";
 import { type RestClient, restClient } from "../fault/rest-client.ts";
 import { subject, subjectSource } from "../fault/subjects.ts";
 import { bodySignature, testSignatures } from "../live/clamd.ts";
-import { numbersFrom } from "./arguments.ts";
+import { numbersFrom } from "../load/arguments.ts";
+import { closedTraffic, pause, steadyTraffic, weighted } from "../load/traffic.ts";
 import { downloadMix } from "./download-mix.ts";
 import { restMix } from "./rest-mix.ts";
 import type { Served } from "./served.ts";
 import { openShelf } from "./shelf.ts";
 import { bombOf, type SoakStage, soakFaults } from "./soak-faults.ts";
 import { SoakRecord } from "./soak-record.ts";
-import { closedTraffic, pause, steadyTraffic, weighted } from "./traffic.ts";
 
 const { minutes, "max-rate": maxRate } = numbersFrom({ minutes: 5, "max-rate": 100_000 });
 const seed = chooseSeed();

@@ -1,8 +1,8 @@
 /** L1: small bodies that nobody has seen, as many as there can be, then half as many. */
 
-import type { Findings } from "./criterion.ts";
-import { type LoadStage, nothingLeft } from "./load-stage.ts";
-import { quantile } from "./table.ts";
+import type { Findings } from "../criterion.ts";
+import { type LoadStage, nothingLeft } from "../load-stage.ts";
+import { quantile } from "../table.ts";
 
 const scanMs = 1;
 const bytes = 4096;

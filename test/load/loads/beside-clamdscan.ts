@@ -4,12 +4,12 @@ import { execFile } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { syntheticDatabase } from "../../bench/database/synthetic-database.ts";
-import { makeBodies } from "../../bench/load/body.ts";
-import { spreadOf } from "../../bench/load/statistics.ts";
-import { isInstalled } from "../../bench/subjects/is-installed.ts";
-import type { Findings } from "./criterion.ts";
-import { type LoadStage, nothingLeft, type WarmGateway } from "./load-stage.ts";
+import { syntheticDatabase } from "../../../bench/database/synthetic-database.ts";
+import { makeBodies } from "../../../bench/load/body.ts";
+import { spreadOf } from "../../../bench/load/statistics.ts";
+import { isInstalled } from "../../../bench/subjects/is-installed.ts";
+import type { Findings } from "../criterion.ts";
+import { type LoadStage, nothingLeft, type WarmGateway } from "../load-stage.ts";
 
 const body = { kind: "random", bytes: 4096, isUnique: true } as const;
 const connections = 64;

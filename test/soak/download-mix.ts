@@ -5,9 +5,9 @@ import type { DownloadAccount } from "../fault/download-account.ts";
 import type { Random } from "../fault/random.ts";
 import { type Subject, type SubjectSource, subject, subjectSource } from "../fault/subjects.ts";
 import { marker } from "../live/clamd.ts";
+import { weighted } from "../load/traffic.ts";
 import { isRefused, type Served } from "./served.ts";
 import type { Shelf } from "./shelf.ts";
-import { weighted } from "./traffic.ts";
 
 export interface DownloadMixOptions {
   readonly random: Random;

@@ -5,9 +5,9 @@ import type { Account } from "../fault/account.ts";
 import type { DownloadAccount } from "../fault/download-account.ts";
 import type { Pulse } from "../fault/pulse.ts";
 import type { Residue } from "../fault/residue.ts";
+import { mebibytes, quantile, table } from "../load/table.ts";
 import type { Served } from "./served.ts";
 import type { SoakFault } from "./soak-faults.ts";
-import { mebibytes, quantile, table } from "./table.ts";
 
 export interface SoakOutcome {
   readonly account: Account;

@@ -1,12 +1,12 @@
 /** Requests that arrive at a steady rate whatever becomes of those before, each held against what its body truly is. */
 
 import { setTimeout as delay } from "node:timers/promises";
-import { HttpConnection } from "../../bench/load/http-connection.ts";
-import { chooseSeed, seededRandom } from "../fault/random.ts";
-import { subjectSource } from "../fault/subjects.ts";
-import { marker } from "../live/clamd.ts";
+import { HttpConnection } from "../../../bench/load/http-connection.ts";
+import { chooseSeed, seededRandom } from "../../fault/random.ts";
+import { subjectSource } from "../../fault/subjects.ts";
+import { marker } from "../../live/clamd.ts";
+import { steadyTraffic } from "../traffic.ts";
 import { Mould } from "./mould.ts";
-import { steadyTraffic } from "./traffic.ts";
 
 export interface ArrivalsOrder {
   /** Of the gateway. */

@@ -1,12 +1,12 @@
 /** L5: thousands of connections that do nothing or next to nothing, and what they cost those who work. */
 
-import { assertNothingLeft } from "../fault/invariants.ts";
-import type { Arrivals } from "./arrivals.ts";
-import type { Findings } from "./criterion.ts";
-import type { CrowdPlan, CrowdState } from "./crowd.ts";
-import { type LoadStage, nothingLeft, type WarmGateway } from "./load-stage.ts";
-import { mebibytes, quantile } from "./table.ts";
-import { type Peaks, peaksDuring } from "./watch.ts";
+import { assertNothingLeft } from "../../fault/invariants.ts";
+import type { Arrivals } from "../clients/arrivals.ts";
+import type { CrowdPlan, CrowdState } from "../clients/crowd.ts";
+import type { Findings } from "../criterion.ts";
+import { type LoadStage, nothingLeft, type WarmGateway } from "../load-stage.ts";
+import { mebibytes, quantile } from "../table.ts";
+import { type Peaks, peaksDuring } from "../watch.ts";
 
 export interface ManyConnectionsPlan {
   readonly crowd: Omit<CrowdPlan, "port">;

@@ -1,11 +1,11 @@
 /** L6: five times as many requests as can be served: what becomes of those that can, of the others, and afterwards. */
 
-import { syntheticDatabase } from "../../bench/database/synthetic-database.ts";
-import type { Arrival, Arrivals } from "./arrivals.ts";
-import type { Findings } from "./criterion.ts";
-import { type LoadStage, nothingLeft, type WarmGateway } from "./load-stage.ts";
-import { quantile } from "./table.ts";
-import { pingsDuring } from "./watch.ts";
+import { syntheticDatabase } from "../../../bench/database/synthetic-database.ts";
+import type { Arrival, Arrivals } from "../clients/arrivals.ts";
+import type { Findings } from "../criterion.ts";
+import { type LoadStage, nothingLeft, type WarmGateway } from "../load-stage.ts";
+import { quantile } from "../table.ts";
+import { pingsDuring } from "../watch.ts";
 
 export interface Overload {
   readonly gateway: WarmGateway;

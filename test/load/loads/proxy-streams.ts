@@ -1,11 +1,11 @@
 /** L7: 200 downloads of 10 MiB at once, one in twenty infected, byte by byte against what the origin has. */
 
-import { testDatabase } from "../fault/test-database.ts";
-import type { Findings } from "./criterion.ts";
-import type { DownloadedStream } from "./download-streams.ts";
-import { type LoadStage, nothingLeft } from "./load-stage.ts";
-import { streamBytes } from "./stream-body.ts";
-import { mebibytes, quantile } from "./table.ts";
+import { testDatabase } from "../../fault/test-database.ts";
+import type { DownloadedStream } from "../clients/download-streams.ts";
+import type { Findings } from "../criterion.ts";
+import { type LoadStage, nothingLeft } from "../load-stage.ts";
+import { streamBytes } from "../servers/stream-body.ts";
+import { mebibytes, quantile } from "../table.ts";
 
 const count = 200;
 const dripAfterSeconds = 2;
@@ -13,7 +13,7 @@ const dripAfterSeconds = 2;
 const graceSeconds = 1;
 
 export async function proxyStreams(stage: LoadStage, findings: Findings): Promise<void> {
-  const originUrl = await stage.server("./stream-origin.ts");
+  const originUrl = await stage.server("./servers/stream-origin.ts");
   await using database = await testDatabase();
   for (const [index, mode, mayRelease] of [
     [0, "strict", 0],

@@ -2,7 +2,7 @@
 
 import { once } from "node:events";
 import { Agent, get, type IncomingMessage } from "node:http";
-import { isInfected, streamBodies, streamBytes } from "./stream-body.ts";
+import { isInfected, streamBodies, streamBytes } from "../servers/stream-body.ts";
 
 export interface StreamsOrder {
   /** Of the download proxy, and of the origin that it is to ask. */

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { assertNothingLeft } from "../fault/invariants.ts";
-import { openLoadStage } from "./load-stage.ts";
+import { assertNothingLeft } from "../../fault/invariants.ts";
+import { openLoadStage } from "../load-stage.ts";
 import { besideACrowd, p99Of } from "./many-connections.ts";
 
 describe("500 connections that do nothing or next to nothing", () => {

@@ -1,9 +1,9 @@
 /** L3: bodies whose verdict is remembered, in the gateway's own memory and in a Redis. */
 
-import { isInstalled } from "../../bench/subjects/is-installed.ts";
-import { startRedis } from "../live/redis.ts";
-import type { Findings } from "./criterion.ts";
-import { type LoadStage, nothingLeft } from "./load-stage.ts";
+import { isInstalled } from "../../../bench/subjects/is-installed.ts";
+import { startRedis } from "../../live/redis.ts";
+import type { Findings } from "../criterion.ts";
+import { type LoadStage, nothingLeft } from "../load-stage.ts";
 
 /** With more of them the rate that is wanted would itself mean a longer wait than is wanted. */
 const connections = 16;

@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { assertNothingLeft } from "../fault/invariants.ts";
-import { openLoadStage } from "./load-stage.ts";
+import { assertNothingLeft } from "../../fault/invariants.ts";
+import { openLoadStage } from "../load-stage.ts";
+import { quantile } from "../table.ts";
 import { overloaded } from "./overload.ts";
-import { quantile } from "./table.ts";
 
 describe("five times more requests than can be served", () => {
   test("cost those that can be served little, and the others get 503 with Retry-After at once", async (context) => {

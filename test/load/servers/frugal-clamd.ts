@@ -2,8 +2,8 @@
 
 import { createServer, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { eicar, marker } from "../live/clamd.ts";
-import { numbersFrom } from "./arguments.ts";
+import { eicar, marker } from "../../live/clamd.ts";
+import { numbersFrom } from "../arguments.ts";
 
 const [path = "", ...argv] = process.argv.slice(2);
 const { threads, "scan-ms": scanMs } = numbersFrom({ threads: 12, "scan-ms": 1 }, argv);

@@ -2,7 +2,7 @@
 
 import { once } from "node:events";
 import { connect } from "node:net";
-import { marker } from "../live/clamd.ts";
+import { marker } from "../../live/clamd.ts";
 
 export interface UploadsOrder {
   /** Of the gateway's REST front. */

@@ -4,8 +4,8 @@ import type { Settled } from "../fault/account.ts";
 import type { Random } from "../fault/random.ts";
 import { boundary, type RestClient } from "../fault/rest-client.ts";
 import type { Subject, SubjectSource } from "../fault/subjects.ts";
+import { weighted } from "../load/traffic.ts";
 import { isRefused, type Served } from "./served.ts";
-import { weighted } from "./traffic.ts";
 
 export interface RestMixOptions {
   readonly random: Random;

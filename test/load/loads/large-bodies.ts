@@ -1,11 +1,11 @@
 /** L4: one body of 1 GiB, and 32 of 100 MiB at once: what the gateway grows by, and that it makes fast clients wait. */
 
-import type { ClientProcess } from "./client-process.ts";
-import type { Findings } from "./criterion.ts";
-import { type LoadStage, nothingLeft, type WarmGateway } from "./load-stage.ts";
-import { mebibytes } from "./table.ts";
-import type { UploadsOrder } from "./uploads.ts";
-import { peaksDuring } from "./watch.ts";
+import type { ClientProcess } from "../clients/client-process.ts";
+import type { UploadsOrder } from "../clients/uploads.ts";
+import type { Findings } from "../criterion.ts";
+import { type LoadStage, nothingLeft, type WarmGateway } from "../load-stage.ts";
+import { mebibytes } from "../table.ts";
+import { peaksDuring } from "../watch.ts";
 
 const mebibyte = 1024 * 1024;
 const mostGrowth = 64 * mebibyte;

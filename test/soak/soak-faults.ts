@@ -10,7 +10,7 @@ import { clamdOf } from "../fault/residue.ts";
 import type { RestClient } from "../fault/rest-client.ts";
 import { type Subject, type SubjectSource, subject } from "../fault/subjects.ts";
 import { zip } from "../live/zip.ts";
-import { closedTraffic } from "./traffic.ts";
+import { closedTraffic } from "../load/traffic.ts";
 
 export interface SoakStage {
   readonly gateway: GatewayProcess;
