@@ -79,6 +79,8 @@ describe("archives that wear a scanner out, or hide what is in them", () => {
     context.diagnostic(
       `at most ${most >> 20} MiB unpacked; ${honestMs.length} honest bodies, 99 % of them within ${p99.toFixed(0)} ms`,
     );
+    // None would be seen, were it looked for in the wrong place.
+    assert.ok(most >= 1024 * 1024, `${most} bytes on the disk`);
     assert.ok(most <= 2 * maxThreads * maxScanBytes, `${most} bytes on the disk`);
   });
 

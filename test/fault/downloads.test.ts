@@ -17,27 +17,68 @@ import { type Random, seededRandom } from "./random.ts";
 import { type Residue, residueOf } from "./residue.ts";
 import { type Subject, type SubjectSource, subject, subjectSource } from "./subjects.ts";
 
-/** What an origin may do with a file; each but the first is a fault that no client may see as a whole answer of 200. */
-const misdeeds: Readonly<Record<string, (file: Subject) => OriginAct>> = {
-  "nothing wrong": ({ bytes }) => ok(bytes),
-  "resets in mid-body": ({ bytes }) => reset(lengthOf(bytes), bytes.subarray(0, bytes.length >> 1)),
-  "ends in mid-body": ({ bytes }) => end(lengthOf(bytes), bytes.subarray(0, bytes.length >> 1)),
-  "ends a byte short": ({ bytes }) => end(lengthOf(bytes), bytes.subarray(0, -1)),
-  "leaves out the last chunk": ({ bytes }) => end(chunked, chunk(bytes)),
-  "resets before the last chunk": ({ bytes }) => reset(chunked, chunk(bytes)),
-  "sends a part unasked": ({ bytes }) => keep(head(206, `Content-Length: ${bytes.length}`, `Content-Range: bytes 0-1/2`), bytes),
-  "says two lengths": ({ bytes }) => end(head(200, `Content-Length: ${bytes.length}`, "Content-Length: 3"), bytes),
-  "says length and chunks": ({ bytes }) =>
-    end(head(200, `Content-Length: ${bytes.length}`, "Transfer-Encoding: chunked"), chunk(bytes), "0\r\n\r\n"),
-  "never answers": () => stall(),
-  "stalls in the head": () => stall("HTTP/1.1 200 OK\r\nContent-"),
-  "stalls in mid-body": ({ bytes }) => stall(lengthOf(bytes), bytes.subarray(0, bytes.length >> 1)),
-  "drips its head": () => ({ kind: "drip", head: "HTTP/1.1 200 OK\r\nX-Slow: ", everyMs: 50 }),
-  "drips its body": () => ({ kind: "drip", head: head(200, "Content-Length: 100000"), everyMs: 50 }),
-  "never ends": () => ({ kind: "flood", head: head(200), chunk: Buffer.alloc(65_536, 7) }),
-  "is no web server": () => end("220 mail.example ESMTP\r\n"),
-  "closes at once": () => end(),
+interface Misdeed {
+  readonly act: (file: Subject) => OriginAct;
+  /** What a client is told in place of the file. */
+  readonly status: 413 | 502 | 504;
+  /** The head promises a whole answer of 200: a drip may have begun with it, and then there is no status any more, but a cut. */
+  readonly isLikeWhole?: boolean;
+}
+
+/** What an origin may do with a file; each is a fault that no client may see as a whole answer of 200. */
+const misdeeds: Readonly<Record<string, Misdeed>> = {
+  "resets in mid-body": {
+    act: ({ bytes }) => reset(lengthOf(bytes), bytes.subarray(0, bytes.length >> 1)),
+    status: 502,
+    isLikeWhole: true,
+  },
+  "ends in mid-body": {
+    act: ({ bytes }) => end(lengthOf(bytes), bytes.subarray(0, bytes.length >> 1)),
+    status: 502,
+    isLikeWhole: true,
+  },
+  "ends a byte short": { act: ({ bytes }) => end(lengthOf(bytes), bytes.subarray(0, -1)), status: 502, isLikeWhole: true },
+  "leaves out the last chunk": { act: ({ bytes }) => end(chunked, chunk(bytes)), status: 502, isLikeWhole: true },
+  "resets before the last chunk": { act: ({ bytes }) => reset(chunked, chunk(bytes)), status: 502, isLikeWhole: true },
+  "sends a part unasked": {
+    act: ({ bytes }) => keep(head(206, `Content-Length: ${bytes.length}`, `Content-Range: bytes 0-1/2`), bytes),
+    status: 502,
+  },
+  "says two lengths": {
+    act: ({ bytes }) => end(head(200, `Content-Length: ${bytes.length}`, "Content-Length: 3"), bytes),
+    status: 502,
+  },
+  "says length and chunks": {
+    act: ({ bytes }) =>
+      end(head(200, `Content-Length: ${bytes.length}`, "Transfer-Encoding: chunked"), chunk(bytes), "0\r\n\r\n"),
+    status: 502,
+  },
+  "never answers": { act: () => stall(), status: 504 },
+  "stalls in the head": { act: () => stall("HTTP/1.1 200 OK\r\nContent-"), status: 504 },
+  "stalls in mid-body": {
+    act: ({ bytes }) => stall(lengthOf(bytes), bytes.subarray(0, bytes.length >> 1)),
+    status: 504,
+    isLikeWhole: true,
+  },
+  "drips its head": { act: () => ({ kind: "drip", head: "HTTP/1.1 200 OK\r\nX-Slow: ", everyMs: 50 }), status: 504 },
+  "drips its body": {
+    act: () => ({ kind: "drip", head: head(200, "Content-Length: 100000"), everyMs: 50 }),
+    status: 504,
+    isLikeWhole: true,
+  },
+  "is no web server": { act: () => end("220 mail.example ESMTP\r\n"), status: 502 },
+  "closes at once": { act: () => end(), status: 502 },
 };
+
+/** Of MAX_FILE_SIZE, which it reaches before its time only where nobody else needs the machine. */
+const flood: Misdeed = {
+  act: () => ({ kind: "flood", head: head(200), chunk: Buffer.alloc(65_536, 7) }),
+  status: 413,
+  isLikeWhole: true,
+};
+
+/** Each download ends within DOWNLOAD_TIMEOUT; the rest is leeway for a busy machine. */
+const misdeedMs = 6_000;
 
 /** Ways in which a clean file turns into one with a virus of the same length: nothing but the bytes can tell. */
 const turnings: Readonly<Record<string, (clean: Buffer, random: Random) => number>> = {
@@ -109,29 +150,34 @@ for (const [mode, mayRelease] of [
     };
 
     /** Where a drip had begun there is no status any more, but the cut. */
-    function expected(what: string, { truth }: Subject): readonly (number | undefined)[] {
-      if (what !== "nothing wrong") return [413, 502, 503, 504, ...(mode === "drip" ? [undefined] : [])];
+    function honestly({ truth }: Subject): readonly (number | undefined)[] {
       if (truth === "clean") return [200];
       return mode === "drip" ? [409, undefined] : [409];
     }
 
+    /** The misdeed twice, and then the file itself at the same address. */
+    async function suffer(what: string, { act, status, isLikeWhole = false }: Misdeed): Promise<void> {
+      const files = [subjects.infected(90_000), subjects.clean(90_000), subjects.infected(300), subjects.clean(300)];
+      const serve = async (file: Subject, index: number) => {
+        const path = `/${encodeURIComponent(what)}-${index}`;
+        stage.files.set(path, () => act(file));
+        for (let turn = 0; turn < 2; turn += 1) {
+          const { answer, elapsedMs } = await fetchFile(path, null);
+          const isCut = answer === null && mode === "drip" && isLikeWhole;
+          assert.ok(answer?.status === status || isCut, `${what}, turn ${turn}: ${answer?.status}`);
+          assert.ok(elapsedMs < misdeedMs, `${what}, turn ${turn}: ${elapsedMs} ms`);
+        }
+        stage.files.set(path, () => ok(file.bytes));
+        const { answer } = await fetchFile(path, file);
+        assert.ok(honestly(file).includes(answer?.status), `${what}, then nothing wrong: ${answer?.status}`);
+      };
+      await Promise.all(files.map(serve));
+    }
+
     test("no client gets a byte of an infected file, nor less than the file for a whole answer (F13, F14)", async (context) => {
       account = openDownloadAccount({ mayRelease });
-      const running = Object.entries(misdeeds).flatMap(([what, misdeed]) =>
-        [subjects.infected(90_000), subjects.clean(90_000), subjects.infected(300), subjects.clean(300)].map(
-          async (file, index) => {
-            const path = `/${encodeURIComponent(what)}-${index}`;
-            const turns = [misdeed, misdeed, misdeeds["nothing wrong"] ?? misdeed];
-            for (const [turn, act] of turns.entries()) {
-              stage.files.set(path, () => act(file));
-              const now = turn === 2 ? "nothing wrong" : what;
-              const { answer } = await fetchFile(path, now === "nothing wrong" ? file : null);
-              assert.ok(expected(now, file).includes(answer?.status), `${what}, ${now} in turn ${turn}: ${answer?.status}`);
-            }
-          },
-        ),
-      );
-      await Promise.all(running);
+      await suffer("never ends", flood);
+      await Promise.all(Object.entries(misdeeds).map(([what, misdeed]) => suffer(what, misdeed)));
       const { cut, slowestMs, statuses } = account.totals();
       context.diagnostic(`${JSON.stringify(statuses)}, the slowest ${Math.round(slowestMs)} ms`);
       assertDownloadInvariants(account, { withinMs: 30_000 });
@@ -165,10 +211,7 @@ for (const [mode, mayRelease] of [
       for (const { name, bytes } of await clamavTestFiles()) {
         stage.files.set(`/${name}`, () => ok(bytes));
         const { answer } = await fetchFile(`/${name}`, subject(name, bytes, "infected"));
-        assert.ok(
-          expected("nothing wrong", subject(name, bytes, "infected")).includes(answer?.status),
-          `${name}: ${answer?.status}`,
-        );
+        assert.ok(honestly(subject(name, bytes, "infected")).includes(answer?.status), `${name}: ${answer?.status}`);
       }
       assertDownloadInvariants(account, { withinMs: 30_000 });
     });
@@ -179,7 +222,7 @@ for (const [mode, mayRelease] of [
         stage.files.set(`/${one.name}`, () => ok(one.bytes));
         for (let turn = 0; turn < 2; turn += 1) {
           const { answer } = await fetchFile(`/${one.name}`, one);
-          assert.ok(expected("nothing wrong", one).includes(answer?.status), `${one.name}: ${answer?.status}`);
+          assert.ok(honestly(one).includes(answer?.status), `${one.name}: ${answer?.status}`);
         }
       });
       await Promise.all(fetching);
