@@ -95,7 +95,6 @@ type TlsFiles = NonNullable<ServersOptions["tls"]> & { readonly certificate: Cer
 
 async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Running> {
   const allLimits: ListenerLimits = { ...limits, maxConnections: options.maxConnections };
-  let server: Server | null = null;
   let connections: Connections | null = null;
   let stopReloading = () => {};
   const app: FastifyInstance = fastify({
@@ -105,6 +104,7 @@ async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Run
     // Paths come as they were sent: the routes decide about their cleanness.
     routerOptions: { ignoreTrailingSlash: false, caseSensitive: true, maxParamLength: 4096 },
     serverFactory: (handler) => {
+      let server: Server;
       if (tls === null) server = plainServer(handler, allLimits);
       else {
         const secure = openSecureServer(handler, allLimits, tls);
@@ -134,7 +134,6 @@ async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Run
     url: `${options.scheme}://${shownHost}:${port}`,
     async drain() {
       stopReloading();
-      server?.close();
       await connections?.drain();
     },
     async close() {

@@ -1,11 +1,12 @@
 /** The connections of a server that speaks several protocols: idle ones are found and ended when it stops. */
 
-import type { ServerHttp2Session } from "node:http2";
-import type { Server, Socket } from "node:net";
+import type { ServerResponse } from "node:http";
+import { Http2ServerResponse, type ServerHttp2Session } from "node:http2";
+import { Server, type Socket } from "node:net";
 import type { RawRequest, RawResponse } from "./raw.ts";
 
 export interface Connections {
-  /** Ends what is idle now, and each other connection with the answer it waits for. Resolves when none is left. */
+  /** Takes no new ones, ends what is idle now, and each other one with the answers it waits for. Resolves when none is left. */
   drain(): Promise<void>;
   /** Cuts whatever is left. */
   destroy(): void;
@@ -13,60 +14,98 @@ export interface Connections {
   count(): number;
 }
 
+interface Connection {
+  /** What requests come over: with TLS another one than was accepted. */
+  socket: Socket;
+  /** Of HTTP/2. */
+  session: ServerHttp2Session | null;
+  /** Of HTTP/1, in the order of their requests. */
+  readonly unanswered: Set<ServerResponse>;
+}
+
+/** @param server emits `request`, and `session` of HTTP/2. */
 export function trackConnections(server: Server): Connections {
-  const busy = new Map<Socket, number>();
-  const sessions = new Set<ServerHttp2Session>();
+  const open = new Map<string, Connection>();
   let isDraining = false;
   let onEmpty: (() => void) | null = null;
 
-  const endIfIdle = (socket: Socket) => {
-    // An HTTP/2 connection is ended by its session, which tells the client first.
-    if (isDraining && busy.get(socket) === 0 && !isOfSession(socket)) socket.destroySoon();
-  };
-  const isOfSession = (socket: Socket) => sessions.values().some((session) => !session.destroyed && session.socket === socket);
-
   server.on("connection", (socket: Socket) => {
-    if (busy.has(socket)) return;
-    busy.set(socket, 0);
+    const ends = endsOf(socket);
+    if (ends === null) return; // the client has gone already
+    const connection: Connection = { socket, session: null, unanswered: new Set() };
+    open.set(ends, connection);
     socket.once("close", () => {
-      busy.delete(socket);
-      if (busy.size === 0) onEmpty?.();
+      if (open.get(ends) === connection) open.delete(ends);
+      if (open.size === 0) onEmpty?.();
     });
+  });
+
+  server.on("secureConnection", (socket: Socket) => {
+    const connection = connectionOf(socket);
+    if (connection !== undefined) connection.socket = socket;
   });
 
   server.on("session", (session: ServerHttp2Session) => {
-    sessions.add(session);
-    session.once("close", () => sessions.delete(session));
+    const connection = connectionOf(session.socket);
+    if (connection !== undefined) connection.session = session;
     if (isDraining) session.close();
   });
 
-  server.on("request", (request: RawRequest, response: RawResponse) => {
-    const { socket } = request;
-    const count = busy.get(socket);
-    if (count === undefined) return; // the socket of an HTTP/2 request is a stand-in; its session is closed instead
-    busy.set(socket, count + 1);
+  server.on("request", ({ socket }: RawRequest, response: RawResponse) => {
+    if (response instanceof Http2ServerResponse) return; // its session knows of it
+    const connection = connectionOf(socket);
+    if (connection === undefined) return;
+    connection.unanswered.add(response);
+    if (isDraining) response.shouldKeepAlive = false;
     response.once("close", () => {
-      const left = busy.get(socket);
-      if (left === undefined) return; // the connection is gone already
-      busy.set(socket, left - 1);
-      endIfIdle(socket);
+      connection.unanswered.delete(response);
+      if (isDraining) endIfIdle(connection);
     });
   });
+
+  /** A session's own socket is no use to find it by: it is a stand-in, and equal to nothing. */
+  function connectionOf(socket: Socket): Connection | undefined {
+    const ends = endsOf(socket);
+    return ends === null ? undefined : open.get(ends);
+  }
 
   return {
     drain() {
       isDraining = true;
-      for (const session of sessions) session.close();
-      for (const socket of [...busy.keys()]) endIfIdle(socket);
-      if (busy.size === 0) return Promise.resolve();
+      // Not the server's own close: it cuts HTTP/1 answers that have been written to their end and not yet been taken (node 26.10).
+      Server.prototype.close.call(server);
+      for (const connection of open.values()) {
+        announceEnd(connection);
+        endIfIdle(connection);
+      }
+      if (open.size === 0) return Promise.resolve();
       return new Promise((resolve) => {
         onEmpty = resolve;
       });
     },
     destroy() {
-      for (const session of sessions) session.destroy();
-      for (const socket of busy.keys()) socket.destroy();
+      for (const { session, socket } of open.values()) {
+        session?.destroy();
+        socket.destroy();
+      }
     },
-    count: () => busy.size,
+    count: () => open.size,
   };
+}
+
+/** The last answer alone says `Connection: close`: what waits behind one that does would get none (RFC 9112 §9.6). */
+function announceEnd({ unanswered }: Connection): void {
+  const last = [...unanswered].at(-1);
+  if (last !== undefined && !last.headersSent) last.shouldKeepAlive = false;
+}
+
+function endIfIdle({ session, socket, unanswered }: Connection): void {
+  // A session ends its connection itself, after the answers, and tells the client first.
+  if (session !== null && !session.destroyed) session.close();
+  else if (unanswered.size === 0) socket.destroySoon();
+}
+
+/** The same for what was accepted and for all that is spoken over it; null when the connection has gone. */
+function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string | null {
+  return remotePort === undefined ? null : `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { trackConnections } from "../http/connections.ts";
+import { endIdleConnections } from "../http/idle-connections.ts";
 import { headCheckIntervalMs, keepAliveGraceMs, type ListenerLimits } from "../http/listener.ts";
 import { resetConnection } from "../http/reset-connection.ts";
 import { type OwnAnswer, ownAnswer, wrongMethod } from "./own-answer.ts";
@@ -69,6 +70,7 @@ export function createProxyServer(options: ProxyServerOptions): ProxyServer {
   );
   if (limits.maxConnections > 0) server.maxConnections = limits.maxConnections;
   const connections = trackConnections(server);
+  endIdleConnections(server);
 
   server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
     // An answer to this would be taken for one to the request before, whole or half sent.
@@ -96,10 +98,7 @@ export function createProxyServer(options: ProxyServerOptions): ProxyServer {
 
   return {
     server,
-    async drain() {
-      server.close();
-      await connections.drain();
-    },
+    drain: () => connections.drain(),
     async close() {
       server.close();
       front.stop();

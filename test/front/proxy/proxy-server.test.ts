@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import type { Socket } from "node:net";
 import { describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { parseIpRange } from "../../../src/codec/ip-address.ts";
 import { ok, stall } from "../../fake/origin.ts";
 import { eventually } from "../../supervise/stage.ts";
@@ -140,6 +143,21 @@ describe("a connection", () => {
     assert.equal((await client.answer()).status, 200);
   });
 
+  test("that has been idle for its time is not ended where a request has come", async () => {
+    await using proxy = await openProxy(() => ok("x"));
+    const served = servedSocket(proxy.port);
+    using client = new RawClient(proxy.port);
+    client.send(proxy.text("/x", ["Connection: keep-alive"]));
+    assert.equal((await client.answer()).status, 200);
+    const socket = await served;
+    await delay(1); // to where timers are, as Node's own would be, which takes longer than a test
+    client.send(proxy.text("/x", ["Connection: keep-alive"]));
+    socket.emit("timeout");
+    assert.equal((await client.answer()).status, 200);
+    socket.emit("timeout");
+    await client.closed();
+  });
+
   test("with more requests ahead than anybody needs is cut", async () => {
     await using proxy = await openProxy(() => stall());
     using client = new RawClient(proxy.port);
@@ -175,6 +193,20 @@ describe("a connection", () => {
     assert.ok(proxy.origin.requests.length < 20);
   });
 });
+
+/** The server's end of the next connection to that port that sends a request. */
+function servedSocket(port: number): Promise<Socket> {
+  const channel = "http.server.request.start";
+  return new Promise((resolve) => {
+    const look = (message: unknown) => {
+      const { socket } = message as { readonly socket: Socket }; // as Node documents the channel
+      if (socket.localPort !== port) return;
+      unsubscribe(channel, look);
+      resolve(socket);
+    };
+    subscribe(channel, look);
+  });
+}
 
 describe("a head", () => {
   test("up to 16 KiB is read, more is 431 (P50)", async () => {
@@ -263,7 +295,8 @@ describe("the end of the server (P76)", () => {
     const scan = await proxy.engine.scanBegun(1);
     const drained = proxy.drain();
     scan.finish({ kind: "clean" });
-    assert.equal((await answering).body.toString(), "hello");
+    const answer = await answering;
+    assert.deepEqual([answer.body.toString(), answer.header("connection")], ["hello", "close"]);
     await drained;
   });
 
