@@ -6,6 +6,7 @@
 import { createServer as createHttp1, type RequestListener, type ServerOptions } from "node:http";
 import { createServer as createHttp2, type ServerOptions as Http2Options } from "node:http2";
 import { createServer, type Server, type Socket } from "node:net";
+import { endIdleConnections } from "./idle-connections.ts";
 import { endWhenIdle } from "./idle-sessions.ts";
 
 export interface EitherVersionOptions {
@@ -36,6 +37,7 @@ export function eitherVersionServer(handler: RequestListener, options: EitherVer
     inner.on("request", (request, response) => server.emit("request", request, response));
     inner.on("error", () => {}); // it never listens itself
   }
+  endIdleConnections(first);
   second.on("session", (session) => {
     endWhenIdle(session, idleSessionMs);
     server.emit("session", session);
@@ -53,7 +55,11 @@ const preface = Buffer.from("PRI ");
 
 function whenRecognised(socket: Socket, timeoutMs: number, onRecognised: (isHttp2: boolean) => void): void {
   const giveUp = () => socket.destroy();
-  const timer = setTimeout(giveUp, timeoutMs);
+  let last: NodeJS.Immediate | undefined;
+  const timer = setTimeout(() => {
+    // When the event loop was held up, timers come before the bytes that have been waiting for it.
+    last = setImmediate(giveUp);
+  }, timeoutMs);
   let bytes: Buffer = Buffer.alloc(0);
   const onReadable = () => {
     const more: Buffer | null = socket.read();
@@ -68,6 +74,7 @@ function whenRecognised(socket: Socket, timeoutMs: number, onRecognised: (isHttp
   };
   const leave = () => {
     clearTimeout(timer);
+    clearImmediate(last);
     socket.off("readable", onReadable).off("end", giveUp).off("error", giveUp).off("close", leave);
   };
   socket.on("readable", onReadable).on("end", giveUp).on("error", giveUp).on("close", leave);

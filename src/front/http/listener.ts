@@ -4,6 +4,7 @@ import type { RequestListener } from "node:http";
 import { createSecureServer } from "node:http2";
 import type { Server } from "node:net";
 import { eitherVersionServer } from "./either-version.ts";
+import { endIdleConnections } from "./idle-connections.ts";
 import { endWhenIdle } from "./idle-sessions.ts";
 
 export interface ListenerLimits {
@@ -37,10 +38,14 @@ export function plainServer(handler: RequestListener, limits: ListenerLimits): S
 
 /** HTTP/1.1 and HTTP/2 by ALPN. `setSecureContext` of what it returns changes the certificate for new connections. */
 export function secureServer(handler: RequestListener, limits: ListenerLimits, certificate: Certificate) {
-  const options = { allowHTTP1: true, ...http1Options(limits), ...http2Options(limits), ...certificate };
+  const handshakeTimeout = limits.headersTimeoutMs;
+  const options = { allowHTTP1: true, handshakeTimeout, ...http1Options(limits), ...http2Options(limits), ...certificate };
   // The compatibility layer of node:http2 hands over requests that fit an HTTP/1.1 handler; its types do not say so.
   const server = createSecureServer(options, handler as unknown as Parameters<typeof createSecureServer>[1]);
   server.on("session", (session) => endWhenIdle(session, limits.keepAliveTimeoutMs));
+  // What `clientError` says waits for a handshake that will not come, and Node leaves the end of the connection to whoever listens.
+  server.on("tlsClientError", (_error, socket) => socket.destroy());
+  endIdleConnections(server);
   return limited(server, limits);
 }
 
