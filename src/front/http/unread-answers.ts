@@ -20,13 +20,18 @@ export function cutUnreadAnswers(server: Server, patienceMs: number): void {
   });
   const timer = setInterval(() => {
     for (const [response, answered] of open) {
-      if (!response.writableEnded) continue;
+      if (!response.writableEnded || waitsItsTurn(response)) continue;
       answered.seen += 1;
       if (answered.seen > looks) cut(answered.request, response);
     }
   }, patienceMs / looks);
   timer.unref();
   server.on("close", () => clearInterval(timer));
+}
+
+/** HTTP/1: an answer to a request that was sent ahead has no socket before those to the requests before it have been taken. */
+function waitsItsTurn(response: RawResponse): boolean {
+  return !(response instanceof Http2ServerResponse) && response.socket === null;
 }
 
 /** Of HTTP/2 the stream alone, as others of its connection may be read. Not CANCEL: node would keep that until the client has read something. */

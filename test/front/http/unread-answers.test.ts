@@ -54,6 +54,16 @@ describe("an answer that its client does not take", { timeout: 20_000 }, () => {
     socket.destroy();
   });
 
+  test("ends the connection over HTTP/1.1, also where it had to wait for the one before it", async () => {
+    await using listening = await listen(100);
+    const socket = connect(listening.port, "127.0.0.1").pause();
+    socket.on("error", () => {}); // reset
+    socket.write("GET /late HTTP/1.1\r\nHost: x\r\n\r\nGET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+    await listening.first;
+    await allGone(listening.server);
+    socket.destroy();
+  });
+
   test("ends the connection over TLS", async () => {
     await using directory = await scratchDirectory();
     const { cert, key } = await makeCertificate(directory.path);
@@ -87,6 +97,13 @@ describe("an answer", { timeout: 20_000 }, () => {
     await using listening = await listen(100);
     const response = await fetch(`http://127.0.0.1:${listening.port}/late`, { headers: { connection: "close" } });
     assert.equal(await response.text(), "late");
+  });
+
+  test("that waits for the one before it is waited for", async () => {
+    await using listening = await listen(100);
+    const socket = connect(listening.port, "127.0.0.1");
+    socket.write("GET /late HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert.match((await buffer(socket)).toString("latin1"), /\r\n\r\nlate[\s\S]*\r\n\r\nsmall$/);
   });
 
   test("that is taken leaves its connection to the next", async () => {
