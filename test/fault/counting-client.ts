@@ -38,9 +38,12 @@ export interface CountingClient extends Disposable {
   send(message: Message): Promise<Exchange>;
 }
 
+/** Less than the gateway keeps an idle connection for. Without one Node's agent does not heed the gateway's `Keep-Alive` either. */
+const idleMs = 60_000;
+
 /** @param url of the gateway, `http:`. */
 export function countingClient(url: string, { connections = 64 }: { readonly connections?: number } = {}): CountingClient {
-  const agent = new Agent({ keepAlive: true, maxSockets: connections });
+  const agent = new Agent({ keepAlive: true, maxSockets: connections, timeout: idleMs });
   return {
     send: (message) => exchange(url, agent, message),
     [Symbol.dispose]: () => agent.destroy(),
