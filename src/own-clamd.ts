@@ -9,9 +9,12 @@ import type { Observe } from "./core/ports.ts";
 import type { ClamdAddress } from "./engine/address.ts";
 import { type Backend, type BackendOptions, createBackend } from "./engine/backend.ts";
 import { type ClamdLimits, clamdConf } from "./engine/clamd-conf.ts";
+import { ExchangeError } from "./engine/exchange.ts";
 import type { EnginePool } from "./engine/pool.ts";
 import { askReload, type Clamd, proveClamd } from "./engine/proof.ts";
 import { type Scratch, watchScratch } from "./engine/scratch.ts";
+import { AwayError, watchLoads } from "./load-watch.ts";
+import type { LoadResult } from "./signatures/set-loader.ts";
 import { type SupervisedChild, superviseChild } from "./supervise/child.ts";
 import type { Ledger } from "./supervise/ledger.ts";
 
@@ -30,22 +33,15 @@ export interface OwnClamdOptions {
   readonly observe: Observe;
 }
 
-export type LoadOutcome =
-  | { readonly ok: true }
-  | {
-      readonly ok: false;
-      readonly reason: string;
-      /** True when clamd was not there to try: the signatures are not to blame. */
-      readonly isTransient: boolean;
-    };
-
 export interface OwnClamd {
+  /** False while it is being restarted, when `databaseDirectory` must not change under it, and once it is stopped. */
+  canLoad(): boolean;
   /**
    * Makes clamd load what `databaseDirectory` holds now; it is started when it does not run. Resolves with success only when
    * the canary of `epoch` was found, else with the reason, and the signatures it had before go on.
    */
-  load(epoch: string): Promise<LoadOutcome>;
-  /** Resolves when nothing of it is left. */
+  load(epoch: string): Promise<LoadResult>;
+  /** Resolves when nothing of it is left. A load that is under way fails, and none starts it again. */
   stop(): Promise<void>;
   /** Ends it at once. */
   kill(): void;
@@ -61,19 +57,15 @@ const pollMs = 50;
 /** What one scan may unpack, but no more than this: a disk with so much left is not full. */
 const mostReserveBytes = 256 * 1024 * 1024;
 
-class AwayError extends Error {}
-
 export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
   const { program, runRoot, databaseDirectory, limits, pool, ledger, observe } = options;
+  let isStopped = false;
   let child: SupervisedChild | null = null;
   let backend: Backend | null = null;
   let directory: string | null = null;
-  /** Told of every end and of clamd's own word that a load failed. */
-  let onFailure: ((reason: string) => void) | null = null;
   /** Of the clamd that runs. */
   let scratch: Scratch | null = null;
-  /** clamd's line that says most about a load that fails. */
-  let lastFault: string | null = null;
+  const loads = watchLoads(loadTimeoutMs);
 
   const socketIn = (runDirectory: string): ClamdAddress => ({ kind: "unix", path: join(runDirectory, "clamd.sock") });
   const clamdIn = (runDirectory: string): Clamd => ({ ...options.backend, address: socketIn(runDirectory) });
@@ -117,7 +109,7 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
   function onLost(reason: string): void {
     if (backend !== null) pool.remove(backend);
     backend = null;
-    onFailure?.(reason);
+    loads.lost(reason);
   }
 
   function onChange(): void {
@@ -141,8 +133,7 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
 
   function onLine(line: string): void {
     scratch?.heard(line);
-    if (/Database (re)?load failed|Malformed database|Can't (load|open|get)/i.test(line)) lastFault = line;
-    if (/Database reload failed/.test(line)) onFailure?.(line);
+    loads.heard(line);
     // Said just before the first scan with them: a verdict by the old ones must not be given after one by the new ones.
     if (/Activating the newly loaded database/.test(line)) void backend?.renew();
   }
@@ -163,24 +154,9 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
       ledger,
       observe: (fact) => {
         observe(fact);
-        if (fact.kind === "child-exited") onFailure?.(fact.reason);
+        if (fact.kind === "child-exited") loads.lost(fact.reason);
       },
     });
-  }
-
-  /** Rejects as soon as something tells that the load has failed. */
-  async function unlessItFails<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const failed = new AbortController();
-    const signal = AbortSignal.any([failed.signal, AbortSignal.timeout(loadTimeoutMs)]);
-    lastFault = null;
-    onFailure = (reason) => failed.abort(new Error(lastFault === null ? reason : `${lastFault} (${reason})`));
-    try {
-      return await work(signal);
-    } catch (error) {
-      throw signal.aborted ? signal.reason : error;
-    } finally {
-      onFailure = null;
-    }
   }
 
   async function startWith(epoch: string, signal: AbortSignal): Promise<void> {
@@ -198,7 +174,12 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
 
   async function reloadTo(epoch: string, signal: AbortSignal): Promise<void> {
     if (directory === null || backend === null) throw new AwayError("clamd is being restarted");
-    await askReload(clamdIn(directory), signal);
+    try {
+      // As long as a load: what is late here has been heard, and undoing it would change the files under clamd's hands.
+      await askReload(clamdIn(directory), signal, loadTimeoutMs);
+    } catch (error) {
+      throw error instanceof ExchangeError && error.fault === "unreached" ? new AwayError(error.message) : error;
+    }
     await confirm(epoch, signal);
   }
 
@@ -208,19 +189,26 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
   }
 
   return {
+    canLoad: () => !isStopped && (child === null || backend !== null),
     async load(epoch) {
       const isStart = child === null;
       try {
-        await unlessItFails((signal) => (child === null ? startWith(epoch, signal) : reloadTo(epoch, signal)));
+        if (isStopped) throw new AwayError("clamd is stopped");
+        await loads.during((signal) => (child === null ? startWith(epoch, signal) : reloadTo(epoch, signal)));
         return { ok: true };
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
-        // A clamd that does not even start, as without memory, and says nothing against the signatures, is tried with them again.
-        return { ok: false, reason, isTransient: error instanceof AwayError || (isStart && lastFault === null) };
+        return { ok: false, reason, blame: loads.blame(error, { isStart }) };
       }
     },
-    stop: async () => child?.stop(),
-    kill: () => child?.kill(),
+    async stop() {
+      isStopped = true;
+      await child?.stop();
+    },
+    kill() {
+      isStopped = true;
+      child?.kill();
+    },
   };
 }
 

@@ -61,6 +61,8 @@ export async function ownEngine(options: OwnEngineOptions): Promise<EngineSide> 
   });
 
   const load: LoadEpoch = async (epoch) => {
+    // A clamd that starts reads what is active, file by file: it must not be given half of another set.
+    if (!clamd.canLoad()) return { ok: false, reason: "clamd is being restarted or stopped", blame: "engine" };
     const before = await epochs.current();
     await epochs.activate(epoch);
     const outcome = await clamd.load(epoch.id);
@@ -111,7 +113,6 @@ export async function ownEngine(options: OwnEngineOptions): Promise<EngineSide> 
       const closed = keeper.close();
       await clamd.stop();
       await closed;
-      await clamd.stop();
     },
     kill: () => clamd.kill(),
     signatures() {

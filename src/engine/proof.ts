@@ -49,14 +49,18 @@ export async function proveClamd(clamd: Clamd, signal: AbortSignal, timeoutMs = 
   return { epoch, version: { ...version, databaseTime: timeOf(version), tag: engineTag({ ...version, epoch, limits }) } };
 }
 
-/** Asks for a reload. The answer says only that it was heard; the canary of the new epoch says that it is done. */
-export async function askReload(clamd: Clamd, signal: AbortSignal): Promise<void> {
-  const answer = Buffer.from(await ask(clamd, reloadCommand, signal, defaultTimeoutMs)).toString();
+/**
+ * Asks for a reload. The answer says only that it was heard; the canary of the new epoch says that it is done. A clamd that was
+ * stopped or starved answers late, and goes on to load: `timeoutMs` should be as long as a load may take. Rejects as `exchange`.
+ */
+export async function askReload(clamd: Clamd, signal: AbortSignal, timeoutMs = defaultTimeoutMs): Promise<void> {
+  const answer = Buffer.from(await ask(clamd, reloadCommand, signal, timeoutMs)).toString();
   if (answer !== "RELOADING\0") throw new Error(`RELOAD was answered by ${JSON.stringify(answer.slice(0, 200))}`);
 }
 
 function ask({ dial, address }: Clamd, request: Request, signal: AbortSignal, timeoutMs: number): Promise<Uint8Array> {
-  return exchange(request, { dial, address, connectTimeoutMs: timeoutMs, timeoutMs, signal });
+  const connectTimeoutMs = Math.min(timeoutMs, defaultTimeoutMs);
+  return exchange(request, { dial, address, connectTimeoutMs, timeoutMs, signal });
 }
 
 function isLate(error: unknown): boolean {

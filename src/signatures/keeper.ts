@@ -80,6 +80,8 @@ export function keepSignatures(options: KeeperOptions): SignatureKeeper {
   let cancelCheck = (): void => {};
   let seen: string | null = null;
   let handled: string | null = null;
+  /** What need not even be read before that time of the clock. */
+  let postponed: { readonly fingerprint: string; readonly until: number } | null = null;
   let lastNotice: string | null = null;
   let lastAttempt: UpdateAttempt | null = null;
   let lastSuccess: Date | null = null;
@@ -103,7 +105,8 @@ export function keepSignatures(options: KeeperOptions): SignatureKeeper {
         return;
       }
       const outcome = await loader.offer(await readSignatureSet(directory));
-      if (outcome !== "postponed") handled = before;
+      if (outcome.kind === "postponed") postponed = { fingerprint: before, until: outcome.until };
+      else handled = before;
       lastNotice = null;
     } catch (error) {
       notice(error instanceof Error ? error.message : String(error));
@@ -115,7 +118,8 @@ export function keepSignatures(options: KeeperOptions): SignatureKeeper {
       const found = await fingerprint(directory);
       const isStable = found === seen;
       seen = found;
-      if (isStable && found !== handled) await refresh();
+      const isTooEarly = found === postponed?.fingerprint && clock() < postponed.until;
+      if (isStable && found !== handled && !isTooEarly) await refresh();
     } catch (error) {
       notice(error instanceof Error ? error.message : String(error));
     }

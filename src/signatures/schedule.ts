@@ -1,4 +1,4 @@
-/** When to look for new signatures again. */
+/** When to look for new signatures again, and when to try those again that could not be loaded. */
 
 import type { UpdateOutcome } from "../core/ports.ts";
 
@@ -26,6 +26,15 @@ const longestMs = 7 * 24 * hourMs;
 
 /** What freshclam itself waits when the server names no time (clamd.md 8.1). */
 const coolDownMs = { "rate-limited": 4 * hourMs, blocked: 24 * hourMs } as const;
+
+/**
+ * Milliseconds before a set is tried again that has cost the engine `losses` times: at first none, since most of what ends an
+ * engine has nothing to do with its signatures; then a minute, and four times as long each time up to six hours, since each try
+ * may cost a start of the engine.
+ */
+export function pauseAfterLossMs(losses: number): number {
+  return losses <= 1 ? 0 : Math.min(6 * hourMs, minuteMs * 4 ** (losses - 2));
+}
 
 /**
  * Milliseconds until the next check. The first is at once. The interval is spread by a tenth either way, so that a fleet

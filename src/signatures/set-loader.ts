@@ -3,16 +3,17 @@
 import { ClamgateError } from "../core/errors.ts";
 import type { Clock, Observe } from "../core/ports.ts";
 import type { Epoch, Epochs } from "./epochs.ts";
+import { pauseAfterLossMs } from "./schedule.ts";
 import { readSignatureSet, type SignatureSet } from "./signature-set.ts";
 
-export type LoadResult =
-  | { readonly ok: true }
-  | {
-      readonly ok: false;
-      readonly reason: string;
-      /** True when the set is not to blame (the engine was away): it is offered again. Default false. */
-      readonly isTransient?: boolean;
-    };
+/**
+ * `set`: the engine has named a fault in it, and it is refused. `engine`: that was not there to try, and is offered the set
+ * again at once. `unclear`: the engine was lost in the attempt, or did not end it; it is offered the set again, after a pause
+ * that grows with each time.
+ */
+export type Blame = "set" | "engine" | "unclear";
+
+export type LoadResult = { readonly ok: true } | { readonly ok: false; readonly reason: string; readonly blame: Blame };
 
 /** Activates the epoch, has the engine load it and confirms it by the canary; on a failure the former epoch is active again. */
 export type LoadEpoch = (epoch: Epoch, set: SignatureSet, signal: AbortSignal) => Promise<LoadResult>;
@@ -22,8 +23,10 @@ export interface LoadedSet {
   readonly at: Date;
 }
 
-/** `postponed`: neither in nor refused, to be offered again. */
-export type OfferOutcome = "loaded" | "unchanged" | "rejected" | "postponed";
+export type OfferOutcome =
+  | { readonly kind: "loaded" | "unchanged" | "rejected" }
+  /** Neither in nor refused: to be offered again, but not before that time of the clock. */
+  | { readonly kind: "postponed"; readonly until: number };
 
 export interface SetLoader {
   loaded(): LoadedSet | null;
@@ -48,6 +51,8 @@ export interface SetLoaderOptions {
 export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, clock, now }: SetLoaderOptions): SetLoader {
   let loaded: LoadedSet | null = null;
   let refused: string | null = null;
+  /** The last one that was unclear. */
+  let doubtful: { readonly content: string; readonly losses: number; readonly until: number } | null = null;
   let lastPostponed: string | null = null;
   let turn: Promise<unknown> = Promise.resolve();
 
@@ -58,29 +63,47 @@ export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, cloc
   }
 
   async function take(set: SignatureSet): Promise<OfferOutcome> {
-    if (signal.aborted) return "postponed";
+    if (signal.aborted) return { kind: "postponed", until: clock() };
     if (set.id === loaded?.set.id) {
       refused = null;
-      return "unchanged";
+      return { kind: "unchanged" };
     }
     const content = contentOf(set);
-    if (content === refused) return "rejected";
+    if (content === refused) return { kind: "rejected" };
+    const earlier = doubtful?.content === content ? doubtful : null;
+    if (earlier !== null && clock() < earlier.until) return { kind: "postponed", until: earlier.until };
     const result = await tryToLoad(set);
-    if (!result.ok && result.isTransient === true) return "postponed";
-    refused = result.ok ? null : content;
-    return result.ok ? "loaded" : "rejected";
+    if (result.ok) {
+      refused = null;
+      return { kind: "loaded" };
+    }
+    switch (result.blame) {
+      case "set":
+        refused = content;
+        observe({ kind: "signatures-rejected", set: set.id, reason: result.reason });
+        return { kind: "rejected" };
+      case "engine":
+        return postpone(set, result.reason, 0);
+      case "unclear": {
+        const losses = (earlier?.losses ?? 0) + 1;
+        const pauseMs = pauseAfterLossMs(losses);
+        doubtful = { content, losses, until: clock() + pauseMs };
+        return postpone(set, result.reason, pauseMs);
+      }
+    }
   }
 
   async function tryToLoad(set: SignatureSet): Promise<LoadResult> {
     const unfit = unfitness(set);
-    if (unfit !== null) return reject(set, unfit);
+    if (unfit !== null) return { ok: false, reason: unfit, blame: "set" };
     const startedAt = clock();
     try {
       const epoch = await epochs.prepare(set);
+      signal.throwIfAborted();
       const result = await load(epoch, set, signal);
       if (!result.ok) {
         await tidy();
-        return result.isTransient === true ? postpone(set, result.reason) : reject(set, result.reason);
+        return result;
       }
       loaded = { set, at: new Date(now()) };
       lastPostponed = null;
@@ -97,7 +120,7 @@ export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, cloc
     } catch (error) {
       // A full disk, a file replaced in between, a fault of ours: none of them makes the set a bad one.
       await tidy();
-      return postpone(set, error instanceof Error ? error.message : String(error));
+      return { ok: false, reason: error instanceof Error ? error.message : String(error), blame: "engine" };
     }
   }
 
@@ -108,17 +131,13 @@ export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, cloc
     return null;
   }
 
-  function reject(set: SignatureSet, reason: string): LoadResult {
-    observe({ kind: "signatures-rejected", set: set.id, reason });
-    return { ok: false, reason };
-  }
-
-  function postpone(set: SignatureSet, reason: string): LoadResult {
-    const message = `signatures ${set.id} could not be loaded, to be tried again: ${reason}`;
+  function postpone(set: SignatureSet, reason: string, pauseMs: number): OfferOutcome {
+    const when = pauseMs === 0 ? "" : ` in ${pauseMs / 1000} s`;
+    const message = `signatures ${set.id} could not be loaded, to be tried again${when}: ${reason}`;
     // Tried again at every look at the directory: told once.
     if (!signal.aborted && message !== lastPostponed) observe({ kind: "notice", level: "error", message });
     lastPostponed = message;
-    return { ok: false, reason, isTransient: true };
+    return { kind: "postponed", until: clock() + pauseMs };
   }
 
   /** What cannot be recorded or removed now is, after the next load. */

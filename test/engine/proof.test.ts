@@ -61,4 +61,13 @@ describe("askReload", () => {
     await using refusing = await startFakeClamd({ reload: () => answer("COMMAND UNAVAILABLE\0") });
     await assert.rejects(askReload(clamd(refusing), never), /RELOAD was answered by "COMMAND UNAVAILABLE/);
   });
+
+  test("waits for the answer as long as it is told, or until the signal", async () => {
+    await using fake = await startFakeClamd({ reload: () => ({ kind: "stall" }) });
+    await assert.rejects(askReload(clamd(fake), never, 50), /no whole answer within 50 ms/);
+    const abort = new AbortController();
+    const asked = askReload(clamd(fake), abort.signal, 60_000);
+    abort.abort("enough");
+    await assert.rejects(asked, (thrown) => thrown === "enough");
+  });
 });

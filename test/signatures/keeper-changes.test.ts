@@ -56,7 +56,7 @@ describe("keepSignatures: watching the directory", () => {
     const keeper = await stage.keeper({ checksPerDay: 0 });
     await keeper.start();
     const good = keeper.status().set?.id;
-    stage.engine = () => ({ ok: false, reason: "Malformed database" });
+    stage.engine = () => ({ ok: false, reason: "Malformed database", blame: "set" });
     await writeFiles(stage.database, { "bad.ndb": "rubbish" });
     for (let look = 0; look < 4; look++) await stage.poll();
     await utimes(join(stage.database, "bad.ndb"), 1, 1);
@@ -76,7 +76,7 @@ describe("keepSignatures: watching the directory", () => {
 
   test("asks again for a refused set when its detached signature arrives", async (t) => {
     const stage = await keeperStage(t);
-    stage.engine = () => ({ ok: false, reason: "no signature" });
+    stage.engine = () => ({ ok: false, reason: "no signature", blame: "set" });
     await writeFiles(stage.database, one);
     const keeper = await stage.keeper({ checksPerDay: 0 });
     await keeper.start();
@@ -91,7 +91,7 @@ describe("keepSignatures: watching the directory", () => {
     const stage = await keeperStage(t);
     await writeFiles(stage.database, one);
     const keeper = await stage.keeper({ checksPerDay: 0 });
-    stage.engine = () => ({ ok: false, reason: "clamd is starting", isTransient: true });
+    stage.engine = () => ({ ok: false, reason: "clamd is starting", blame: "engine" });
     await keeper.start();
     for (let look = 0; look < 3; look++) await stage.poll();
     const complaints = stage.facts.length;
@@ -104,6 +104,56 @@ describe("keepSignatures: watching the directory", () => {
     await stage.poll();
     assert.equal(keeper.status().set?.id, stage.loads[0]);
     assert.ok(stage.facts.every(({ kind }) => kind !== "signatures-rejected"));
+  });
+
+  test("tries a set again that has cost the engine, after pauses that grow; the old one stays meanwhile", async (t) => {
+    const stage = await keeperStage(t);
+    await writeFiles(stage.database, one);
+    const keeper = await stage.keeper({ checksPerDay: 0 });
+    await keeper.start();
+    const good = keeper.status().set?.id;
+    stage.engine = () => ({ ok: false, reason: "killed by SIGKILL", blame: "unclear" });
+    await writeFiles(stage.database, two);
+    await stage.poll();
+    const startedAt = stage.time.now();
+    const triedAt: number[] = [];
+    for (let look = 0; look < 100; look++) {
+      const before = stage.loads.length;
+      await stage.poll();
+      if (stage.loads.length > before) triedAt.push((stage.time.now() - startedAt) / pollMs);
+      // The same files written anew are no reason to try them sooner.
+      if (look === 10) await utimes(join(stage.database, "own.ndb"), 1, 1);
+    }
+    const [second, minute] = [2, 60_000 / pollMs];
+    assert.deepEqual(triedAt, [1, second, second + minute, second + 5 * minute, second + 21 * minute]);
+    assert.equal(keeper.status().set?.id, good);
+    assert.equal((await (await stage.epochs()).current())?.id, good);
+    const told = stage.facts
+      .slice(1)
+      .map((fact) => (fact.kind === "notice" ? fact.message.replace(/^signatures \S+ /, "") : fact.kind));
+    const again = (seconds: string) => `could not be loaded, to be tried again${seconds}: killed by SIGKILL`;
+    assert.deepEqual(told, ["", " in 60 s", " in 240 s", " in 960 s", " in 3840 s"].map(again));
+
+    stage.engine = () => ({ ok: true });
+    for (let look = 0; look < 64 * minute; look++) await stage.poll();
+    assert.equal(stage.loads.length, 1 + triedAt.length + 1);
+    assert.notEqual(keeper.status().set?.id, good);
+  });
+
+  test("tries another set at once, whatever the one before has cost", async (t) => {
+    const stage = await keeperStage(t);
+    await writeFiles(stage.database, one);
+    const keeper = await stage.keeper({ checksPerDay: 0 });
+    await keeper.start();
+    stage.engine = () => ({ ok: false, reason: "killed by SIGKILL", blame: "unclear" });
+    await writeFiles(stage.database, two);
+    for (let look = 0; look < 4; look++) await stage.poll();
+    assert.equal(stage.loads.length, 3);
+    stage.engine = () => ({ ok: true });
+    await writeFiles(stage.database, { "own.ndb": textSignature("Three", "eeeeeeee") });
+    for (let look = 0; look < 2; look++) await stage.poll();
+    assert.equal(stage.loads.length, 4);
+    assert.equal(keeper.status().set?.id, stage.loads[3]);
   });
 
   test("keeps what is loaded when the directory is emptied or removed, and says so once", async (t) => {

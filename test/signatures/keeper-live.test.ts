@@ -40,10 +40,10 @@ describe("keepSignatures with the real freshclam and the real engine", () => {
       try {
         const [line = ""] = await clamscan(epochs.currentPath, join(source, "canary"));
         if (epochOf(/: (\S+) FOUND$/.exec(line)?.[1] ?? "") === epoch.id) return { ok: true };
-        return { ok: false, reason: line };
+        return { ok: false, reason: line, blame: "set" };
       } catch (error) {
         if (former !== null) await epochs.activate(former);
-        return { ok: false, reason: String(error) };
+        return { ok: false, reason: String(error), blame: "set" };
       }
     };
     const freshclam = { run: realChild, configPath, usesDns: false, hasCustomUrls: true, timeoutMs: 30_000 };

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { appendFile, mkdir, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import type { Epochs } from "../../src/signatures/epochs.ts";
 import { writeTestSignatures } from "../../src/signatures/test-set.ts";
 import { firstUpdateMs, keeperStage, noNetwork, ran, until } from "./keeper-stage.ts";
 import { container, textSignature, writeFiles } from "./scratch.ts";
@@ -144,7 +145,7 @@ describe("keepSignatures: start", () => {
       const good = before.status().set?.id;
       await before.close();
       await spoil(stage.database);
-      stage.engine = ({ id }) => (id === good ? { ok: true } : { ok: false, reason: "Malformed database" });
+      stage.engine = ({ id }) => (id === good ? { ok: true } : { ok: false, reason: "Malformed database", blame: "set" });
       const after = await stage.keeper({ fallbackDirectory: stage.fallback });
       await after.start();
       assert.equal(after.status().set?.id, good);
@@ -212,6 +213,27 @@ describe("keepSignatures: close", () => {
     await started;
     assert.deepEqual(stage.time.waits(), []);
     assert.deepEqual(stage.loads, []);
+  });
+
+  test("asks the engine for nothing when the set is ready only then", async (t) => {
+    const stage = await keeperStage(t);
+    await writeFiles(stage.database, one);
+    const epochs = await stage.epochs();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let isPreparing = false;
+    const prepare: Epochs["prepare"] = async (set) => {
+      isPreparing = true;
+      await promise;
+      return epochs.prepare(set);
+    };
+    const keeper = await stage.keeper({ checksPerDay: 0, epochs: { ...epochs, prepare } });
+    const started = keeper.start();
+    await until("the set is being prepared", () => isPreparing);
+    const closing = keeper.close();
+    resolve();
+    await Promise.all([started, closing]);
+    assert.deepEqual([stage.loads, stage.facts, await stage.kept()], [[], [], []]);
+    assert.deepEqual(stage.time.waits(), []);
   });
 
   test("waits for a load that is under way", async (t) => {

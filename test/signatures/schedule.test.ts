@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { nextCheckMs, type ScheduleOptions } from "../../src/signatures/schedule.ts";
+import { nextCheckMs, pauseAfterLossMs, type ScheduleOptions } from "../../src/signatures/schedule.ts";
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -69,5 +69,15 @@ describe("nextCheckMs", () => {
         assert.equal(next({ last: { outcome, coolDownUntil: until } }, 0.999), 7 * 24 * hour);
       }
     }
+  });
+});
+
+describe("pauseAfterLossMs", () => {
+  test("grows from nothing to six hours, and stays there", () => {
+    assert.deepEqual(
+      [1, 2, 3, 4, 5].map(pauseAfterLossMs),
+      [0, 1, 4, 16, 64].map((minutes) => minutes * minute),
+    );
+    assert.deepEqual([6, 7, 8, 1_000].map(pauseAfterLossMs), [256 * minute, 6 * hour, 6 * hour, 6 * hour]);
   });
 });

@@ -1,0 +1,59 @@
+/** A load of signatures by our own clamd, as it is heard from outside: what ends it, and what its failure is to be blamed on. */
+
+import type { Blame } from "./signatures/set-loader.ts";
+
+/** clamd was not there to be asked. */
+export class AwayError extends Error {}
+
+export interface LoadWatch {
+  /** Rejects as soon as something tells that the load has failed, or when its time is over. Calls must not overlap. */
+  during<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+  /** To be told every line of clamd's. */
+  heard(line: string): void;
+  /** To be told of every end of clamd. */
+  lost(reason: string): void;
+  /** @param error what `during` has just rejected with. */
+  blame(error: unknown, { isStart }: { readonly isStart: boolean }): Blame;
+}
+
+export function watchLoads(timeoutMs: number): LoadWatch {
+  let fail: ((reason: string) => void) | null = null;
+  /** clamd's line that says most about a load that fails. */
+  let fault: string | null = null;
+  /** clamd's line that tells of it: what it says of signatures that it had no memory for may be no fault of theirs. */
+  let shortage: string | null = null;
+
+  return {
+    async during(work) {
+      const failed = new AbortController();
+      const signal = AbortSignal.any([failed.signal, AbortSignal.timeout(timeoutMs)]);
+      fault = null;
+      shortage = null;
+      fail = (reason) => {
+        const told = shortage ?? fault;
+        failed.abort(new Error(told === null ? reason : `${told} (${reason})`));
+      };
+      try {
+        return await work(signal);
+      } catch (error) {
+        throw signal.aborted ? signal.reason : error;
+      } finally {
+        fail = null;
+      }
+    },
+    heard(line) {
+      if (/(allocate|out of) memory/i.test(line)) shortage = line;
+      if (/Database load failed|Malformed database|Can't (load|open|get)/i.test(line)) fault = line;
+      if (!/Database reload failed/.test(line)) return;
+      fail?.(line);
+      fault ??= line;
+    },
+    lost: (reason) => fail?.(reason),
+    blame(error, { isStart }) {
+      if (error instanceof AwayError) return "engine";
+      if (fault !== null && shortage === null) return "set";
+      // A clamd that does not even start, as without memory, is tried with them again; one that worked may have been lost to them.
+      return isStart ? "engine" : "unclear";
+    },
+  };
+}

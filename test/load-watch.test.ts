@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { AwayError, type LoadWatch, watchLoads } from "../src/load-watch.ts";
+
+const malformed = "LibClamAV Error: Can't load /epochs/current/bad.ndb: Malformed database";
+const reloadFailed = "Database reload failed, keeping the previous instance";
+
+/** Until something ends it. */
+function loading(watch: LoadWatch): Promise<never> {
+  return watch.during(
+    (signal) => new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+  );
+}
+
+async function failure(load: Promise<unknown>): Promise<Error> {
+  const thrown: unknown = await load.then(
+    () => assert.fail("it has not failed"),
+    (error: unknown) => error,
+  );
+  return thrown instanceof Error ? thrown : assert.fail(String(thrown));
+}
+
+describe("watchLoads", () => {
+  test("blames the set that clamd names a fault in", async () => {
+    const watch = watchLoads(60_000);
+    const failed = failure(loading(watch));
+    watch.heard(malformed);
+    watch.heard(reloadFailed);
+    const error = await failed;
+    assert.equal(error.message, `${malformed} (${reloadFailed})`);
+    assert.equal(watch.blame(error, { isStart: false }), "set");
+    assert.equal(watch.blame(error, { isStart: true }), "set");
+  });
+
+  test("names the fault of a start that ends with it", async () => {
+    const watch = watchLoads(60_000);
+    const failed = failure(loading(watch));
+    watch.heard(malformed);
+    watch.lost("exit code 1");
+    const error = await failed;
+    assert.equal(error.message, `${malformed} (exit code 1)`);
+    assert.equal(watch.blame(error, { isStart: true }), "set");
+  });
+
+  test("does not blame the set for the end of clamd, nor for its silence", async () => {
+    for (const [timeoutMs, reason] of [
+      [60_000, /^killed by SIGKILL$/],
+      [1, /timeout/],
+    ] as const) {
+      const watch = watchLoads(timeoutMs);
+      const failed = failure(loading(watch));
+      if (timeoutMs > 1) watch.lost("killed by SIGKILL");
+      const error = await failed;
+      assert.match(error.message, reason);
+      assert.equal(watch.blame(error, { isStart: false }), "unclear");
+      assert.equal(watch.blame(error, { isStart: true }), "engine");
+    }
+  });
+
+  test("does not blame the set for what clamd says without memory", async () => {
+    const watch = watchLoads(60_000);
+    const failed = failure(loading(watch));
+    const shortage = "LibClamAV Error: mpool_malloc(): Can't allocate memory (262144 bytes).";
+    for (const line of [shortage, malformed, reloadFailed]) watch.heard(line);
+    const error = await failed;
+    assert.equal(error.message, `${shortage} (${reloadFailed})`);
+    assert.equal(watch.blame(error, { isStart: false }), "unclear");
+  });
+
+  test("blames the set of which clamd says no more than that it did not load", async () => {
+    const watch = watchLoads(60_000);
+    const failed = failure(loading(watch));
+    watch.heard(reloadFailed);
+    const error = await failed;
+    assert.equal(error.message, reloadFailed);
+    assert.equal(watch.blame(error, { isStart: false }), "set");
+  });
+
+  test("blames the engine that was away", async () => {
+    const watch = watchLoads(60_000);
+    const error = await failure(watch.during(() => Promise.reject(new AwayError("clamd is being restarted"))));
+    assert.equal(watch.blame(error, { isStart: false }), "engine");
+  });
+
+  test("holds no load to what was heard of the one before, or between them", async () => {
+    const watch = watchLoads(60_000);
+    watch.heard(malformed);
+    watch.heard(reloadFailed);
+    const failed = failure(loading(watch));
+    watch.lost("killed by SIGKILL");
+    const error = await failed;
+    assert.equal(error.message, "killed by SIGKILL");
+    assert.equal(watch.blame(error, { isStart: false }), "unclear");
+    assert.equal(await watch.during(async () => "loaded"), "loaded");
+  });
+});

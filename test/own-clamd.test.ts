@@ -1,0 +1,181 @@
+import assert from "node:assert/strict";
+import { mkdtemp } from "node:fs/promises";
+import type { Socket } from "node:net";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Fact } from "../src/core/ports.ts";
+import { epochCanary } from "../src/engine/canary.ts";
+import { dialClamd } from "../src/engine/exchange.ts";
+import { createPool } from "../src/engine/pool.ts";
+import { createOwnClamd, type OwnClamd } from "../src/own-clamd.ts";
+import { findProgram } from "../src/program.ts";
+import { canaryBytes, epochOf } from "../src/signatures/canary.ts";
+import { openEpochs } from "../src/signatures/epochs.ts";
+import type { LoadResult } from "../src/signatures/set-loader.ts";
+import { readSignatureSet } from "../src/signatures/signature-set.ts";
+import { openLedger } from "../src/supervise/ledger.ts";
+import { largeSignatures } from "./fault/large-signatures.ts";
+import { testLimits } from "./live/clamd.ts";
+import { textSignature, writeFiles } from "./signatures/scratch.ts";
+import { scratchDirectory } from "./spool/scratch-directory.ts";
+import { eventually, processesWith } from "./supervise/stage.ts";
+
+const one = { "own.ndb": textSignature("One", "aaaaaaaa") };
+const two = { "own.ndb": textSignature("Two", "bbbbbbbb") };
+/** Takes clamd long enough to be killed meanwhile. */
+const large = { "large.ndb": largeSignatures(100_000) };
+
+interface Stage extends AsyncDisposable {
+  readonly clamd: OwnClamd;
+  readonly facts: readonly Fact[];
+  /** Of the clamd that was started last. */
+  pid(): number;
+  /** Has it load these files and no others. */
+  load(files: Readonly<Record<string, string>>): Promise<LoadResult>;
+  /** Whether RELOAD has been sent. */
+  isAsked(): boolean;
+  /** Called with each line of clamd's. */
+  onLine: (line: string) => void;
+}
+
+/** Its disposal fails when a process of it is left. */
+async function openStage(): Promise<Stage> {
+  const { path, [Symbol.asyncDispose]: remove } = await scratchDirectory();
+  const clock = () => performance.now();
+  const facts: Fact[] = [];
+  const sockets: Socket[] = [];
+  const pool = createPool({ queueMax: 10, queueTimeoutMs: 1_000, clock });
+  const epochs = await openEpochs({ directory: join(path, "epochs") });
+  const observe = (fact: Fact) => {
+    facts.push(fact);
+    if (fact.kind === "child-line") stage.onLine(fact.line);
+  };
+  const clamd = createOwnClamd({
+    program: (await findProgram("clamd", process.env.PATH)) ?? assert.fail("clamd is not installed; npm test installs it"),
+    runRoot: path,
+    databaseDirectory: epochs.currentPath,
+    limits: testLimits,
+    backend: {
+      dial(address) {
+        const socket = dialClamd(address);
+        sockets.push(socket);
+        return socket;
+      },
+      canary: epochCanary(canaryBytes, epochOf),
+      limits: "",
+      slots: 2,
+      sharesSpool: true,
+      maxScanTimeMs: null,
+      scanTimeoutMs: 10_000,
+      clock,
+      observe,
+    },
+    pool,
+    ledger: await openLedger(join(path, "children")),
+    observe,
+  });
+  const stage: Stage = {
+    clamd,
+    facts,
+    pid: () => facts.findLast((fact) => fact.kind === "child-started")?.pid ?? assert.fail("there is no clamd"),
+    async load(files) {
+      const source = await mkdtemp(join(path, "set-"));
+      await writeFiles(source, files);
+      const epoch = await epochs.prepare(await readSignatureSet(source));
+      await epochs.activate(epoch);
+      return clamd.load(epoch.id);
+    },
+    isAsked: () => sockets.some(({ bytesWritten }) => bytesWritten === "zRELOAD\0".length),
+    onLine: () => {},
+    async [Symbol.asyncDispose]() {
+      await clamd.stop();
+      pool.close();
+      const left = await processesWith(path);
+      await remove();
+      assert.deepEqual(left, [], "processes are left");
+    },
+  };
+  return stage;
+}
+
+function blameOf(result: LoadResult): string {
+  return result.ok ? "nothing" : result.blame;
+}
+
+describe("createOwnClamd", () => {
+  test("loads a set though it was stopped when it was asked, for longer than any other answer is waited for", async () => {
+    await using stage = await openStage();
+    assert.deepEqual(await stage.load(one), { ok: true });
+    process.kill(stage.pid(), "SIGSTOP");
+    const loading = stage.load(two);
+    await eventually("it is asked", stage.isAsked);
+    await delay(4_000); // the fault
+    process.kill(stage.pid(), "SIGCONT");
+    assert.deepEqual(await loading, { ok: true });
+    assert.equal(stage.facts.filter(({ kind }) => kind === "child-started").length, 1);
+  });
+
+  test("does not blame a set for its own end, be it before the answer to RELOAD or in the midst of the load", async () => {
+    await using stage = await openStage();
+    assert.deepEqual(await stage.load(one), { ok: true });
+    process.kill(stage.pid(), "SIGSTOP");
+    const unanswered = stage.load(two);
+    await eventually("it is asked", stage.isAsked);
+    process.kill(stage.pid(), "SIGKILL");
+    assert.equal(blameOf(await unanswered), "unclear");
+
+    await eventually("it is lost", () => !stage.clamd.canLoad());
+    await eventually("it is back", () => stage.clamd.canLoad());
+    stage.onLine = (line) => {
+      if (line.startsWith("Reading databases from")) process.kill(stage.pid(), "SIGKILL");
+    };
+    const result = await stage.load(large);
+    stage.onLine = () => {};
+    assert.equal(blameOf(result), "unclear");
+    assert.match(JSON.stringify(result), /SIGKILL/);
+    await eventually("it is back again", () => stage.clamd.canLoad());
+    assert.deepEqual(await stage.load(one), { ok: true });
+  });
+
+  test("blames a set that it names a fault in, and goes on", async () => {
+    await using stage = await openStage();
+    assert.deepEqual(await stage.load(one), { ok: true });
+    assert.equal(blameOf(await stage.load({ "bad.ndb": "rubbish\n" })), "set");
+    assert.equal(stage.clamd.canLoad(), true);
+    assert.deepEqual(await stage.load(two), { ok: true });
+  });
+
+  test("blames such a set at its start, too", async () => {
+    await using stage = await openStage();
+    assert.equal(blameOf(await stage.load({ "bad.ndb": "rubbish\n" })), "set");
+    assert.deepEqual(await stage.load(one), { ok: true });
+  });
+
+  test("cannot load while it is being restarted", async () => {
+    await using stage = await openStage();
+    assert.deepEqual(await stage.load(one), { ok: true });
+    process.kill(stage.pid(), "SIGKILL");
+    await eventually("it is lost", () => !stage.clamd.canLoad());
+    assert.equal(blameOf(await stage.clamd.load("0123456789abcdef")), "engine");
+    await eventually("it is back", () => stage.clamd.canLoad());
+    assert.deepEqual(await stage.load(two), { ok: true });
+  });
+
+  test("is never started once it is stopped", async () => {
+    await using stage = await openStage();
+    await stage.clamd.stop();
+    assert.equal(stage.clamd.canLoad(), false);
+    assert.equal(blameOf(await stage.load(one)), "engine");
+    assert.deepEqual(stage.facts, []);
+  });
+
+  test("ends a start that is under way when it is stopped", async () => {
+    await using stage = await openStage();
+    const loading = stage.load(large);
+    await eventually("it is being started", () => stage.facts.some(({ kind }) => kind === "child-started"));
+    await stage.clamd.stop();
+    assert.equal(blameOf(await loading), "engine");
+    assert.equal(stage.facts.filter(({ kind }) => kind === "child-started").length, 1);
+  });
+});
