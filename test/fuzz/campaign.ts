@@ -1,5 +1,6 @@
-/** One kind of hostile input: a fixed corpus, a generator, and what must hold for each. */
+/** One kind of hostile input: a fixed corpus, a generator, what must hold for each, and how much of it all must have been worth a check. */
 
+import assert from "node:assert/strict";
 import fc from "fast-check";
 
 export interface CampaignRun {
@@ -9,6 +10,8 @@ export interface CampaignRun {
   readonly runs: number;
   /** Whether the corpus comes before them; it is the same for any seed. */
   readonly withCorpus: boolean;
+  /** How long a smaller counterexample is looked for behind the first one; default 20 s. What is being tried then goes on. */
+  readonly shrinkMs?: number;
 }
 
 export interface Campaign {
@@ -25,51 +28,69 @@ export interface CampaignOptions<T> {
   readonly arbitrary: fc.Arbitrary<T>;
   /** Tried first: what has broken parsers elsewhere, or ours. */
   readonly corpus: readonly T[];
-  readonly check: (input: T) => Promise<void> | void;
+  /** @param note counts what has come of the input. */
+  readonly check: (input: T, note: (outcome: string) => void) => Promise<void> | void;
+  /** The share of all inputs that an outcome must have: a build that refuses everything, or sees nothing, must not pass. */
+  readonly least?: Readonly<Record<string, number>>;
+  /** Before the first input: shows that what the inputs must not do can be done, and would be seen. */
+  readonly before?: () => Promise<void>;
+  /** Behind the last input, or the counterexample. */
+  readonly after?: () => Promise<void>;
 }
 
 /** No input may keep anything busy for longer. */
 const hangMs = 20_000;
 
-export function campaign<T>({ name, testRuns, arbitrary, corpus, check }: CampaignOptions<T>): Campaign {
+export function campaign<T>({
+  name,
+  testRuns,
+  arbitrary,
+  corpus,
+  check,
+  least = {},
+  before,
+  after,
+}: CampaignOptions<T>): Campaign {
   return {
     name,
     testRuns,
-    run: async ({ seed, runs, withCorpus }) => {
+    run: async ({ seed, runs, withCorpus, shrinkMs = 20_000 }) => {
       const examples = withCorpus ? corpus.map((input): [T] => [input]) : [];
       const numRuns = runs + examples.length;
-      const property = fc.asyncProperty(arbitrary, async (input) => check(input));
-      await fc.assert(property, { seed, numRuns, examples, timeout: hangMs, endOnFailure: true });
+      const counts = new Map<string, number>();
+      const count = (outcome: string) => void counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+      const property = fc.asyncProperty(arbitrary, async (input) => check(input, count));
+      await before?.();
+      try {
+        await fc.assert(property, { seed, numRuns, examples, timeout: hangMs, plugins: [shrinkingWithin(shrinkMs)] });
+      } catch (error) {
+        await after?.().catch(() => {}); // the counterexample says more
+        throw error;
+      }
+      await after?.();
+      for (const [outcome, share] of Object.entries(least)) {
+        const times = counts.get(outcome) ?? 0;
+        assert.ok(
+          times >= share * numRuns,
+          `seed ${seed}: "${outcome}" came of ${times} in ${numRuns} inputs: too few to show anything`,
+        );
+      }
       return numRuns;
     },
   };
 }
 
-/** Bytes with a few of them changed, taken away, doubled or put elsewhere. */
-export function mutated(whole: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer> {
-  const change = fc.record({
-    kind: fc.constantFrom("set", "drop", "double", "insert", "cut", "swap"),
-    at: fc.nat(),
-    length: fc.integer({ min: 1, max: 12 }),
-    bytes: fc.oneof(
-      fc.uint8Array({ minLength: 1, maxLength: 4 }),
-      fc.constantFrom(...'\r\n\0-: \t"\\;=').map((text) => Buffer.from(text)),
-    ),
-  });
-  return fc.tuple(whole, fc.array(change, { maxLength: 4 })).map(([start, changes]) => {
-    let bytes = start;
-    for (const { kind, at, length, bytes: more } of changes) {
-      const from = bytes.length === 0 ? 0 : at % bytes.length;
-      const head = bytes.subarray(0, from);
-      const some = bytes.subarray(from, from + length);
-      const tail = bytes.subarray(from + length);
-      if (kind === "set") bytes = Buffer.concat([head, more, bytes.subarray(from + more.length)]);
-      else if (kind === "drop") bytes = Buffer.concat([head, tail]);
-      else if (kind === "double") bytes = Buffer.concat([head, some, some, tail]);
-      else if (kind === "insert") bytes = Buffer.concat([head, more, some, tail]);
-      else if (kind === "swap") bytes = Buffer.concat([head, Buffer.from(some).reverse(), tail]);
-      else bytes = Buffer.from(head);
-    }
-    return bytes;
-  });
+/** Each try may take a gateway seconds, and fast-check's own limit would count from the first input. */
+function shrinkingWithin(ms: number): fc.Plugin<unknown> {
+  return () => {
+    let end = Number.POSITIVE_INFINITY;
+    return {
+      decorateRun: (run) => async (value) => {
+        if (performance.now() >= end) return new fc.PreconditionFailure(true);
+        const failure = await run(value);
+        if (failure !== null && !fc.PreconditionFailure.isFailure(failure)) end = Math.min(end, performance.now() + ms);
+        return failure;
+      },
+    };
+  };
 }

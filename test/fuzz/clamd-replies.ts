@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { parseScanReply, parseVersionReply } from "../../src/codec/clamd-reply.ts";
-import { type Campaign, campaign, mutated } from "./campaign.ts";
+import { type Campaign, campaign } from "./campaign.ts";
+import { mutated } from "./mutated.ts";
 
 const valid = [
   "stream: OK\0",

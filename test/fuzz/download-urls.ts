@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Campaign, campaign, mutated } from "./campaign.ts";
+import { type Campaign, campaign } from "./campaign.ts";
+import { mutated } from "./mutated.ts";
 import { sendRaw } from "./raw-answers.ts";
 
 export interface UrlTarget {
@@ -73,6 +74,8 @@ const paths = [
 ];
 
 export function downloadUrls({ proxyPort, originPort, witnessPort, witnessed }: UrlTarget): Campaign {
+  // Else a smaller counterexample would be blamed for the calls of the one before it.
+  let known = 0;
   const fill = (text: string) => text.replaceAll("{w}", String(witnessPort)).replaceAll("{o}", String(originPort));
   const from = fc
     .record({
@@ -99,10 +102,15 @@ export function downloadUrls({ proxyPort, originPort, witnessPort, witnessed }: 
       requestOf(fill(`http://${host}:{w}/`), "/x", "GET"),
       requestOf(allowed, fill(`//${host}:{w}/x`), "GET"),
     ]),
-    async check(bytes) {
+    // A path that the origin has nothing for: its 404 shows that the allowed one is asked.
+    least: { "answered by the origin": 0.1 },
+    async check(bytes, note) {
       const { answers } = await sendRaw(proxyPort, bytes, { maxMs: 1_000, quietMs: 20 });
       const text = JSON.stringify(bytes.toString("latin1"));
-      assert.equal(witnessed(), 0, `the witness was called by ${text}`);
+      const called = witnessed() - known;
+      known += called;
+      assert.equal(called, 0, `the witness was called by ${text}`);
+      if (answers.some(({ status }) => status === 404)) note("answered by the origin");
       for (const { status, body } of answers) {
         assert.notEqual(status, 500, text);
         assert.ok(!body.includes("witness"), text);

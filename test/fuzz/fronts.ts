@@ -10,6 +10,8 @@ export interface Judgement {
   /** Anything else is a verdict that it is not, or that it cannot be told. */
   readonly isClean: boolean;
   readonly status: number;
+  /** What was found, in the words of the answer; empty where nothing was. */
+  readonly found: string;
   /** For the message of an assertion. */
   readonly label: string;
 }
@@ -68,6 +70,11 @@ function judgement(bytes: Buffer, { status, headers }: Response, blocked: number
   const label = `${status} ${JSON.stringify(text.slice(0, 200))}`;
   assert.ok([200, blocked, 413].includes(status), label);
   const digest = headers.get("x-clamgate-sha256");
-  if (digest !== null) assert.equal(digest, createHash("sha256").update(bytes).digest("hex"), "the digest of other bytes");
-  return { isClean: status === 200, status, label };
+  const isClean = status === 200;
+  // Of what is not delivered the download proxy tells no digest.
+  if (digest !== null || isClean || status === 406)
+    assert.equal(digest, createHash("sha256").update(bytes).digest("hex"), "the digest of other bytes");
+  const found = headers.get("x-clamgate-signature") ?? "";
+  assert.equal(found === "", isClean || status === 413, `${label}, found "${found}"`);
+  return { isClean, status, found, label: `${label}, found "${found}"` };
 }

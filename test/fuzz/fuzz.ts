@@ -37,7 +37,14 @@ async function attempt<T>(what: string, work: () => Promise<T>): Promise<T | nul
     return await work();
   } catch (error) {
     isFaultless = false;
-    console.log(`${what}: ${error instanceof Error ? error.message : error}`);
+    console.log(`${what}: ${messagesOf(error).join("\n")}`);
     return null;
   }
+}
+
+/** What has failed stands in the cause of what fast-check says. */
+function messagesOf(error: unknown): readonly string[] {
+  return error instanceof Error
+    ? [error.message, ...(error.cause === undefined ? [] : messagesOf(error.cause))]
+    : [String(error)];
 }

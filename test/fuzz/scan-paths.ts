@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -11,12 +11,12 @@ import { type Campaign, campaign } from "./campaign.ts";
 import type { Client } from "./client.ts";
 
 export interface PathStage extends AsyncDisposable {
-  /** SCAN_PATH_ROOTS */
+  /** SCAN_PATH_ROOTS; free of links. */
   readonly root: string;
 }
 
 export async function pathStage(): Promise<PathStage> {
-  const directory = await mkdtemp(join(tmpdir(), "clamgate-paths-"));
+  const directory = await realpath(await mkdtemp(join(tmpdir(), "clamgate-paths-")));
   const root = join(directory, "root");
   await mkdir(join(root, "deep", "er"), { recursive: true });
   await mkdir(join(directory, "root-beside"));
@@ -77,6 +77,23 @@ export function scanPaths({ fetch }: Client, url: string, root: string): Campaig
     `${root}/../secret`,
     `${root}-beside/secret`,
     `${root}/fds/0`,
+    `${root}/abroad`,
+    `${root}/out`,
+    `${root}/up/secret`,
+    `${root}/self`,
+    `${root}/fifo`,
+  ];
+  const within = [
+    "",
+    "/",
+    "/file",
+    "/deep",
+    "/inside",
+    "/deep/../file",
+    "/./deep//er/file",
+    "/up/root/file",
+    "/%2e%2e",
+    "/..file",
   ];
   return campaign({
     name: "paths of /scanFile and /scanPath (B6)",
@@ -89,14 +106,31 @@ export function scanPaths({ fetch }: Client, url: string, root: string): Campaig
       ),
       encode: encoded,
     }),
-    corpus: absolute.flatMap((path) => endpoints.map((endpoint) => ({ endpoint, path, encode: encodeURIComponent }))),
-    async check({ endpoint, path, encode }) {
-      const answer = await fetch(`${url}/${endpoint}?path=${encode(path)}`, { signal: AbortSignal.timeout(10_000) });
+    corpus: [...absolute, ...within.map((path) => root + path)].flatMap((path) =>
+      endpoints.map((endpoint) => ({ endpoint, path, encode: encodeURIComponent })),
+    ),
+    least: { scanned: 0.02, refused: 0.5 },
+    async check({ endpoint, path, encode }, note) {
+      const query = encode(path);
+      const answer = await fetch(`${url}/${endpoint}?path=${query}`, { signal: AbortSignal.timeout(10_000) });
       const text = await answer.text();
       const label = `${answer.status} ${text} for ${endpoint} ${JSON.stringify(path)}`;
-      assert.ok([200, 400, 403, 412, 413].includes(answer.status), label);
-      assert.ok(!text.includes("FOUND"), label);
-      assert.ok(!text.includes("root:x:"), label);
+      if (await leadsInside(root, decodeURIComponent(query))) {
+        assert.ok(answer.status === 200 && text.includes('"Status":"OK"'), label);
+        note("scanned");
+      } else {
+        assert.ok([400, 403, 412].includes(answer.status) && !text.includes('"Status":"OK"'), label);
+        note("refused");
+      }
     },
   });
+}
+
+/** Whether the system itself finds a file or a directory of the root there. */
+async function leadsInside(root: string, path: string): Promise<boolean> {
+  if (!path.startsWith("/")) return false;
+  const real = await realpath(path).catch(() => null);
+  if (real === null || (real !== root && !real.startsWith(`${root}/`))) return false;
+  const stats = await lstat(real);
+  return stats.isFile() || stats.isDirectory();
 }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { marker } from "../live/clamd.ts";
+import { marker, markerName } from "../live/clamd.ts";
 import { type Campaign, campaign } from "./campaign.ts";
 import type { Front } from "./fronts.ts";
 
@@ -25,11 +25,15 @@ export function sizes(front: Front, limit: number): Campaign {
     async check({ size, isInfected }) {
       const evil = isInfected ? Buffer.from(marker) : Buffer.alloc(0);
       // At the very end: a byte too few would show.
-      const filling = Buffer.alloc(Math.max(0, size - evil.length), "some filling\n");
+      // Its own for each front and size: no verdict but this one's is known.
+      const filling = Buffer.alloc(Math.max(0, size - evil.length), `${front.name} ${size} some filling\n`);
       const bytes = Buffer.concat([filling, evil]).subarray(0, size);
-      const { status, isClean, label } = await front.judge(bytes);
+      const { status, isClean, found, label } = await front.judge(bytes);
       assert.equal(status === 413, size > limit, `${label} for ${size} bytes`);
-      if (size <= limit) assert.equal(isClean, !bytes.includes(marker), `${label} for ${size} bytes`);
+      if (size > limit) return;
+      assert.equal(isClean, !bytes.includes(marker), `${label} for ${size} bytes`);
+      // Not by the limit.
+      assert.equal(found, isClean ? "" : markerName, `${label} for ${size} bytes`);
     },
   });
 }

@@ -20,8 +20,10 @@ import { downloadFront, type Origin, restFront } from "./fronts.ts";
 import { httpHeads } from "./http-heads.ts";
 import { multipartBodies, uploads } from "./multipart-bodies.ts";
 import { originAnswers } from "./origin-answers.ts";
+import { scanLog } from "./scan-log.ts";
 import { pathStage, scanPaths } from "./scan-paths.ts";
 import { sizes } from "./sizes.ts";
+import { proxySmuggling, restSmuggling } from "./smuggling.ts";
 import { unsupportedBodies, unsupportedFormats } from "./unsupported-formats.ts";
 
 export interface FuzzStage extends AsyncDisposable {
@@ -72,7 +74,9 @@ export async function openFuzzStage(): Promise<FuzzStage> {
     },
   };
   const client = opened.use(openClient());
-  const fronts = [restFront(client, gateway.url), downloadFront(client, gateway.proxyUrl, served)];
+  const rest = restFront(client, gateway.url);
+  const proxy = downloadFront(client, gateway.proxyUrl, served);
+  const log = scanLog(gateway.lines);
   const before = await residueOf(gateway);
   const owned = opened.move();
   return {
@@ -82,14 +86,14 @@ export async function openFuzzStage(): Promise<FuzzStage> {
       multipartBodies,
       uploads(client, gateway.url),
       fileNames(client, gateway.url),
-      httpHeads(gateway.port, "the REST front"),
-      httpHeads(gateway.proxyPort, "the download proxy"),
+      httpHeads(restSmuggling(rest, gateway.port, log)),
+      httpHeads(proxySmuggling(proxy, gateway.proxyPort, origin)),
       scanPaths(client, gateway.url, paths.root),
-      ...fronts.flatMap((front) => [
+      ...[rest, proxy].flatMap((front) => [
         archives(front),
         bombs(front),
         sizes(front, maxFileBytes),
-        forgedDigests(front),
+        forgedDigests(front, log),
         unsupportedBodies(front),
       ]),
       originAnswers({ client, proxyUrl: gateway.proxyUrl, origin: served }),
@@ -101,6 +105,7 @@ export async function openFuzzStage(): Promise<FuzzStage> {
       }),
     ],
     async closingLook() {
+      assert.equal(witness.called(), 0, "the witness was called, after the campaign");
       // What the client keeps alive for its next request is no leak of the gateway's.
       await client.disconnect();
       const after = await assertNothingLeft(gateway, { before });

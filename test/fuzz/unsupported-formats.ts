@@ -23,6 +23,9 @@ export function unsupportedBodies(front: Front): Campaign {
     async check(bytes) {
       const { isClean, label } = await front.judge(bytes);
       assert.ok(!isClean, `${label} for ${bytes.toString("hex")}`);
+      // One byte before it, and it is of no format: judged by what is in it.
+      const other = await front.judge(Buffer.concat([Buffer.from("x"), bytes]));
+      assert.equal(other.isClean, !bytes.includes(marker), `${other.label} for ${bytes.toString("hex")} behind an x`);
     },
   });
 }

@@ -1,4 +1,4 @@
-/** 24 MiB of zeros with the marker behind them, in formats that Node cannot write: as bzip2(1) and xz(1) make them. */
+/** What is in formats that Node cannot write, as bzip2(1) and xz(1) make them: 24 MiB of zeros with the marker behind them, and little things. */
 
 import { inflateSync } from "node:zlib";
 
@@ -21,3 +21,17 @@ export const xzBomb: Buffer = inflateSync(
     "base64",
   ),
 );
+
+const fromBase64 = (text: string) => Buffer.from(text, "base64");
+
+/** "nothing evil", and the marker alone. */
+export const bzip2Small = {
+  clean: fromBase64("QlpoOTFBWSZTWUCaHXMAAAQRgEAAAuWFACAAIgGTIQAwuimehBvxdyRThQkECaHXMA=="),
+  infected: fromBase64("QlpoOTFBWSZTWdli56EAAAUeAAACYAAvrxQAIAAiI00eo008oUwAE0IGItXu7DKrlCaLlS7R8XckU4UJDZYuehA="),
+};
+export const xzSmall = {
+  clean: fromBase64("/Td6WFoAAATm1rRGAgAhARYAAAB0L+WjAQALbm90aGluZyBldmlsAPh+zTKdXcyKAAEkDKYY2NgftvN9AQAAAAAEWVo="),
+  infected: fromBase64(
+    "/Td6WFoAAATm1rRGAgAhARYAAAB0L+WjAQAcQ0xBTUdBVEUtSU5GRUNURUQtTUFSS0VSLTAwMDEAAAAAK3o9GN4ZClcAATUdRBux4R+2830BAAAAAARZWg==",
+  ),
+};
