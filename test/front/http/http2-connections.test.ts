@@ -58,6 +58,16 @@ describe("an HTTP/2 connection", () => {
     await allGone(listening.server);
   });
 
+  test("is then gone, also where its client does not hang up", { timeout: 10_000 }, async () => {
+    await using listening = await listen(() => {}, 150);
+    const socket = connect({ port: listening.port, host: "127.0.0.1", allowHalfOpen: true }).resume();
+    socket.on("error", () => {}); // cut
+    socket.write(preface);
+    await once(socket, "end");
+    await allGone(listening.server);
+    socket.destroy();
+  });
+
   test("that waits for an answer longer than that is not", { timeout: 10_000 }, async () => {
     await using listening = await listen((_request, response) => setTimeout(() => response.end("late"), 600), 150);
     const session = connectHttp2(`http://127.0.0.1:${listening.port}`);
