@@ -41,7 +41,10 @@ export function restClient({ client, account }: RestClientOptions): RestClient {
 export const boundary = "clamgate-fault-boundary";
 
 /** Headers and body of a form with one file per subject. */
-export function formOf(subjects: readonly Pick<Subject, "name" | "bytes">[]): { readonly headers: Record<string, string>; readonly body: Buffer } {
+export function formOf(subjects: readonly Pick<Subject, "name" | "bytes">[]): {
+  readonly headers: Record<string, string>;
+  readonly body: Buffer;
+} {
   const parts = subjects.flatMap(({ name, bytes }) => [
     Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${name}"\r\n\r\n`),
     bytes,
