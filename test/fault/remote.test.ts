@@ -36,7 +36,7 @@ describe("a remote clamd", () => {
     for (const [name, fault] of faults) {
       const takenBefore = relay.taken();
       relay.setFault(() => fault);
-      await traffic(stage, 1);
+      await traffic(stage, fault.kind === "late" ? 3 : 1);
       // More than its proofs, where it is one that serves.
       if (fault.kind === "late") assert.ok(relay.taken() > takenBefore + 4, `${relay.taken() - takenBefore} connections`);
       if (fault.kind !== "late") await eventually(`${name}: it is down`, async () => (await up()) === 1);
