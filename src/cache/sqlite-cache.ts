@@ -60,7 +60,7 @@ class SqliteCache<Value> implements Cache<Value> {
   readonly #options: SqliteCacheOptions;
   readonly #timers: Timers;
   readonly #front: LRUCache<string, Entry<Value>>;
-  readonly #pending = new Map<string, Entry<Value>>();
+  #pending = new Map<string, Entry<Value>>();
   readonly #breaker: Breaker;
   readonly #tagAges: TagAges;
   #file: VerdictFile | null;
@@ -164,7 +164,8 @@ class SqliteCache<Value> implements Cache<Value> {
         }
         this.#prune(file);
       });
-      for (const [id] of batch) this.#pending.delete(id);
+      // A new Map: one that is emptied again and again keeps what was in it, for the reason that `Roster` gives.
+      this.#pending = new Map(this.#pending.entries().drop(batch.length));
       this.#failedFlushes = 0;
     } catch (thrown) {
       this.#failedFlushes += 1;

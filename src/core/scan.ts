@@ -72,7 +72,8 @@ interface Finding {
 export function createScan(parts: ScanParts): Scan {
   const { spool, engine, cache, policy, observe, clock } = parts;
   const doNotRetry = createDoNotRetry({ ttlMs: doNotRetryMs, maxEntries: doNotRetryEntries, clock });
-  const inFlight = new Map<string, Flight>();
+  /** No Map, for the reason that `Roster` gives. */
+  const inFlight: Record<string, Flight> = Object.create(null);
 
   return async function scan(source, options) {
     const startedAt = clock();
@@ -117,13 +118,13 @@ export function createScan(parts: ScanParts): Scan {
     if (version !== null) {
       const refused = doNotRetry.find(key) ?? doNotRetry.find(`${body.sha256}:`);
       if (refused !== null) return { verdict: refused, version, source: "blocklist", scan: null };
-      if (!inFlight.has(key)) {
+      if (inFlight[key] === undefined) {
         const cached = await untilAborted(recall({ sha256: body.sha256, tag: version.tag }), signal);
         if (cached !== null) return { verdict: cached, version, source: "cache", scan: null };
       }
     }
     // Another request may have started the same scan while the cache was asked.
-    const joined = inFlight.get(key);
+    const joined = inFlight[key];
     const flight = joined ?? launch(key, body);
     const scan = await flight.join(signal);
     return { verdict: scan.verdict, version: scan.version, source: joined ? "shared" : "engine", scan: joined ? null : scan };
@@ -131,10 +132,10 @@ export function createScan(parts: ScanParts): Scan {
 
   function launch(key: string, body: SpooledBody): Flight {
     const forget = () => {
-      if (inFlight.get(key) === flight) inFlight.delete(key);
+      if (inFlight[key] === flight) delete inFlight[key];
     };
     const flight = createFlight({ body, run: (held, signal) => engine.scan(held, signal), onCalledOff: forget });
-    inFlight.set(key, flight);
+    inFlight[key] = flight;
     flight.outcome
       .then(
         (scan) => remember(body.sha256, scan),

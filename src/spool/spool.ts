@@ -5,6 +5,7 @@ import { open, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { ClamgateError, toClamgateError } from "../core/errors.ts";
 import type { Observe, Spool, SpooledBody, SpoolOptions } from "../core/ports.ts";
+import { Roster } from "../core/roster.ts";
 import { ArrivingBody } from "./arriving-body.ts";
 import { Budget } from "./budget.ts";
 import { ChunkSource } from "./chunk-source.ts";
@@ -46,8 +47,8 @@ class DiskSpool implements Spool {
   readonly #files: Budget;
   /** At most 256 KiB for each body on its way into a file; counted, not limited: the front limits its connections. */
   readonly #staging = new Budget(Number.POSITIVE_INFINITY);
-  readonly #arrivals = new Map<ChunkSource, Promise<void>>();
-  readonly #held = new Set<SharedContent>();
+  readonly #arrivals = new Roster<{ readonly source: ChunkSource; readonly ended: Promise<void> }>();
+  readonly #held = new Roster<SharedContent>();
   #isClosed = false;
 
   constructor(settings: SpoolSettings, path: string) {
@@ -63,7 +64,7 @@ class DiskSpool implements Spool {
     options.signal.throwIfAborted();
     const source = new ChunkSource(body, options.signal);
     const arrival = Promise.withResolvers<void>();
-    this.#arrivals.set(source, arrival.promise);
+    const arrived = this.#arrivals.add({ source, ended: arrival.promise });
     const arriving = new ArrivingBody({
       memory: this.#memory,
       memoryBytesPerBody: this.#settings.memoryBytesPerBody,
@@ -77,7 +78,7 @@ class DiskSpool implements Spool {
       throw thrown;
     } finally {
       source.release();
-      this.#arrivals.delete(source);
+      arrived();
       arrival.resolve();
     }
   }
@@ -94,9 +95,10 @@ class DiskSpool implements Spool {
   /** What is arriving is rejected with `stopping`; handles still held throw from now on. The empty directory stays. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const source of this.#arrivals.keys()) source.stop(stopping());
-    await Promise.all(this.#arrivals.values());
-    await Promise.all([...this.#held].map((shared) => shared.release()));
+    const arrivals = this.#arrivals.items();
+    for (const { source } of arrivals) source.stop(stopping());
+    await Promise.all(arrivals.map(({ ended }) => ended));
+    await Promise.all(this.#held.items().map((shared) => shared.release()));
   }
 
   #createFile() {
@@ -108,18 +110,17 @@ class DiskSpool implements Spool {
   #hold(content: BodyContent): SpooledBody {
     let removal: Promise<void> | null = null;
     const release = (): Promise<void> => {
-      removal ??= this.#release(shared, content);
+      removal ??= this.#release(shared, content).then(forget);
       return removal;
     };
     const shared: SharedContent = { content, holders: 0, release };
-    this.#held.add(shared);
+    const forget = this.#held.add(shared);
     return new HeldBody(shared, content);
   }
 
   async #release(shared: SharedContent, content: BodyContent): Promise<void> {
     shared.content = null;
     await this.#observed(content.remove());
-    this.#held.delete(shared);
   }
 
   /** A file that cannot be removed is the operator's to know; it must not turn a finished scan into an error. */

@@ -19,8 +19,8 @@ interface Connection {
   socket: Socket;
   /** Of HTTP/2. */
   session: ServerHttp2Session | null;
-  /** Of HTTP/1, in the order of their requests. */
-  readonly unanswered: Set<ServerResponse>;
+  /** Of HTTP/1, in the order of their requests. No Set, for the reason that `Roster` gives. */
+  readonly unanswered: ServerResponse[];
 }
 
 /** @param server emits `request`, and `session` of HTTP/2. */
@@ -32,7 +32,7 @@ export function trackConnections(server: Server): Connections {
   server.on("connection", (socket: Socket) => {
     const ends = endsOf(socket);
     if (ends === null) return; // the client has gone already
-    const connection: Connection = { socket, session: null, unanswered: new Set() };
+    const connection: Connection = { socket, session: null, unanswered: [] };
     open.set(ends, connection);
     socket.once("close", () => {
       if (open.get(ends) === connection) open.delete(ends);
@@ -55,10 +55,10 @@ export function trackConnections(server: Server): Connections {
     if (response instanceof Http2ServerResponse) return; // its session knows of it
     const connection = connectionOf(socket);
     if (connection === undefined) return;
-    connection.unanswered.add(response);
+    connection.unanswered.push(response);
     if (isDraining) response.shouldKeepAlive = false;
     response.once("close", () => {
-      connection.unanswered.delete(response);
+      connection.unanswered.splice(connection.unanswered.indexOf(response), 1);
       if (isDraining) endIfIdle(connection);
     });
   });
@@ -95,14 +95,14 @@ export function trackConnections(server: Server): Connections {
 
 /** The last answer alone says `Connection: close`: what waits behind one that does would get none (RFC 9112 §9.6). */
 function announceEnd({ unanswered }: Connection): void {
-  const last = [...unanswered].at(-1);
+  const last = unanswered.at(-1);
   if (last !== undefined && !last.headersSent) last.shouldKeepAlive = false;
 }
 
 function endIfIdle({ session, socket, unanswered }: Connection): void {
   // A session ends its connection itself, after the answers, and tells the client first.
   if (session !== null && !session.destroyed) session.close();
-  else if (unanswered.size === 0) socket.destroySoon();
+  else if (unanswered.length === 0) socket.destroySoon();
 }
 
 /** The same for what was accepted and for all that is spoken over it; null when the connection has gone. */

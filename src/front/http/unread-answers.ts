@@ -2,6 +2,7 @@
 
 import { constants, Http2ServerResponse } from "node:http2";
 import type { Server } from "node:net";
+import { Roster } from "../../core/roster.ts";
 import type { RawRequest, RawResponse } from "./raw.ts";
 import { resetConnection } from "./reset-connection.ts";
 
@@ -13,16 +14,16 @@ const looks = 4;
  * @param patienceMs from the end of an answer until its client has taken it whole, a quarter more at most.
  */
 export function cutUnreadAnswers(server: Server, patienceMs: number): void {
-  const open = new Map<RawResponse, { readonly request: RawRequest; seen: number }>();
+  const open = new Roster<{ readonly request: RawRequest; readonly response: RawResponse; seen: number }>();
   server.on("request", (request: RawRequest, response: RawResponse) => {
-    open.set(response, { request, seen: 0 });
-    response.once("close", () => open.delete(response));
+    response.once("close", open.add({ request, response, seen: 0 }));
   });
   const timer = setInterval(() => {
-    for (const [response, answered] of open) {
+    for (const answer of open.items()) {
+      const { request, response } = answer;
       if (!response.writableEnded || waitsItsTurn(response)) continue;
-      answered.seen += 1;
-      if (answered.seen > looks) cut(answered.request, response);
+      answer.seen += 1;
+      if (answer.seen > looks) cut(request, response);
     }
   }, patienceMs / looks);
   timer.unref();

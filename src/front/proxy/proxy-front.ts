@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { parseIpAddress } from "../../codec/ip-address.ts";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import type { UrlVerdict, UrlVerdictKey } from "../../core/ports.ts";
+import { Roster } from "../../core/roster.ts";
 import { addressKeys } from "./address-key.ts";
 import { createBlockedAddresses } from "./blocked-addresses.ts";
 import { ClientExchange } from "./client-exchange.ts";
@@ -59,7 +60,7 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
   const blocked = createBlockedAddresses({ ttlMs: blockedTtlMs, maxEntries: blockedEntries, clock });
   const pieces = createKnownPieces(randomBytes(tagKeyBytes));
   const parts = { ...options, slots, blocked, shared: createSharedDownloads() };
-  const running = new Set<ClientExchange>();
+  const running = new Roster<ClientExchange>();
   let stopped: ClamgateError | null = null;
   const told = new Set<string>();
 
@@ -70,7 +71,7 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
         idleTimeoutMs: options.clientIdleTimeoutMs,
         marks: options.isTestOnly() ? ["X-Clamgate-Signatures", "test-only"] : [],
       });
-      running.add(exchange);
+      const ended = running.add(exchange);
       if (stopped !== null) exchange.stop(stopped);
       try {
         exchange.signal.throwIfAborted();
@@ -78,12 +79,12 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
       } catch (thrown) {
         await fail(exchange, record, thrown);
       }
-      running.delete(exchange);
+      ended();
       observe(downloadFact(record, exchange.status, clock()));
     },
     stop() {
       stopped = new ClamgateError("stopping", "The gateway is stopping");
-      for (const exchange of running) exchange.stop(stopped);
+      for (const exchange of running.items()) exchange.stop(stopped);
     },
   };
 

@@ -3,6 +3,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { Roster } from "../../core/roster.ts";
 import { trackConnections } from "../http/connections.ts";
 import { endIdleConnections } from "../http/idle-connections.ts";
 import { headCheckIntervalMs, keepAliveGraceMs, type ListenerLimits } from "../http/listener.ts";
@@ -38,7 +39,7 @@ export function createProxyServer(options: ProxyServerOptions): ProxyServer {
   const front = createProxyFront(options);
   /** What each connection is busy with, and how much it has waiting. */
   const lines = new WeakMap<Duplex, { last: Promise<void>; waiting: number }>();
-  const running = new Set<Promise<void>>();
+  const running = new Roster<Promise<void>>();
 
   const server = createServer(
     {
@@ -64,8 +65,7 @@ export function createProxyServer(options: ProxyServerOptions): ProxyServer {
         line.waiting -= 1;
       });
       line.last = answered;
-      running.add(answered);
-      void answered.then(() => running.delete(answered));
+      void answered.then(running.add(answered));
     },
   );
   if (limits.maxConnections > 0) server.maxConnections = limits.maxConnections;
@@ -103,7 +103,7 @@ export function createProxyServer(options: ProxyServerOptions): ProxyServer {
       server.close();
       front.stop();
       const patience = setTimeout(() => connections.destroy(), closeMs);
-      await Promise.all(running);
+      await Promise.all(running.items());
       clearTimeout(patience);
       connections.destroy();
     },

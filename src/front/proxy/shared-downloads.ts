@@ -26,12 +26,13 @@ interface Running {
 }
 
 export function createSharedDownloads(): SharedDownloads {
-  const running = new Map<string, Running>();
+  /** No Map, for the reason that `Roster` gives. */
+  const running: Record<string, Running> = Object.create(null);
 
   function begin(key: string, start: (signal: AbortSignal) => Download): Running {
     const calledOff = new AbortController();
     const begun: Running = { download: start(calledOff.signal), calledOff, tickets: 0, isSettled: false };
-    running.set(key, begun);
+    running[key] = begun;
     const settle = () => {
       begun.isSettled = true;
       forgetOne(key, begun);
@@ -41,12 +42,12 @@ export function createSharedDownloads(): SharedDownloads {
   }
 
   function forgetOne(key: string, which: Running): void {
-    if (running.get(key) === which) running.delete(key);
+    if (running[key] === which) delete running[key];
   }
 
   return {
     join(key, start) {
-      const known = running.get(key);
+      const known = running[key];
       const joined = known ?? begin(key, start);
       joined.tickets += 1;
       let isHeld = true;
