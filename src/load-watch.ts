@@ -16,11 +16,14 @@ export interface LoadWatch {
   blame(error: unknown, { isStart }: { readonly isStart: boolean }): Blame;
 }
 
+const shortages =
+  /(allocate|out of) memory|too many open files|no space left|input\/output error|permission denied|can't create .*thread/i;
+
 export function watchLoads(timeoutMs: number): LoadWatch {
   let fail: ((reason: string) => void) | null = null;
   /** clamd's line that says most about a load that fails. */
   let fault: string | null = null;
-  /** clamd's line that tells of it: what it says of signatures that it had no memory for may be no fault of theirs. */
+  /** clamd's line that tells what it was short of: what it says of signatures that it could not read for that is no fault of theirs. */
   let shortage: string | null = null;
 
   return {
@@ -42,7 +45,7 @@ export function watchLoads(timeoutMs: number): LoadWatch {
       }
     },
     heard(line) {
-      if (/(allocate|out of) memory/i.test(line)) shortage = line;
+      if (shortages.test(line)) shortage = line;
       if (/Database load failed|Malformed database|Can't (load|open|get)/i.test(line)) fault = line;
       if (!/Database reload failed/.test(line)) return;
       fail?.(line);

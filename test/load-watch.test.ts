@@ -57,15 +57,20 @@ describe("watchLoads", () => {
     }
   });
 
-  test("does not blame the set for what clamd says without memory", async () => {
-    const watch = watchLoads(60_000);
-    const failed = failure(loading(watch));
-    const shortage = "LibClamAV Error: mpool_malloc(): Can't allocate memory (262144 bytes).";
-    for (const line of [shortage, malformed, reloadFailed]) watch.heard(line);
-    const error = await failed;
-    assert.equal(error.message, `${shortage} (${reloadFailed})`);
-    assert.equal(watch.blame(error, { isStart: false }), "unclear");
-  });
+  for (const shortage of [
+    "LibClamAV Error: mpool_malloc(): Can't allocate memory (262144 bytes).",
+    "LibClamAV Error: cli_load(): Can't open file test.ndb: Too many open files",
+    "LibClamAV Error: cli_load(): Can't open file test.ndb: Permission denied",
+  ]) {
+    test(`does not blame the set for what clamd says beside: ${shortage}`, async () => {
+      const watch = watchLoads(60_000);
+      const failed = failure(loading(watch));
+      for (const line of [shortage, malformed, reloadFailed]) watch.heard(line);
+      const error = await failed;
+      assert.equal(error.message, `${shortage} (${reloadFailed})`);
+      assert.equal(watch.blame(error, { isStart: false }), "unclear");
+    });
+  }
 
   test("blames the set of which clamd says no more than that it did not load", async () => {
     const watch = watchLoads(60_000);

@@ -42,7 +42,7 @@ const downloadLevels = {
   failed: "warn",
 } as const satisfies Record<DownloadOutcome, LogLevel>;
 
-/** One line per fact. What was found is urgent, as errors are: it must be on record before its client knows. */
+/** One line per fact. What a scan has found is urgent, as errors are: it must be on record before its client knows. */
 export function logFacts(log: Log): Observe {
   return (fact) => {
     switch (fact.kind) {

@@ -75,6 +75,7 @@ export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, cloc
     const result = await tryToLoad(set);
     if (result.ok) {
       refused = null;
+      doubtful = null;
       return { kind: "loaded" };
     }
     switch (result.blame) {

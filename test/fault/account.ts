@@ -98,7 +98,9 @@ export function openAccount({ isRelaxed = false, mayDoubt = false }: AccountOpti
     const label = (subject: Subject) => `${subject.name} (${subject.sha256}) was answered ${status} ${said.join()}`;
     // Without a result for each body none of them may be taken for clean by a client that looks at the status alone.
     if (isSuccess(status) && said.length < subjects.length) faults.cleanThatIsNot.push(subjects.map(label).join("; "));
-    if (!said.includes("error") && said.length !== subjects.length) faults.miscounted.push(subjects.map(label).join("; "));
+    // Without subjects the request's bodies are nobody's to judge here.
+    const isCounted = subjects.length > 0 && !said.includes("error");
+    if (isCounted && said.length !== subjects.length) faults.miscounted.push(subjects.map(label).join("; "));
     for (const [index, subject] of subjects.entries()) {
       const one = said[index];
       const isAllowed = isRelaxed && subject.truth === "unscannable" && allowedFor !== null;
