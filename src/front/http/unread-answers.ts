@@ -9,35 +9,18 @@ import { resetConnection } from "./reset-connection.ts";
 /** Counted in looks, not by the clock: what the process itself stands still is not held against a client. */
 const looks = 4;
 
-export interface UnreadAnswers {
-  /** Answers that are not taken whole yet, those not given yet included. */
-  count(): number;
-}
-
-interface Answer {
-  readonly request: RawRequest;
-  readonly response: RawResponse;
-  /** Looks since its end. */
-  seen: number;
-  forget: () => void;
-}
-
 /**
  * @param server emits `request`, of either version.
  * @param patienceMs from the end of an answer until its client has taken it whole, a quarter more at most.
  */
-export function cutUnreadAnswers(server: Server, patienceMs: number): UnreadAnswers {
-  const open = new Roster<Answer>();
+export function cutUnreadAnswers(server: Server, patienceMs: number): void {
+  const open = new Roster<{ readonly request: RawRequest; readonly response: RawResponse; seen: number }>();
   server.on("request", (request: RawRequest, response: RawResponse) => {
-    const answer: Answer = { request, response, seen: 0, forget: () => {} };
-    answer.forget = open.add(answer);
-    response.once("close", answer.forget);
+    response.once("close", open.add({ request, response, seen: 0 }));
   });
   const timer = setInterval(() => {
     for (const answer of open.items()) {
-      const { request, response, forget } = answer;
-      // One that never had its turn is told nothing of its connection's end.
-      if (waitsItsTurn(response) && request.socket.destroyed) forget();
+      const { request, response } = answer;
       if (!response.writableEnded || waitsItsTurn(response)) continue;
       answer.seen += 1;
       if (answer.seen > looks) cut(request, response);
@@ -45,7 +28,6 @@ export function cutUnreadAnswers(server: Server, patienceMs: number): UnreadAnsw
   }, patienceMs / looks);
   timer.unref();
   server.on("close", () => clearInterval(timer));
-  return { count: () => open.size };
 }
 
 /** HTTP/1: an answer to a request that was sent ahead has no socket before those to the requests before it have been taken. */

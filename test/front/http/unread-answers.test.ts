@@ -11,7 +11,6 @@ import { type Certificate, plainServer, secureServer } from "../../../src/front/
 import { cutUnreadAnswers } from "../../../src/front/http/unread-answers.ts";
 import { makeCertificate } from "../../e2e/certificate.ts";
 import { scratchDirectory } from "../../spool/scratch-directory.ts";
-import { eventually } from "../../supervise/stage.ts";
 
 const limits = { headersTimeoutMs: 5_000, keepAliveTimeoutMs: 60_000, maxHeaderBytes: 65_536, maxConnections: 0 };
 /** More than the sockets of both ends take. */
@@ -27,11 +26,11 @@ async function listen(patienceMs: number, certificate: Certificate | null = null
     else response.end(request.url === "/large" ? large : request.url === "/medium" ? medium : "small");
   };
   const server = certificate === null ? plainServer(answer, limits) : secureServer(answer, limits, certificate);
-  const answers = cutUnreadAnswers(server, patienceMs);
+  cutUnreadAnswers(server, patienceMs);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo; // it listens on TCP
-  return { server, port, answers, first: opened.promise, [Symbol.asyncDispose]: () => close(server) };
+  return { server, port, first: opened.promise, [Symbol.asyncDispose]: () => close(server) };
 }
 
 function close(server: Server): Promise<void> {
@@ -63,15 +62,6 @@ describe("an answer that its client does not take", { timeout: 20_000 }, () => {
     await listening.first;
     await allGone(listening.server);
     socket.destroy();
-  });
-
-  test("is forgotten where its turn never came, as its client has gone", async () => {
-    await using listening = await listen(100);
-    const socket = connect(listening.port, "127.0.0.1");
-    socket.write("GET /late HTTP/1.1\r\nHost: x\r\n\r\nGET /small HTTP/1.1\r\nHost: x\r\n\r\n");
-    await eventually("both have come", () => listening.answers.count() === 2);
-    socket.destroy();
-    await eventually("both are forgotten", () => listening.answers.count() === 0);
   });
 
   test("ends the connection over TLS", async () => {
