@@ -67,7 +67,7 @@ async function soak(): Promise<boolean> {
   const random = seededRandom(seed);
   const subjects = subjectSource(random);
   const account = openAccount({ mayDoubt: true });
-  const downloads = openDownloadAccount({ mayRelease: 0, mayCut: true });
+  const downloads = openDownloadAccount({ mayRelease: 0 });
   const capacity = await capacityOf(gateway);
   const perSecond = Math.min(capacity * share, maxRate);
   console.log(`capacity ${capacity.toFixed(0)} requests/s, sending ${perSecond.toFixed(0)}/s`);
