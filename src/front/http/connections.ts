@@ -25,6 +25,7 @@ interface Connection {
 
 /** @param server emits `request`, and `session` of HTTP/2. */
 export function trackConnections(server: Server): Connections {
+  /** By their two ends; it changes with each connection, not with each request. */
   const open = new Map<string, Connection>();
   let isDraining = false;
   let onEmpty: (() => void) | null = null;

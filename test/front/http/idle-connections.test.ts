@@ -7,10 +7,21 @@ import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { endIdleConnections } from "../../../src/front/http/idle-connections.ts";
 import { endWhenIdle } from "../../../src/front/http/idle-sessions.ts";
-import { getText, listen, openConnection, openSession, standStill, textUntilEnd } from "./both-servers.ts";
+import { getText, type Listening, listen, openConnection, openSession, standStill, textUntilEnd } from "./both-servers.ts";
 
 const first = "GET /first HTTP/1.1\r\nHost: x\r\n\r\n";
 const last = "GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+/** One that has had an answer and is idle since. */
+async function openIdle(listening: Listening) {
+  const accepted = once(listening.server, listening.isSecure ? "secureConnection" : "connection");
+  const client = await openConnection(listening);
+  const [served] = (await accepted) as [Socket];
+  const text = textUntilEnd(client);
+  client.write(first);
+  await once(client, "data");
+  return { client, served, text };
+}
+
 const echo = (request: IncomingMessage, response: ServerResponse) => void response.end(request.url);
 
 describe("a connection that has been idle for its time", { timeout: 20_000 }, () => {
@@ -35,12 +46,7 @@ describe("a connection that has been idle for its time", { timeout: 20_000 }, ()
   for (const isSecure of [false, true]) {
     test(`is not ended by the server ${isSecure ? "with" : "without"} TLS where a request has come`, async () => {
       await using listening = await listen(isSecure, echo);
-      const accepted = once(listening.server, isSecure ? "secureConnection" : "connection");
-      const client = await openConnection(listening);
-      const [served] = (await accepted) as [Socket];
-      const text = textUntilEnd(client);
-      client.write(first);
-      await once(client, "data");
+      const { client, served, text } = await openIdle(listening);
       await delay(1); // to where timers are, as Node's own would be, which takes longer than a test
       client.write(last);
       served.emit("timeout");
@@ -49,12 +55,7 @@ describe("a connection that has been idle for its time", { timeout: 20_000 }, ()
 
     test(`is ended by the server ${isSecure ? "with" : "without"} TLS where none has`, async () => {
       await using listening = await listen(isSecure, echo);
-      const accepted = once(listening.server, isSecure ? "secureConnection" : "connection");
-      const client = await openConnection(listening);
-      const [served] = (await accepted) as [Socket];
-      const text = textUntilEnd(client);
-      client.write(first);
-      await once(client, "data");
+      const { served, text } = await openIdle(listening);
       served.emit("timeout");
       assert.match(await text, /\/first$/);
     });
