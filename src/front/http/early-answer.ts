@@ -2,6 +2,7 @@
 
 import type { OutgoingHttpHeaders } from "node:http";
 import { Http2ServerResponse } from "node:http2";
+import { isWaitingToContinue } from "./expectations.ts";
 import { type LingerBounds, type LingerOutcome, linger } from "./linger.ts";
 import type { RawRequest, RawResponse } from "./raw.ts";
 
@@ -29,9 +30,12 @@ export async function answerEarly(
     response.end(body);
   } else {
     // A body that will not be drained closes the connection: the client is told, and need not find out on its next request.
-    if (Number(request.headers["content-length"] ?? 0) > bounds.maxBytes) headers.connection = "close";
+    const isWaiting = isWaitingToContinue(request);
+    if (isWaiting || Number(request.headers["content-length"] ?? 0) > bounds.maxBytes) headers.connection = "close";
     response.writeHead(answer.status, headers);
     response.write(body);
+    // It may never send its body, and would wait for the end that it was told of.
+    if (isWaiting) request.socket.end();
   }
   return await linger(request, response, bounds);
 }

@@ -6,6 +6,7 @@
 import { createServer as createHttp1, type RequestListener, type ServerOptions } from "node:http";
 import { createServer as createHttp2, type ServerOptions as Http2Options } from "node:http2";
 import { createServer, type Server, type Socket } from "node:net";
+import { takeExpectations } from "./expectations.ts";
 import { endIdleConnections } from "./idle-connections.ts";
 import { endWhenIdle } from "./idle-sessions.ts";
 
@@ -36,6 +37,7 @@ export function eitherVersionServer(handler: RequestListener, options: EitherVer
   for (const inner of [first, second]) {
     inner.on("request", (request, response) => server.emit("request", request, response));
     inner.on("error", () => {}); // it never listens itself
+    takeExpectations(inner);
   }
   endIdleConnections(first);
   second.on("session", (session) => {

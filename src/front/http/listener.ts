@@ -4,6 +4,7 @@ import type { RequestListener } from "node:http";
 import { createSecureServer } from "node:http2";
 import type { Server } from "node:net";
 import { eitherVersionServer } from "./either-version.ts";
+import { takeExpectations } from "./expectations.ts";
 import { endIdleConnections } from "./idle-connections.ts";
 import { endWhenIdle } from "./idle-sessions.ts";
 
@@ -46,6 +47,7 @@ export function secureServer(handler: RequestListener, limits: ListenerLimits, c
   // What `clientError` says waits for a handshake that will not come, and Node leaves the end of the connection to whoever listens.
   server.on("tlsClientError", (_error, socket) => socket.destroy());
   endIdleConnections(server);
+  takeExpectations(server);
   return limited(server, limits);
 }
 

@@ -5,8 +5,9 @@ import { performance } from "node:perf_hooks";
 import { ClamgateError } from "../../core/errors.ts";
 import { freeChunk } from "../../core/free-chunk.ts";
 import type { Clock } from "../../core/ports.ts";
+import { tellToContinue } from "./expectations.ts";
 import { Pace } from "./pace.ts";
-import type { RawRequest } from "./raw.ts";
+import type { RawRequest, RawResponse } from "./raw.ts";
 
 export interface RequestBodyOptions {
   /** A wait for a byte that lasts as long fails; also the window in which the rate is measured. */
@@ -15,6 +16,8 @@ export interface RequestBodyOptions {
   readonly minBytesPerSecond: number;
   /** Ends a wait with its reason. */
   readonly signal?: AbortSignal;
+  /** Nothing of it may have been sent. A client that waits for 100 Continue is told so by it, before it is waited for. */
+  readonly response?: RawResponse;
   readonly clock?: Clock;
 }
 
@@ -41,6 +44,7 @@ const changes = ["readable", "end", "close", "aborted", "error"] as const;
 class RequestBody implements IncomingBody {
   readonly #request: RawRequest;
   readonly #signal: AbortSignal | undefined;
+  readonly #response: RawResponse | undefined;
   readonly #pace: Pace;
   #isClosed = false;
   #failure: unknown = null;
@@ -53,6 +57,7 @@ class RequestBody implements IncomingBody {
   constructor(request: RawRequest, options: RequestBodyOptions) {
     this.#request = request;
     this.#signal = options.signal;
+    this.#response = options.response;
     this.#pace = new Pace({
       idleTimeoutMs: options.idleTimeoutMs,
       minBytesPerSecond: options.minBytesPerSecond,
@@ -116,6 +121,7 @@ class RequestBody implements IncomingBody {
         return null;
       }
       if (request.destroyed || this.#isClosed) throw gone();
+      if (this.#response !== undefined) tellToContinue(request, this.#response);
       this.#pace.wait();
       await this.#change();
       // Bytes that have come are counted before the client is judged.

@@ -23,9 +23,10 @@ const lingerBounds = { maxMs: 10_000, idleMs: 2_000, maxBytes: 1024 * 1024 };
 
 export class ClientExchange {
   readonly request: IncomingMessage;
+  /** To be written to by this exchange alone. */
+  readonly response: ServerResponse;
   /** Aborts when the client has gone, or the gateway stops. */
   readonly signal: AbortSignal;
-  readonly #response: ServerResponse;
   readonly #options: ClientExchangeOptions;
   readonly #ending = new AbortController();
   /** 0 before there was an answer. */
@@ -33,7 +34,7 @@ export class ClientExchange {
 
   constructor(request: IncomingMessage, response: ServerResponse, options: ClientExchangeOptions) {
     this.request = request;
-    this.#response = response;
+    this.response = response;
     this.#options = options;
     this.signal = this.#ending.signal;
     const gone = clientGone(request, response);
@@ -47,7 +48,7 @@ export class ClientExchange {
   }
 
   get hasBegun(): boolean {
-    return this.#response.headersSent;
+    return this.response.headersSent;
   }
 
   /** False for HTTP/1.0: a body without a length ends with the connection, and so does one that was cut. */
@@ -62,7 +63,7 @@ export class ClientExchange {
   /** @param lines complete; without a Content-Length the body is chunked. */
   begin(status: number, lines: HeaderLines): void {
     this.status = status;
-    this.#response.writeHead(status, [...lines, ...this.#options.marks]);
+    this.response.writeHead(status, [...lines, ...this.#options.marks]);
   }
 
   /** In few system calls where the client takes so much. Waits while it is slow. Rejects with the signal's reason, or with `client-slow`. */
@@ -75,18 +76,18 @@ export class ClientExchange {
     for (const batch of batchesOf(parts)) {
       await this.#sendBatch(batch);
       // What waits to be written is still read.
-      if (this.#response.writableLength === 0) for (const part of batch) freeChunk(part);
+      if (this.response.writableLength === 0) for (const part of batch) freeChunk(part);
     }
   }
 
   /** The body is whole: never called for anything else. */
   end(): void {
-    this.#response.end();
+    this.response.end();
   }
 
   /** What has been sent is not a whole, and must look like none to anybody. */
   cut(): void {
-    const { socket } = this.#response;
+    const { socket } = this.response;
     if (socket !== null) resetConnection(socket);
   }
 
@@ -95,7 +96,7 @@ export class ClientExchange {
     this.status = status;
     const headers: OutgoingHttpHeaders = {};
     for (const [name, value] of pairs([...lines, ...this.#options.marks])) headers[name.toLowerCase()] = value;
-    await answerEarly(this.request, this.#response, { status, headers, body }, lingerBounds);
+    await answerEarly(this.request, this.response, { status, headers, body }, lingerBounds);
   }
 
   /** In one system call where the client takes so much. */
@@ -103,9 +104,9 @@ export class ClientExchange {
     this.signal.throwIfAborted();
     let isFlowing = true;
     // Not the response: it would collect the chunks of a body without a length, and tell of the drain before it is waited for.
-    const { socket } = this.#response;
+    const { socket } = this.response;
     socket?.cork();
-    for (const part of parts) isFlowing = this.#response.write(part);
+    for (const part of parts) isFlowing = this.response.write(part);
     socket?.uncork();
     if (!isFlowing) await this.#drained();
   }
@@ -114,7 +115,7 @@ export class ClientExchange {
     return new Promise((resolve, reject) => {
       const end = (settle: () => void) => {
         clearTimeout(timer);
-        this.#response.off("drain", onDrain);
+        this.response.off("drain", onDrain);
         this.signal.removeEventListener("abort", onAbort);
         settle();
       };
@@ -122,7 +123,7 @@ export class ClientExchange {
       const onAbort = () => end(() => reject(this.signal.reason));
       const onIdle = () => end(() => reject(new ClamgateError("client-slow", "The client does not take its answer")));
       const timer = setTimeout(onIdle, this.#options.idleTimeoutMs);
-      this.#response.on("drain", onDrain);
+      this.response.on("drain", onDrain);
       this.signal.addEventListener("abort", onAbort);
     });
   }

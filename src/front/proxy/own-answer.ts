@@ -40,6 +40,11 @@ export function wrongMethod(): OwnAnswer {
   return ownAnswer(405, "Method Not Allowed", ["Allow", "GET, HEAD"]);
 }
 
+/** RFC 9110 §10.1.1 */
+export function unknownExpectation(): OwnAnswer {
+  return ownAnswer(417, "Only 100-continue can be expected");
+}
+
 /** RFC 9110 §15.5.17 */
 export function unsatisfiable(size: number): OwnAnswer {
   return ownAnswer(416, "The range is not within the file", ["Content-Range", `bytes */${size}`]);

@@ -6,6 +6,7 @@ import { parseIpAddress } from "../../codec/ip-address.ts";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import type { UrlVerdict, UrlVerdictKey } from "../../core/ports.ts";
 import { Roster } from "../../core/roster.ts";
+import { hasUnknownExpectation } from "../http/expectations.ts";
 import { addressKeys } from "./address-key.ts";
 import { createBlockedAddresses } from "./blocked-addresses.ts";
 import { ClientExchange } from "./client-exchange.ts";
@@ -18,7 +19,7 @@ import type { DripPace } from "./drip.ts";
 import { soleValue, valuesOf } from "./header-lines.ts";
 import { createKnownPieces } from "./known-pieces.ts";
 import { objectHeaders } from "./object-headers.ts";
-import { blockedAnswer, errorAnswer, wrongMethod } from "./own-answer.ts";
+import { blockedAnswer, errorAnswer, unknownExpectation, wrongMethod } from "./own-answer.ts";
 import { tagKeyBytes } from "./piece-tags.ts";
 import { malformed } from "./refusal.ts";
 import { serveShared } from "./serve-shared.ts";
@@ -91,8 +92,8 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
   async function serve(exchange: ClientExchange, record: DownloadRecord): Promise<void> {
     const { request } = exchange;
     if (request.method !== "GET" && request.method !== "HEAD") return await say(exchange, wrongMethod());
-    if (!(await forgetBody(request, exchange.signal)))
-      throw new ClamgateError("too-large", "The body of the request is too large");
+    if (hasUnknownExpectation(request)) return await say(exchange, unknownExpectation());
+    if (!(await forgetBody(exchange))) throw new ClamgateError("too-large", "The body of the request is too large");
     if (exchange.knowsChunks && soleValue(request.rawHeaders, "host").kind === "absent") throw malformed("Host is missing");
     const asked = readDownload(request.rawHeaders, request.url ?? "", peerOf(request), options);
     record.url = urlOf(asked.target).split("?", 1).join("");

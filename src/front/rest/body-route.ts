@@ -32,7 +32,7 @@ export function addBodyRoute(server: FastifyInstance, options: BodyRouteOptions)
 
     async function judgeBody(): Promise<Judgement> {
       const signal = clientGone(request.raw, reply.raw);
-      const body = requestBody(request.raw, { ...options.upload, signal });
+      const body = requestBody(request.raw, { ...options.upload, signal, response: reply.raw });
       const expected = expectedBytes === undefined ? {} : { expectedBytes };
       try {
         return await judge(options.scan, body, { requestId: request.id, name: "", signal, ...expected });

@@ -63,7 +63,7 @@ export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOp
   async function outcomesOf(request: FastifyRequest, reply: FastifyReply, boundary: string): Promise<readonly PartOutcome[]> {
     const { scan, upload, maxParts, maxUnfinished, skip } = options;
     const signal = clientGone(request.raw, reply.raw);
-    const body = requestBody(request.raw, { ...upload, signal });
+    const body = requestBody(request.raw, { ...upload, signal, response: reply.raw });
     try {
       const parts = readParts(body, boundary, { maxParts });
       const declared = request.raw.headers["content-length"];

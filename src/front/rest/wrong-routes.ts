@@ -1,6 +1,7 @@
-/** Answers for requests that no route takes: an unclean path, a wrong method, an unknown path (rest.md 4, 5). */
+/** Answers for requests that no route takes: an unclean path, a wrong method, an unknown path (rest.md 4, 5), an unknown expectation. */
 
 import type { FastifyInstance, FastifyRequest } from "fastify";
+import { hasUnknownExpectation } from "../http/expectations.ts";
 import { type Answer, type AnswerOptions, sendAnswer, textAnswer } from "./answer.ts";
 import { redirectTarget } from "./clean-path.ts";
 
@@ -12,6 +13,8 @@ const methods = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"] as 
  */
 export function addWrongRoutes(server: FastifyInstance, options: AnswerOptions): void {
   server.addHook("onRequest", async (request, reply) => {
+    if (hasUnknownExpectation(request.raw))
+      return sendAnswer(request, reply, textAnswer(417, "Only 100-continue can be expected\n"), options);
     if (request.is404) return sendAnswer(request, reply, answer(request), options);
   });
 
