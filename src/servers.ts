@@ -8,6 +8,7 @@ import swagger from "@fastify/swagger";
 import fastify, { type FastifyInstance, type FastifyPluginAsync } from "fastify";
 import type { Observe } from "./core/ports.ts";
 import { type Connections, trackConnections } from "./front/http/connections.ts";
+import { inTurn, type Turns } from "./front/http/in-turn.ts";
 import { type Certificate, type ListenerLimits, plainServer, secureServer } from "./front/http/listener.ts";
 import { cutUnreadAnswers } from "./front/http/unread-answers.ts";
 import { unparsableAnswers } from "./front/rest/unparsable.ts";
@@ -96,18 +97,20 @@ type TlsFiles = NonNullable<ServersOptions["tls"]> & { readonly certificate: Cer
 async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Running> {
   const allLimits: ListenerLimits = { ...limits, maxConnections: options.maxConnections };
   let connections: Connections | null = null;
+  let turns: Turns | null = null;
   let stopReloading = () => {};
   const app: FastifyInstance = fastify({
     logger: false,
     genReqId: () => randomUUID(),
-    ...unparsableAnswers,
+    ...unparsableAnswers((socket, answer) => (turns === null ? answer() : turns.refuse(socket, answer))),
     // Paths come as they were sent: the routes decide about their cleanness.
     routerOptions: { ignoreTrailingSlash: false, caseSensitive: true, maxParamLength: 4096 },
     serverFactory: (handler) => {
       let server: Server;
-      if (tls === null) server = plainServer(handler, allLimits);
+      turns = inTurn(handler);
+      if (tls === null) server = plainServer(turns.listener, allLimits);
       else {
-        const secure = openSecureServer(handler, allLimits, tls);
+        const secure = openSecureServer(turns.listener, allLimits, tls);
         stopReloading = reloadCertificate(tls, (certificate) => secure.setSecureContext({ ...certificate }));
         server = secure;
       }
@@ -123,7 +126,11 @@ async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Run
     },
   });
   for (const front of options.fronts) await app.register(front);
-  app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
+  let openapi: string | null = null;
+  app.get("/openapi.json", { schema: { hide: true } }, async (_request, reply) => {
+    openapi ??= JSON.stringify(app.swagger());
+    return reply.type("application/json; charset=utf-8").send(openapi);
+  });
   const address = await app.listen({ host: options.host, port: options.port }).catch((error: unknown) => {
     const names = tls === null ? "HOST, PORT" : "HOST, SSL_PORT";
     throw settingFault(names, `${options.host}:${options.port} cannot be listened on`, error);

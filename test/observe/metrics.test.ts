@@ -23,12 +23,18 @@ const idle: GaugeSnapshot = {
 };
 
 function makeMetrics(options: Partial<MetricsOptions> = {}): Metrics {
+  // As a scraper that takes its time: no text is handed out twice.
+  let seconds = 0;
   return createMetrics({
     version: "0.1.0",
     gauges: () => idle,
     updateTimes: { success: async () => 1_700_000_000, attempt: async () => 1_700_000_600 },
     children: ["clamd", "freshclam"],
     now: () => now,
+    clock: () => {
+      seconds += 1;
+      return seconds * 1000;
+    },
     hasRuntime: false,
     ...options,
   });
@@ -132,6 +138,24 @@ describe("createMetrics", () => {
       assert.equal(await readSample(metrics, `clamgate_allowed_unscannable_total{reason="${reason}"}`), index % 2 === 0 ? 1 : 0);
     }
     assert.equal(await readSample(metrics, "no_of_found_viruses"), 0);
+  });
+
+  test("renders five in a row, then one a second", async () => {
+    let at = 0;
+    let looks = 0;
+    const gauges = () => {
+      looks += 1;
+      return idle;
+    };
+    const metrics = makeMetrics({ gauges, clock: () => at });
+    for (let scrape = 0; scrape < 1000; scrape += 1) await metrics.expose();
+    assert.equal(looks, 5);
+    at = 999;
+    await metrics.expose();
+    assert.equal(looks, 5);
+    at = 1000;
+    for (let scrape = 0; scrape < 1000; scrape += 1) await metrics.expose();
+    assert.equal(looks, 6);
   });
 
   test("counts every error code on every front, each there at 0 before", async () => {

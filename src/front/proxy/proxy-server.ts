@@ -5,7 +5,9 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Roster } from "../../core/roster.ts";
 import { trackConnections } from "../http/connections.ts";
+import { takeExpectations } from "../http/expectations.ts";
 import { endIdleConnections } from "../http/idle-connections.ts";
+import { inTurn } from "../http/in-turn.ts";
 import { headCheckIntervalMs, keepAliveGraceMs, type ListenerLimits } from "../http/listener.ts";
 import { resetConnection } from "../http/reset-connection.ts";
 import { type OwnAnswer, ownAnswer, wrongMethod } from "./own-answer.ts";
@@ -31,15 +33,14 @@ export const proxyLimits = {
   maxConnections: 0,
 } as const satisfies ListenerLimits;
 
-/** Requests that a client may send ahead. They wait unread; one more costs it the connection. */
-const maxWaiting = 100;
-
 export function createProxyServer(options: ProxyServerOptions): ProxyServer {
   const { limits } = options;
   const front = createProxyFront(options);
-  /** What each connection is busy with, and how much it has waiting. */
-  const lines = new WeakMap<Duplex, { last: Promise<void>; waiting: number }>();
   const running = new Roster<Promise<void>>();
+  const turns = inTurn((request, response) => {
+    const answered = answer(request, response);
+    void answered.then(running.add(answered));
+  });
 
   const server = createServer(
     {
@@ -54,40 +55,22 @@ export function createProxyServer(options: ProxyServerOptions): ProxyServer {
       requireHostHeader: false,
       noDelay: true,
     },
-    (request, response) => {
-      const { socket } = request;
-      const line = lines.get(socket) ?? { last: Promise.resolve(), waiting: 0 };
-      lines.set(socket, line);
-      if (line.waiting >= maxWaiting) return void socket.destroy();
-      line.waiting += 1;
-      const answered = line.last.then(async () => {
-        await answer(request, response);
-        line.waiting -= 1;
-      });
-      line.last = answered;
-      void answered.then(running.add(answered));
-    },
+    turns.listener,
   );
   if (limits.maxConnections > 0) server.maxConnections = limits.maxConnections;
   const connections = trackConnections(server);
   endIdleConnections(server);
+  takeExpectations(server);
 
   server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
-    // An answer to this would be taken for one to the request before, whole or half sent.
-    if (isBusy(socket) || !socket.writable || error.code === "ECONNRESET") resetConnection(socket);
-    else writeRaw(socket, answerTo(error.code));
+    if (!socket.writable || error.code === "ECONNRESET") resetConnection(socket);
+    else turns.refuse(socket, () => writeRaw(socket, answerTo(error.code)));
   });
   server.on("connect", (_request: IncomingMessage, socket: Duplex) => {
-    if (isBusy(socket)) socket.destroy();
-    else writeRaw(socket, wrongMethod());
+    turns.refuse(socket, () => writeRaw(socket, wrongMethod()));
   });
 
-  function isBusy(socket: Duplex): boolean {
-    return (lines.get(socket)?.waiting ?? 0) > 0;
-  }
-
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (request.socket.destroyed) return;
     const closed = new Promise<void>((resolve) => response.once("close", resolve));
     await front.handle(request, response);
     // The last of it may still be on its way to a client that has stopped reading.

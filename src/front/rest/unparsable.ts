@@ -3,10 +3,14 @@
 import type { Socket } from "node:net";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { ClamgateError } from "../../core/errors.ts";
+import type { Turns } from "../http/in-turn.ts";
 import { formatJson, resultOfError } from "./result.ts";
 
-/** For Fastify's options: its own words would be the only ones of another shape. */
-export const unparsableAnswers = {
+/**
+ * For Fastify's options: its own words would be the only ones of another shape.
+ * @param refuse see `Turns`.
+ */
+export const unparsableAnswers = (refuse: Turns["refuse"]) => ({
   clientErrorHandler(error: Error & { readonly code?: string }, socket: Socket): void {
     if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
     const { status, reason, description } = faultOf(error.code);
@@ -16,12 +20,14 @@ export const unparsableAnswers = {
       `Content-Length: ${Buffer.byteLength(body)}`,
       "Connection: close",
     ];
-    socket.end(`HTTP/1.1 ${status} ${reason}\r\n${head.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
+    refuse(socket, () => {
+      socket.end(`HTTP/1.1 ${status} ${reason}\r\n${head.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
+    });
   },
   frameworkErrors(_error: Error, _request: FastifyRequest, reply: FastifyReply): void {
     reply.code(400).type("application/json; charset=utf-8").send(failure("The request target is malformed"));
   },
-};
+});
 
 function faultOf(code: string | undefined): { readonly status: number; readonly reason: string; readonly description: string } {
   switch (code) {
