@@ -1,4 +1,4 @@
-/** One short id for everything that decides a verdict: engine, signatures, limits. */
+/** One short id for everything that decides a verdict: engine, signatures, limits, and how the gateway asks. */
 
 import { createHash } from "node:crypto";
 
@@ -11,12 +11,18 @@ export interface TagParts {
   readonly limits: string;
 }
 
+/**
+ * How the gateway has a body looked at. Raise it whenever a body can get another verdict by a change of ours: what an older gateway
+ * remembered, in a file or in Redis, is not asked for any more then.
+ */
+export const coverage = 2;
+
 /** 16 hexadecimal digits. */
 export function engineTag({ engine, database, databaseDate, epoch, limits }: TagParts): string {
   // The epoch names every file by its content; the date beside it is clamd's local time and would differ between time zones.
   const signatures = epoch === "" ? [database, databaseDate] : [epoch];
   return createHash("sha256")
-    .update(JSON.stringify([engine, signatures, limits]))
+    .update(JSON.stringify([coverage, engine, signatures, limits]))
     .digest("hex")
     .slice(0, 16);
 }

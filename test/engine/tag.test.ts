@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
-import { engineTag } from "../../src/engine/tag.ts";
+import { coverage, engineTag } from "../../src/engine/tag.ts";
 
 const parts = { engine: "1.4.6", database: 27001, databaseDate: "Thu Nov 20 10:13:12 2025", epoch: "", limits: "a=1" };
 
@@ -15,6 +16,19 @@ describe("engineTag", () => {
   test("is the same in every time zone where the epoch tells the signatures", () => {
     const epoch = "0123456789abcdef";
     assert.equal(engineTag({ ...parts, epoch }), engineTag({ ...parts, epoch, databaseDate: "Thu Nov 20 12:13:12 2025" }));
+  });
+
+  test("is another one than gateways made that looked at bodies otherwise", () => {
+    const { engine, database, databaseDate, limits } = parts;
+    const tagOf = (...first: readonly unknown[]) =>
+      createHash("sha256")
+        .update(JSON.stringify([...first, engine, [database, databaseDate], limits]))
+        .digest("hex")
+        .slice(0, 16);
+    assert.equal(engineTag(parts), tagOf(coverage));
+    // The first gateways had no number.
+    const older = [tagOf(), ...Array.from({ length: coverage }, (_, number) => tagOf(number))];
+    assert.equal(older.includes(engineTag(parts)), false);
   });
 
   test("does not confuse parts that run into each other", () => {
