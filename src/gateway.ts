@@ -8,6 +8,7 @@ import type { Observe, SpooledBody } from "./core/ports.ts";
 import { createScan } from "./core/scan.ts";
 import { startDownloadProxy } from "./download-proxy.ts";
 import { createPool } from "./engine/pool.ts";
+import { readAgain } from "./engine/read-again.ts";
 import { openEngine } from "./engine-choice.ts";
 import type { SignatureState } from "./engine-side.ts";
 import { opsRoutes } from "./front/ops/ops-routes.ts";
@@ -121,7 +122,7 @@ async function open(
   const verdictTtlSeconds = Math.min(config.VERDICT_TTL / 1000, config.CLAMD_PORT === null ? Infinity : givenTtlSeconds);
   const scan = createScan({
     spool,
-    engine: pool,
+    engine: readAgain(pool),
     cache: caches.verdicts,
     policy: { allowedReasons: config.ON_UNSCANNABLE },
     observe,

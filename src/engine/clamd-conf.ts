@@ -1,5 +1,7 @@
 /** clamd.conf for a clamd of our own (clamd.conf(5); the reasons are in the comments). */
 
+import { longestPrefixBytes } from "./overlooked.ts";
+
 export interface ClamdConf {
   readonly socketPath: string;
   readonly databaseDirectory: string;
@@ -78,12 +80,15 @@ export function describeLimits(limits: ClamdLimits): string {
 const mostMaxFileSize = 2 ** 31 - 3;
 
 function limitOptions(limits: ClamdLimits): readonly (readonly [string, number])[] {
+  // The largest body must still fit where it is read again with something before it.
+  const maxStream = Math.min(limits.maxFileSize + longestPrefixBytes, mostMaxFileSize);
+  const maxScanSize = limits.maxScanSize + longestPrefixBytes;
   return [
-    ["StreamMaxLength", limits.maxFileSize],
+    ["StreamMaxLength", maxStream],
     // Of a zip's entry that is larger clamd scans this much and says OK, for all of AlertExceedsMax (tried with 1.4.6). As large
     // as MaxScanSize, it cuts no entry before MaxScanSize does, and that is told.
-    ["MaxFileSize", Math.max(limits.maxFileSize, Math.min(limits.maxScanSize, mostMaxFileSize))],
-    ["MaxScanSize", limits.maxScanSize],
+    ["MaxFileSize", Math.max(maxStream, Math.min(maxScanSize, mostMaxFileSize))],
+    ["MaxScanSize", maxScanSize],
     ["MaxScanTime", limits.maxScanTimeMs],
     ["MaxRecursion", limits.maxRecursion],
     ["MaxFiles", limits.maxFiles],

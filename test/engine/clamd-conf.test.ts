@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { clamdConf, describeLimits } from "../../src/engine/clamd-conf.ts";
+import { longestPrefixBytes } from "../../src/engine/overlooked.ts";
 import { mebibyte, testLimits } from "../live/clamd.ts";
 
 const paths = { socketPath: "/run/c/clamd.sock", databaseDirectory: "/var/db", temporaryDirectory: "/tmp/c" };
@@ -37,15 +38,17 @@ describe("clamdConf", () => {
     assert.equal(options.get("TCPSocket"), undefined);
   });
 
-  test("limits what is sent to MAX_FILE_SIZE, and what is in it to MAX_SCAN_SIZE alone", () => {
+  test("limits what is sent to MAX_FILE_SIZE and what may stand before it, and what is in it to MAX_SCAN_SIZE alone", () => {
     const sizes = (maxFileSize: number, maxScanSize: number) => {
       const options = read(clamdConf({ ...paths, slots: 2, limits: { ...testLimits, maxFileSize, maxScanSize } }));
-      return ["StreamMaxLength", "MaxFileSize", "MaxScanSize"].map((name) => Number(options.get(name)));
+      return ["StreamMaxLength", "MaxFileSize", "MaxScanSize"].map((name) => Number(options.get(name)) - longestPrefixBytes);
     };
     assert.deepEqual(sizes(25 * mebibyte, 100 * mebibyte), [25 * mebibyte, 100 * mebibyte, 100 * mebibyte]);
     assert.deepEqual(sizes(mebibyte, mebibyte), [mebibyte, mebibyte, mebibyte]);
     // clamd would lower it to that by itself.
-    assert.deepEqual(sizes(mebibyte, 4096 * mebibyte), [mebibyte, 2 ** 31 - 3, 4096 * mebibyte]);
+    const most = 2 ** 31 - 3 - longestPrefixBytes;
+    assert.deepEqual(sizes(mebibyte, 4096 * mebibyte), [mebibyte, most, 4096 * mebibyte]);
+    assert.deepEqual(sizes(2 ** 31 - 4, 4096 * mebibyte), [most, most, 4096 * mebibyte]);
   });
 
   test("quotes a path that would end at a blank or a number sign", () => {

@@ -1,6 +1,7 @@
 /** The one contract of the Engine port, on pools over fake and real clamd servers, reached in every way there is. */
 
 import assert from "node:assert/strict";
+import { longestPrefixBytes } from "../../src/engine/overlooked.ts";
 import { describeDetection, describeEngine, type EngineHarness } from "../contract/engine.ts";
 import { type Act, answer, clean, type FakeClamd, found, startFakeClamd } from "../fake/clamd.ts";
 import { marker, mebibyte, type RealClamdOptions, startRealClamd } from "../live/clamd.ts";
@@ -38,7 +39,7 @@ async function reals(options: RealClamdOptions, backend: { readonly sharesSpool:
   await using stack = new AsyncDisposableStack();
   const clamd = stack.use(await startRealClamd({ ...options, limits }));
   const stage = stack.use(await openPool({ addresses: [clamd.address], backend: { slots: clamd.slots, ...backend } }));
-  return harness(stage, backend.sharesSpool ? null : limits.maxFileSize, stack.move());
+  return harness(stage, backend.sharesSpool ? null : limits.maxFileSize + longestPrefixBytes, stack.move());
 }
 
 function harness(stage: PoolStage, maxBytes: number | null, stack: AsyncDisposableStack): EngineHarness {

@@ -1,8 +1,8 @@
-/** A tar of one file (POSIX.1-1988 ustar). */
+/** A tar of one file (POSIX.1-1988 ustar); its name is in Latin-1. */
 
 export function tar(name: string, bytes: Uint8Array): Buffer {
   const header = Buffer.alloc(512);
-  header.write(name, 0, 100);
+  header.write(name, 0, 100, "latin1");
   header.write("0000644\0", 100);
   header.write("0000000\0", 108);
   header.write("0000000\0", 116);

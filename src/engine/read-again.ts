@@ -1,0 +1,52 @@
+/** An engine that is asked again about bodies whose first bytes make clamd overlook what is in them. */
+
+import type { Engine, EngineScan, SpooledBody } from "../core/ports.ts";
+import type { Verdict } from "../core/verdict.ts";
+import { furtherReadings, lookBytes } from "./overlooked.ts";
+import { prefixedBody } from "./prefixed-body.ts";
+
+const hidden: Verdict = { kind: "unscannable", reason: "unsupported", heuristic: "Heuristics.Clamgate.IgnoredType" };
+
+/** The worst verdict of all readings counts; an error in one of them is an error of the whole. Each waits for a slot of its own. */
+export function readAgain(engine: Engine): Engine {
+  return {
+    version: () => engine.version(),
+    scan(body, signal) {
+      // A look into memory costs less than a promise.
+      if (body.bytes !== null && furtherReadings(body.bytes) === null) return engine.scan(body, signal);
+      return scanWhole(engine, body, signal);
+    },
+  };
+}
+
+async function scanWhole(engine: Engine, body: SpooledBody, signal: AbortSignal): Promise<EngineScan> {
+  let whole = await engine.scan(body, signal);
+  if (whole.verdict.kind !== "clean") return whole;
+  const readings = furtherReadings(body.bytes ?? (await firstBytes(body)));
+  if (readings === null) return whole;
+  for (const prefix of readings.prefixes) {
+    whole = together(whole, await engine.scan(prefixedBody(prefix, body), signal));
+    if (whole.verdict.kind === "infected") return whole;
+  }
+  return readings.isHidden && whole.verdict.kind === "clean" ? { ...whole, verdict: hidden } : whole;
+}
+
+function together(before: EngineScan, next: EngineScan): EngineScan {
+  const isWorse = before.verdict.kind === "clean" || next.verdict.kind === "infected";
+  const { verdict, version, backend } = isWorse ? next : before;
+  return {
+    verdict,
+    version,
+    backend,
+    // Made with two sets of signatures, it is a verdict of neither.
+    isCacheable: before.isCacheable && next.isCacheable && before.version.tag === next.version.tag,
+    queueMs: before.queueMs + next.queueMs,
+    scanMs: before.scanMs + next.scanMs,
+  };
+}
+
+async function firstBytes(body: SpooledBody): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of body.read({ end: Math.min(lookBytes, body.size) })) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
