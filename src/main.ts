@@ -35,8 +35,8 @@ async function main(args: readonly string[]): Promise<number> {
       case "serve": {
         const { values } = parseArgs({ args: rest, options: { "allow-test-signatures": { type: "boolean", default: false } } });
         const { serve } = await import("./serve.ts");
-        return await withConfig(async (config) =>
-          serve({ config, allowsTestSignatures: values["allow-test-signatures"], version: await version(), process }),
+        return await withConfig(async (config, warnings) =>
+          serve({ config, warnings, allowsTestSignatures: values["allow-test-signatures"], version: await version(), process }),
         );
       }
       case "settings": {
@@ -70,11 +70,11 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-async function withConfig(run: (config: Config) => Promise<number>): Promise<number> {
+async function withConfig(run: (config: Config, warnings: readonly string[]) => Promise<number>): Promise<number> {
   const reading = readConfig(process.env, { cwd: process.cwd(), cores: availableParallelism() });
   switch (reading.kind) {
     case "config":
-      return run(reading.config);
+      return run(reading.config, reading.warnings);
     case "faults":
       process.stderr.write(reading.faults.map((fault) => `ERROR: ${fault}\n`).join(""));
       return 1;

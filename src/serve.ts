@@ -7,6 +7,8 @@ import { createLog, type Log, logTo } from "./observe/log.ts";
 
 export interface ServeOptions {
   readonly config: Config;
+  /** What the settings say and is not run so. */
+  readonly warnings: readonly string[];
   readonly allowsTestSignatures: boolean;
   readonly version: string;
   /** For its signals, standard output and environment. */
@@ -17,9 +19,10 @@ export interface ServeOptions {
 const sameSignalMs = 1_000;
 
 /** Resolves with the exit code when nothing of the gateway is left. */
-export async function serve({ config, allowsTestSignatures, version, process }: ServeOptions): Promise<number> {
+export async function serve({ config, warnings, allowsTestSignatures, version, process }: ServeOptions): Promise<number> {
   const format = config.LOG_FORMAT === "auto" ? (process.stdout.isTTY ? "text" : "json") : config.LOG_FORMAT;
   const log = createLog({ level: config.LOG_LEVEL, format, destination: logTo(1), isColored: process.stdout.isTTY });
+  for (const warning of warnings) log.write("warn", warning);
   warnIfRoot(process, config, log);
   const signals = heedSignals(process);
   const starting = startGateway({ config, log, allowsTestSignatures, version, searchPath: process.env.PATH });

@@ -52,6 +52,8 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
       if (certificate === null) {
         const message = `TLS is off: ${tls.certPath} or ${tls.keyPath} is not there (SSL_CERT, SSL_KEY)`;
         observe({ kind: "notice", level: "warn", message });
+      } else if (tls.port === port && port !== 0) {
+        throw new Error(`PORT and SSL_PORT must differ; both are ${port}.`);
       } else
         running.push(
           await listen(

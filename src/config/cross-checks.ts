@@ -10,15 +10,7 @@ const socketPathBelowState = join("run-xxxxxxxx", "clamd.sock");
 
 type Check = (config: Partial<Config>) => string | null;
 
-const checks: readonly Check[] = [
-  scanHoldsFile,
-  spoolHoldsFile,
-  portsDiffer,
-  proxyUserHasPassword,
-  proxyPortHasServer,
-  socketPathFits,
-  spoolIsApart,
-];
+const checks: readonly Check[] = [spoolHoldsFile, proxyPortDiffers, proxyUserHasPassword, socketPathFits, spoolIsApart];
 
 /**
  * One line for each rule that is broken.
@@ -28,37 +20,22 @@ export function crossCheck(config: Partial<Config>): readonly string[] {
   return checks.map((check) => check(config)).filter((fault) => fault !== null);
 }
 
-/** StreamMaxLength is MAX_FILE_SIZE too, so this is the whole order of clamd.md 6; an engine out of order passes files unscanned. */
-function scanHoldsFile({ MAX_FILE_SIZE: file, MAX_SCAN_SIZE: scan }: Partial<Config>): string | null {
-  if (file === undefined || scan === undefined || file <= scan) return null;
-  return `MAX_FILE_SIZE (${formatSize(file)}) must not be larger than MAX_SCAN_SIZE (${formatSize(scan)}).`;
-}
-
 function spoolHoldsFile({ MAX_FILE_SIZE: file, SPOOL_MAX: spool }: Partial<Config>): string | null {
   if (file === undefined || spool === undefined || file <= spool) return null;
   return `MAX_FILE_SIZE (${formatSize(file)}) must not be larger than SPOOL_MAX (${formatSize(spool)}).`;
 }
 
-function portsDiffer({ PORT, SSL_PORT, DOWNLOAD_PROXY_PORT }: Partial<Config>): string | null {
-  const ports = Object.entries({ PORT, SSL_PORT, DOWNLOAD_PROXY_PORT }).filter(
-    ([, port]) => typeof port === "number" && port !== 0,
-  );
-  for (const [name, port] of ports) {
-    const other = ports.find(([otherName, otherPort]) => otherName !== name && otherPort === port);
-    if (other !== undefined) return `${name} and ${other[0]} must differ; both are ${port}.`;
-  }
-  return null;
+/** PORT and SSL_PORT may be one where there is no certificate, as in clamav-rest: servers.ts judges them. */
+function proxyPortDiffers({ PORT, SSL_PORT, DOWNLOAD_PROXY_PORT: port }: Partial<Config>): string | null {
+  if (typeof port !== "number" || port === 0) return null;
+  const other = Object.entries({ PORT, SSL_PORT }).find(([, otherPort]) => otherPort === port);
+  return other === undefined ? null : `${other[0]} and DOWNLOAD_PROXY_PORT must differ; both are ${port}.`;
 }
 
 /** The wording of clamav-rest (rest.md 71). */
 function proxyUserHasPassword({ PROXY_USERNAME: user, PROXY_PASSWORD: password }: Partial<Config>): string | null {
   if (typeof user !== "string" || password !== null) return null;
   return "PROXY_PASSWORD must be set when PROXY_USERNAME is provided.";
-}
-
-function proxyPortHasServer({ PROXY_PORT: port, PROXY_SERVER: server }: Partial<Config>): string | null {
-  if (typeof port !== "number" || server !== null) return null;
-  return "PROXY_SERVER must be set when PROXY_PORT is provided.";
 }
 
 /** A given clamd has its own socket. */

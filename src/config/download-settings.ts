@@ -31,6 +31,9 @@ const ranges = list({
 });
 const count = wholeNumber({ from: 1, to: 1_000_000 });
 
+/** Where PORT or SSL_PORT has it, the proxy is off. */
+export const defaultDownloadProxyPort = 8080;
+
 const group = "Download proxy";
 
 export const downloadSettings = [
@@ -38,8 +41,8 @@ export const downloadSettings = [
     name: "DOWNLOAD_PROXY_PORT",
     group,
     parser: portOrOff(),
-    default: written("8080"),
-    help: "Port of the download proxy. `0` takes any free one; `off`: there is none.",
+    default: written(String(defaultDownloadProxyPort)),
+    help: "Port of the download proxy. `0` takes any free one; `off`: there is none. Unset, it is off where PORT or SSL_PORT is 8080.",
   }),
   setting({
     name: "DOWNLOAD_ORIGINS",

@@ -2,79 +2,78 @@
 
 import { duration, hourMs } from "./duration.ts";
 import { setting, written } from "./setting.ts";
-import { gibibyte, size } from "./size.ts";
+import { gibibyte, mebibyte, size } from "./size.ts";
 import { largestCount, wholeNumber } from "./whole-number.ts";
 
-/** clamd lowers MaxFileSize to 2 GiB - 3 without a word (libclamav others.c:cl_engine_set_num), so that is already too much. */
-export const largestFileBytes = 2 * gibibyte - 4;
+/** clamd lowers MaxFileSize to 2 GiB - 3 without a word (libclamav others.c:cl_engine_set_num). Below that there is room for what may stand before a body. */
+export const largestFileBytes = 2047 * mebibyte;
 
-const count = wholeNumber({ from: 1, to: largestCount });
-/** clamd reads 0 as "no limit" here, and no file is larger than the largest one. */
-const innerSize = size({ from: 0, to: largestFileBytes });
+/** 0 and what is too much are taken, as clamav-rest takes them, and run as the nearest that is right (adjustments.ts). */
+const count = wholeNumber({ from: 0, to: largestCount });
+const anySize = size({ from: 0, to: 1024 * gibibyte });
 
 export const limitSettings = [
   setting({
     name: "MAX_SCAN_SIZE",
     group: "Limits of one scan",
-    parser: size({ from: 1, to: 1024 * gibibyte }),
+    parser: anySize,
     default: written("100M"),
-    help: "Bytes scanned for one body, those unpacked from it included. At least MAX_FILE_SIZE.",
+    help: "Bytes scanned for one body, those unpacked from it included. Raised to MAX_FILE_SIZE where it is smaller; `0`, and more than 2047M, are run as that.",
   }),
   setting({
     name: "MAX_FILE_SIZE",
     group: "Limits of one scan",
-    parser: size({ from: 1, to: largestFileBytes }),
+    parser: anySize,
     default: written("25M"),
-    help: "Largest body, and largest file inside one. A larger body is answered 413.",
+    help: "Largest body, and largest file inside one. A larger body is answered 413. `0`, and more than 2047M, are run as that: clamd scans no more of one file.",
   }),
   setting({
     name: "MAX_RECURSION",
     group: "Limits of one scan",
-    // libclamav default.h:CLI_MAX_MAXRECLEVEL; a newer clamd refuses to start above it.
-    parser: wholeNumber({ from: 1, to: 100 }),
+    parser: count,
     // ClamAV's own default. clamav-rest has 16, which would let the deepest file of clamav-testfiles go undetected.
     default: written("17"),
-    help: "How deep archives in archives are opened.",
+    help: "How deep archives in archives are opened. More than 100 are run as 100, `0` as the default.",
   }),
   setting({
     name: "MAX_FILES",
     group: "Limits of one scan",
     parser: count,
     default: written("10000"),
-    help: "Files scanned in one archive or document.",
+    help: "Files scanned in one archive or document. `0`: no limit.",
   }),
   setting({
     name: "MAX_EMBEDDEDPE",
     group: "Limits of one scan",
-    parser: innerSize,
+    parser: anySize,
     default: written("10M"),
     help: "Files larger than this are not searched for embedded Windows programs; clamd says nothing when it skips it. `0`: no limit.",
   }),
   setting({
     name: "MAX_HTMLNORMALIZE",
     group: "Limits of one scan",
-    parser: innerSize,
+    parser: anySize,
     default: written("10M"),
     help: "HTML larger than this is not normalised; clamd says nothing when it skips it. `0`: no limit.",
   }),
   setting({
     name: "MAX_HTMLNOTAGS",
     group: "Limits of one scan",
-    parser: innerSize,
+    parser: anySize,
     default: written("2M"),
     help: "Normalised HTML larger than this is not scanned without its tags; clamd says nothing when it skips it. `0`: no limit.",
   }),
   setting({
     name: "MAX_SCRIPTNORMALIZE",
     group: "Limits of one scan",
-    parser: innerSize,
+    parser: anySize,
     default: written("5M"),
     help: "Scripts larger than this are not normalised; clamd says nothing when it skips it. `0`: no limit.",
   }),
   setting({
     name: "MAX_ZIPTYPERCG",
     group: "Limits of one scan",
-    parser: innerSize,
+    parser: anySize,
     default: written("1M"),
     help: "ZIP files larger than this are not looked at again as programs; clamd says nothing when it skips it. `0`: no limit.",
   }),
@@ -83,7 +82,7 @@ export const limitSettings = [
     group: "Limits of one scan",
     parser: count,
     default: written("50"),
-    help: "Partitions scanned in one disk image.",
+    help: "Partitions scanned in one disk image. `0` is run as the default, as for the next three.",
   }),
   setting({
     name: "MAX_ICONSPE",

@@ -7,7 +7,8 @@ export interface ListOptions<Item> {
   readonly separator: keyof typeof separatorNames;
 }
 
-const separatorNames = { ",": "commas", ";": "semicolons", ":": "colons" } as const;
+/** Any character of the key separates. */
+const separatorNames = { ",": "commas", ":": "colons", "; ,": "semicolons, commas or spaces" } as const;
 
 /** Empty pieces do not count, so `a,,b,` is two values and an empty text none. */
 export function list<Item>({ item, separator }: ListOptions<Item>): Parser<readonly Item[]> {
@@ -28,7 +29,7 @@ export function list<Item>({ item, separator }: ListOptions<Item>): Parser<reado
 
 function pieces(text: string, separator: string): string[] {
   return text
-    .split(separator)
+    .split(new RegExp(`[${separator}]`))
     .map((piece) => piece.trim())
     .filter((piece) => piece !== "");
 }

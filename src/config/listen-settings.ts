@@ -50,7 +50,7 @@ export const listenSettings = [
   setting({
     name: "ALLOW_ORIGINS",
     group: "Addresses",
-    parser: list({ item: origin(), separator: ";" }),
+    parser: list({ item: origin(), separator: "; ," }),
     default: written(""),
     isAnyCase: true,
     help: "Web origins whose pages may call the gateway (CORS); `*` alone is every origin. Unset or empty: only its own.",

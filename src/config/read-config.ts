@@ -1,7 +1,8 @@
 /** Reads the environment into a Config, or finds every fault in it. */
 
+import { adjustmentsOf } from "./adjustments.ts";
 import { crossCheck } from "./cross-checks.ts";
-import type { Base, Parsed, Wrong } from "./parser.ts";
+import { type Base, type Parsed, value, type Wrong } from "./parser.ts";
 import type { Setting } from "./setting.ts";
 import { type Config, settings } from "./settings.ts";
 
@@ -16,26 +17,55 @@ export interface Surroundings {
 }
 
 export type Reading =
-  | { readonly kind: "config"; readonly config: Config }
+  | {
+      readonly kind: "config";
+      readonly config: Config;
+      /** One line each, for the log: what is not run as it was set, and why. */
+      readonly warnings: readonly string[];
+    }
   /** One line each, ready to print: the variable, what it was (secrets masked), what is allowed. Never empty. */
   | { readonly kind: "faults"; readonly faults: readonly string[] };
 
 const longestShownCharacters = 100;
 
-/** Never throws. Variables that are no settings are ignored; an empty one counts as unset. */
+/**
+ * Never throws. Variables that are no settings are ignored; an empty one counts as unset. What clamav-rest starts with and is not
+ * right here is adjusted.
+ */
 export function readConfig(environment: Environment, surroundings: Surroundings): Reading {
   const base = readBase(environment, surroundings);
+  const given = new Set(settings.filter((setting) => textOf(setting, environment) !== "").map(({ name }) => name));
   const values: Record<string, unknown> = {};
   const faults: string[] = [];
   for (const setting of settings) {
-    const parsed = read<unknown>(setting, environment, base);
+    const parsed: Parsed<unknown> = isIdle(setting, given) ? value(null) : read<unknown>(setting, environment, base);
     if (parsed.kind === "value") values[setting.name] = parsed.value;
     else faults.push(...parsed.wrongs.map((wrong) => describe(setting, wrong)));
   }
   // The loop has put each setting's own parser's value under its name, which is what Config says; the compiler cannot follow.
   const config = values as Partial<Config>;
-  faults.push(...crossCheck(config));
-  return faults.length === 0 ? { kind: "config", config: config as Config } : { kind: "faults", faults };
+  const adjustments = adjustmentsOf(config, given);
+  const adjusted: Partial<Config> = Object.assign(config, ...adjustments.map(({ change }) => change));
+  faults.push(...crossCheck(adjusted));
+  if (faults.length > 0) return { kind: "faults", faults };
+  return {
+    kind: "config",
+    config: adjusted as Config,
+    warnings: [...idleWarnings(given), ...adjustments.map(({ warning }) => warning)],
+  };
+}
+
+/** Settings that have no effect, by the one that they lack. */
+function idleWarnings(given: ReadonlySet<string>): readonly string[] {
+  const idle = settings.filter((setting) => given.has(setting.name) && isIdle(setting, given));
+  return [...Map.groupBy(idle, ({ onlyWith }: Setting) => onlyWith)].map(([lacking, members]) => {
+    const names = members.map(({ name }) => name).join(", ");
+    return `${names} ${members.length === 1 ? "counts" : "count"} for nothing without ${lacking}.`;
+  });
+}
+
+function isIdle({ onlyWith }: Setting, given: ReadonlySet<string>): boolean {
+  return onlyWith !== undefined && !given.has(onlyWith);
 }
 
 /** The settings that others derive from, read ahead of all; a wrong one is told by the loop over all. */
@@ -64,10 +94,12 @@ function read<Value>(setting: Setting<string, Value>, environment: Environment, 
   }
 }
 
-/** Empty when unset. Compose and env files leave spaces and carriage returns at the ends of values. */
+/** Empty when unset. Compose and env files leave spaces, carriage returns and quotes around values; clamd takes quotes too. */
 function textOf(setting: Setting, environment: Environment): string {
   const text = environment[variableOf(setting, environment)] ?? "";
-  return setting.parser.isVerbatim ? text : text.trim();
+  if (setting.parser.isVerbatim) return text;
+  const trimmed = text.trim();
+  return /^"[^"]*"$/.test(trimmed) ? trimmed.slice(1, -1).trim() : trimmed;
 }
 
 /** The exact name wins where several spellings are set. */

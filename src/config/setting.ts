@@ -34,6 +34,8 @@ export interface Setting<Name extends string = string, Value = unknown, From ext
   readonly help: string;
   /** True when `allow_origins` names the variable as well as `ALLOW_ORIGINS` (rest.md 62). */
   readonly isAnyCase?: boolean;
+  /** Not read, and null, where that other setting is unset: a cluster sets PROXY_PORT for a service called "proxy". */
+  readonly onlyWith?: string;
 }
 
 /** Keeps the literal name and the kind of default in the type, from which Config is derived. */

@@ -6,15 +6,15 @@ import { path } from "./path.ts";
 import { derived, setting, unset, written } from "./setting.ts";
 import { name, secret } from "./text.ts";
 import { proxyServer, url, urls } from "./url.ts";
-import { wholeNumber } from "./whole-number.ts";
+import { largestCount, wholeNumber } from "./whole-number.ts";
 
 export const signatureSettings = [
   setting({
     name: "SIGNATURE_CHECKS",
     group: "Signatures",
-    parser: wholeNumber({ from: 0, to: 50 }),
+    parser: wholeNumber({ from: 0, to: largestCount }),
     default: written("2"),
-    help: "How often a day freshclam looks for new signatures, 1 to 50. `0`: never, for machines that are given their signatures as files.",
+    help: "How often a day freshclam looks for new signatures, 1 to 50; more are run as 50. `0`: never, for machines that are given their signatures as files.",
   }),
   setting({
     name: "PROXY_SERVER",
@@ -28,13 +28,15 @@ export const signatureSettings = [
     group: "Signatures",
     parser: wholeNumber({ from: 1, to: 65_535 }),
     default: unset,
-    help: "Port at PROXY_SERVER, which it needs.",
+    onlyWith: "PROXY_SERVER",
+    help: "Port at PROXY_SERVER.",
   }),
   setting({
     name: "PROXY_USERNAME",
     group: "Signatures",
     parser: name(),
     default: unset,
+    onlyWith: "PROXY_SERVER",
     help: "User at PROXY_SERVER. Needs PROXY_PASSWORD.",
   }),
   setting({
@@ -42,6 +44,7 @@ export const signatureSettings = [
     group: "Signatures",
     parser: secret(),
     default: unset,
+    onlyWith: "PROXY_SERVER",
     help: "Password of PROXY_USERNAME. Never logged.",
   }),
   setting({

@@ -15,6 +15,7 @@ export interface ClamdConf {
 export interface ClamdLimits {
   /** Of a body as it is sent; what is unpacked from it may be as large as `maxScanSize`. */
   readonly maxFileSize: number;
+  /** No less than `maxFileSize`, and less than the 2 GiB - 3 to which clamd lowers MaxFileSize (clamd.md 6). */
   readonly maxScanSize: number;
   readonly maxScanTimeMs: number;
   readonly maxRecursion: number;
@@ -76,18 +77,14 @@ export function describeLimits(limits: ClamdLimits): string {
     .join(" ");
 }
 
-/** clamd takes more for this (clamd.md 6). */
-const mostMaxFileSize = 2 ** 31 - 3;
-
 function limitOptions(limits: ClamdLimits): readonly (readonly [string, number])[] {
   // The largest body must still fit where it is read again with something before it.
-  const maxStream = Math.min(limits.maxFileSize + longestPrefixBytes, mostMaxFileSize);
   const maxScanSize = limits.maxScanSize + longestPrefixBytes;
   return [
-    ["StreamMaxLength", maxStream],
+    ["StreamMaxLength", limits.maxFileSize + longestPrefixBytes],
     // Of a zip's entry that is larger clamd scans this much and says OK, for all of AlertExceedsMax (tried with 1.4.6). As large
     // as MaxScanSize, it cuts no entry before MaxScanSize does, and that is told.
-    ["MaxFileSize", Math.max(maxStream, Math.min(maxScanSize, mostMaxFileSize))],
+    ["MaxFileSize", maxScanSize],
     ["MaxScanSize", maxScanSize],
     ["MaxScanTime", limits.maxScanTimeMs],
     ["MaxRecursion", limits.maxRecursion],

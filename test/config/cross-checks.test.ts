@@ -14,32 +14,19 @@ describe("crossCheck", () => {
     assert.deepEqual(crossCheck({ MAX_FILE_SIZE: 5, PROXY_USERNAME: "a", PORT: 1, SPOOL_DIRECTORY: "/" }), []);
   });
 
-  test("wants MAX_FILE_SIZE no larger than MAX_SCAN_SIZE", () => {
-    assert.deepEqual(faultsOf({ MAX_FILE_SIZE: "99", MAX_SCAN_SIZE: "100" }), []);
-    assert.deepEqual(faultsOf({ MAX_FILE_SIZE: "100", MAX_SCAN_SIZE: "100" }), []);
-    assert.deepEqual(faultsOf({ MAX_FILE_SIZE: "101", MAX_SCAN_SIZE: "100" }), [
-      "MAX_FILE_SIZE (101) must not be larger than MAX_SCAN_SIZE (100).",
-    ]);
-    assert.deepEqual(faultsOf({ MAX_FILE_SIZE: "200M" }), ["MAX_FILE_SIZE (200M) must not be larger than MAX_SCAN_SIZE (100M)."]);
-  });
-
-  test("keeps MAX_FILE_SIZE below 2 GiB - 3, where clamd would lower it in silence", () => {
-    assert.deepEqual(faultsOf({ MAX_FILE_SIZE: "2147483644", MAX_SCAN_SIZE: "2G" }), []);
-    assert.match(
-      faultsOf({ MAX_FILE_SIZE: "2147483645", MAX_SCAN_SIZE: "2G" }).join(),
-      /^MAX_FILE_SIZE: "2147483645" is too large/,
-    );
-    assert.match(faultsOf({ MAX_FILE_SIZE: "0" }).join(), /^MAX_FILE_SIZE: "0" is too small/);
-  });
-
   test("wants room in the spool for the largest file", () => {
     assert.deepEqual(faultsOf({ SPOOL_MAX: "25M" }), []);
     assert.deepEqual(faultsOf({ SPOOL_MAX: "24M" }), ["MAX_FILE_SIZE (25M) must not be larger than SPOOL_MAX (24M)."]);
   });
 
-  test("wants two ports, unless the system chooses them", () => {
-    assert.deepEqual(faultsOf({ PORT: "9443", SSL_PORT: "9443" }), ["PORT and SSL_PORT must differ; both are 9443."]);
-    assert.deepEqual(faultsOf({ PORT: "0", SSL_PORT: "0" }), []);
+  test("wants a port for the download proxy alone, unless the system chooses it", () => {
+    assert.deepEqual(faultsOf({ PORT: "9001", DOWNLOAD_PROXY_PORT: "9001" }), [
+      "PORT and DOWNLOAD_PROXY_PORT must differ; both are 9001.",
+    ]);
+    assert.deepEqual(faultsOf({ SSL_PORT: "8080", DOWNLOAD_PROXY_PORT: "8080" }), [
+      "SSL_PORT and DOWNLOAD_PROXY_PORT must differ; both are 8080.",
+    ]);
+    assert.deepEqual(faultsOf({ PORT: "0", SSL_PORT: "0", DOWNLOAD_PROXY_PORT: "0" }), []);
   });
 
   test("takes SSL_CERT and SSL_KEY with and without SSL_PORT, there or not", () => {
@@ -49,18 +36,11 @@ describe("crossCheck", () => {
 
   test("wants PROXY_PASSWORD with PROXY_USERNAME, in clamav-rest's words", () => {
     const fault = "PROXY_PASSWORD must be set when PROXY_USERNAME is provided.";
-    assert.deepEqual(faultsOf({ PROXY_USERNAME: "scanner" }), [fault]);
-    assert.deepEqual(faultsOf({ PROXY_USERNAME: "scanner", PROXY_PASSWORD: "" }), [fault]);
-    assert.deepEqual(faultsOf({ PROXY_USERNAME: "scanner", PROXY_PASSWORD: "x" }), []);
-    assert.deepEqual(faultsOf({ PROXY_PASSWORD: "x" }), []);
-  });
-
-  test("wants PROXY_SERVER with PROXY_PORT, which would be passed over without it", () => {
-    const fault = "PROXY_SERVER must be set when PROXY_PORT is provided.";
-    assert.deepEqual(faultsOf({ PROXY_PORT: "3128" }), [fault]);
-    assert.deepEqual(faultsOf({ PROXY_PORT: "3128", PROXY_SERVER: "" }), [fault]);
-    assert.deepEqual(faultsOf({ PROXY_PORT: "3128", PROXY_SERVER: "proxy.example" }), []);
-    assert.deepEqual(faultsOf({ PROXY_SERVER: "proxy.example" }), []);
+    const proxy = { PROXY_SERVER: "proxy.example" };
+    assert.deepEqual(faultsOf({ ...proxy, PROXY_USERNAME: "scanner" }), [fault]);
+    assert.deepEqual(faultsOf({ ...proxy, PROXY_USERNAME: "scanner", PROXY_PASSWORD: "" }), [fault]);
+    assert.deepEqual(faultsOf({ ...proxy, PROXY_USERNAME: "scanner", PROXY_PASSWORD: "x" }), []);
+    assert.deepEqual(faultsOf({ ...proxy, PROXY_PASSWORD: "x" }), []);
   });
 
   test("wants room for a socket's path below STATE_DIRECTORY, counted in bytes", () => {

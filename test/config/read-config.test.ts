@@ -27,8 +27,15 @@ describe("readConfig", () => {
   });
 
   test("takes spaces and a carriage return off the ends, but not off a password", () => {
-    const config = configOf({ PORT: " 9001\r", PROXY_USERNAME: "user ", PROXY_PASSWORD: " pass " });
+    const config = configOf({ PORT: " 9001\r", PROXY_SERVER: "p", PROXY_USERNAME: "user ", PROXY_PASSWORD: " pass " });
     assert.deepEqual([config.PORT, config.PROXY_USERNAME, config.PROXY_PASSWORD], [9001, "user", " pass "]);
+  });
+
+  test("takes double quotes around a value off, as clamd does, but not off a password", () => {
+    const config = configOf({ MAX_FILE_SIZE: '"10M"', PROXY_SERVER: ' "p" ', PROXY_USERNAME: "u", PROXY_PASSWORD: '"x"' });
+    assert.deepEqual([config.MAX_FILE_SIZE, config.PROXY_SERVER, config.PROXY_PASSWORD], [10 * 1024 ** 2, "p", '"x"']);
+    assert.deepEqual(configOf({ PORT: '""', SSL_PORT: '" "' }), configOf({}));
+    assert.deepEqual(faultsOf({ MAX_FILE_SIZE: "'10M'" }).length, 1);
   });
 
   test("keeps what follows a second equals sign", () => {
@@ -44,10 +51,10 @@ describe("readConfig", () => {
 
   test("says what was wrong and what is allowed", () => {
     assert.deepEqual(faultsOf({ MAX_FILE_SIZE: "25X" }), [
-      'MAX_FILE_SIZE: "25X" is not a size: allowed are whole bytes or a number with K, M or G, from 1 to 2147483644',
+      'MAX_FILE_SIZE: "25X" is not a size: allowed are whole bytes or a number with K, M or G, from 0 to 1024G',
     ]);
-    assert.deepEqual(faultsOf({ MAX_RECURSION: "101" }), [
-      'MAX_RECURSION: "101" is too large: allowed are whole numbers from 1 to 100',
+    assert.deepEqual(faultsOf({ MAX_THREADS: "257" }), [
+      'MAX_THREADS: "257" is too large: allowed are whole numbers from 1 to 256',
     ]);
     const [fault = ""] = faultsOf({ VERDICT_CACHE: "memory" });
     assert.ok(
@@ -60,7 +67,8 @@ describe("readConfig", () => {
       LOG_LEVEL: "loud",
       PORT: "http",
       UNSUPPORTED_FORMATS: "zip,zstd,tar",
-      MAX_SCAN_SIZE: "10M",
+      SPOOL_MAX: "10M",
+      PROXY_SERVER: "proxy.example",
       PROXY_USERNAME: "scanner",
     });
     const names = faults.map((fault) => fault.split(/[: ]/)[0]);
@@ -96,8 +104,8 @@ describe("readConfig", () => {
   });
 
   test("does not judge a setting that is wrong against others", () => {
-    assert.equal(faultsOf({ MAX_FILE_SIZE: "200X", MAX_SCAN_SIZE: "1M" }).length, 1);
-    assert.equal(faultsOf({ PROXY_USERNAME: "a", PROXY_PASSWORD: "\n" }).length, 1);
+    assert.equal(faultsOf({ MAX_FILE_SIZE: "200X", SPOOL_MAX: "1M" }).length, 1);
+    assert.equal(faultsOf({ PROXY_SERVER: "p", PROXY_USERNAME: "a", PROXY_PASSWORD: "\n" }).length, 1);
     assert.equal(faultsOf({ STATE_DIRECTORY: "\0" }).length, 1);
     assert.equal(faultsOf({ MAX_SCAN_TIME: "0" }).length, 1);
   });

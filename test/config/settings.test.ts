@@ -96,7 +96,7 @@ const examples: { readonly [Name in keyof Config]: readonly [text: string, value
   CLAMD_SHARES_SPOOL: ["yes", true],
   MAX_RECONNECT_TIME: ["0", 0],
   MAX_THREADS: ["8", 8],
-  MAX_SCAN_SIZE: ["4G", 4 * G],
+  MAX_SCAN_SIZE: ["1G", G],
   MAX_FILE_SIZE: ["10M", 10 * M],
   MAX_RECURSION: ["100", 100],
   MAX_FILES: ["2147483647", 2_147_483_647],
@@ -175,12 +175,13 @@ const examples: { readonly [Name in keyof Config]: readonly [text: string, value
 /** What the example needs beside it to pass the cross-checks. */
 const companions: Partial<Record<keyof Config, Readonly<Record<string, string>>>> = {
   PROXY_PORT: { PROXY_SERVER: "proxy.example" },
-  PROXY_USERNAME: { PROXY_PASSWORD: "x" },
+  PROXY_USERNAME: { PROXY_SERVER: "proxy.example", PROXY_PASSWORD: "x" },
+  PROXY_PASSWORD: { PROXY_SERVER: "proxy.example" },
 };
 
 describe("settings", () => {
   test("have the defaults of clamav-rest where it has the setting", () => {
-    assert.deepEqual(readConfig({}, { cwd: "/srv", cores: 4 }), { kind: "config", config: defaults });
+    assert.deepEqual(readConfig({}, { cwd: "/srv", cores: 4 }), { kind: "config", config: defaults, warnings: [] });
   });
 
   test("reach the Config each under its own name, and change nothing else that is not derived from them", () => {
@@ -192,12 +193,13 @@ describe("settings", () => {
         VERDICT_CACHE: { kind: "sqlite", path: "/srv/data/verdicts.sqlite" },
       },
       PROXY_PORT: { PROXY_SERVER: "proxy.example" },
-      PROXY_USERNAME: { PROXY_PASSWORD: "x" },
+      PROXY_USERNAME: { PROXY_SERVER: "proxy.example", PROXY_PASSWORD: "x" },
+      PROXY_PASSWORD: { PROXY_SERVER: "proxy.example" },
     };
     for (const { name } of settings) {
       const [text, value] = examples[name];
       const reading = readConfig({ ...companions[name], [name]: text }, { cwd: "/srv", cores: 4 });
-      assert.deepEqual(reading, { kind: "config", config: { ...defaults, ...follows[name], [name]: value } }, name);
+      assert.deepEqual(reading, { kind: "config", config: { ...defaults, ...follows[name], [name]: value }, warnings: [] }, name);
       assert.notDeepEqual(value, defaults[name], `${name}: the example is the default`);
     }
   });

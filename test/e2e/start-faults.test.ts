@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../supervise/stage.ts";
+import { makeCertificate } from "./certificate.ts";
 
 const main = new URL("../../src/main.ts", import.meta.url).pathname;
 
@@ -33,6 +34,16 @@ describe("a start that cannot be", () => {
       { SSL_PORT: "0", SSL_CERT: directory, SSL_KEY: directory },
       `${directory} and ${directory} cannot be used (EISDIR`,
     );
+  });
+
+  test("names PORT and SSL_PORT where they are one and there is a certificate", async () => {
+    const { cert, key } = await makeCertificate(directory);
+    const free = createServer().listen(0, "127.0.0.1");
+    await once(free, "listening");
+    const { port } = free.address() as AddressInfo; // it listens on TCP
+    await new Promise((resolve) => free.close(resolve));
+    const env = { PORT: String(port), SSL_PORT: String(port), SSL_CERT: cert, SSL_KEY: key };
+    assertFails(env, `PORT and SSL_PORT must differ; both are ${port}.`);
   });
 
   test("names PORT when it is taken", async () => {

@@ -45,10 +45,6 @@ describe("clamdConf", () => {
     };
     assert.deepEqual(sizes(25 * mebibyte, 100 * mebibyte), [25 * mebibyte, 100 * mebibyte, 100 * mebibyte]);
     assert.deepEqual(sizes(mebibyte, mebibyte), [mebibyte, mebibyte, mebibyte]);
-    // clamd would lower it to that by itself.
-    const most = 2 ** 31 - 3 - longestPrefixBytes;
-    assert.deepEqual(sizes(mebibyte, 4096 * mebibyte), [mebibyte, most, 4096 * mebibyte]);
-    assert.deepEqual(sizes(2 ** 31 - 4, 4096 * mebibyte), [most, most, 4096 * mebibyte]);
   });
 
   test("quotes a path that would end at a blank or a number sign", () => {
