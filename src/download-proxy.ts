@@ -76,7 +76,7 @@ export async function startDownloadProxy(options: DownloadProxyOptions): Promise
     passSetCookie: false,
     clientIdleTimeoutMs: config.CLIENT_IDLE_TIMEOUT,
     uniqueId: randomUUID,
-    limits: { ...proxyLimits, maxConnections: config.MAX_CONNECTIONS },
+    limits: { ...proxyLimits, headersTimeoutMs: config.CLIENT_HEAD_TIMEOUT, maxConnections: config.MAX_CONNECTIONS },
   });
 
   await new Promise<void>((resolve, reject) => {

@@ -242,6 +242,7 @@ function listenOn({ config, fronts, version, observe }: Listening): Promise<Serv
     port: config.PORT,
     tls: config.SSL_PORT === null ? null : { port: config.SSL_PORT, certPath: config.SSL_CERT, keyPath: config.SSL_KEY },
     maxConnections: config.MAX_CONNECTIONS,
+    headTimeoutMs: config.CLIENT_HEAD_TIMEOUT,
     answerTimeoutMs: config.CLIENT_IDLE_TIMEOUT,
     fronts,
     version,

@@ -19,6 +19,8 @@ export interface ServersOptions {
   readonly port: number;
   readonly tls: { readonly port: number; readonly certPath: string; readonly keyPath: string } | null;
   readonly maxConnections: number;
+  /** How long a new connection may be idle, and a request's head may take. */
+  readonly headTimeoutMs: number;
   /** How long a client may take to take its answer. */
   readonly answerTimeoutMs: number;
   /** Registered on every server. */
@@ -37,11 +39,11 @@ export interface Servers {
 }
 
 const certificatePollMs = 5_000;
-const limits = { headersTimeoutMs: 10_000, keepAliveTimeoutMs: 75_000, maxHeaderBytes: 64 * 1024 } as const;
+const limits = { keepAliveTimeoutMs: 75_000, maxHeaderBytes: 64 * 1024 } as const;
 
 /** Rejects when an address cannot be had or the certificate is unusable; nothing listens then. */
 export async function startServers(options: ServersOptions): Promise<Servers> {
-  const { host, port, tls, observe } = options;
+  const { port, tls, observe } = options;
   const running: Running[] = [];
   try {
     running.push(await listen({ ...options, port, scheme: "http" }, null));
@@ -54,21 +56,7 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
         observe({ kind: "notice", level: "warn", message });
       } else if (tls.port === port && port !== 0) {
         throw new Error(`PORT and SSL_PORT must differ; both are ${port}.`);
-      } else
-        running.push(
-          await listen(
-            {
-              host,
-              fronts: options.fronts,
-              version: options.version,
-              maxConnections: options.maxConnections,
-              answerTimeoutMs: options.answerTimeoutMs,
-              port: tls.port,
-              scheme: "https",
-            },
-            { ...tls, certificate, observe },
-          ),
-        );
+      } else running.push(await listen({ ...options, port: tls.port, scheme: "https" }, { ...tls, certificate, observe }));
     }
   } catch (error) {
     for (const one of running) await one.close();
@@ -91,13 +79,14 @@ interface Running {
   close(): Promise<void>;
 }
 
-type ListenOptions = Pick<ServersOptions, "host" | "port" | "fronts" | "version" | "maxConnections" | "answerTimeoutMs"> & {
+type ListenOptions = Omit<ServersOptions, "tls" | "observe"> & {
   readonly scheme: "http" | "https";
 };
 type TlsFiles = NonNullable<ServersOptions["tls"]> & { readonly certificate: Certificate; readonly observe: Observe };
 
 async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Running> {
-  const allLimits: ListenerLimits = { ...limits, maxConnections: options.maxConnections };
+  const { headTimeoutMs, maxConnections } = options;
+  const allLimits: ListenerLimits = { ...limits, headersTimeoutMs: headTimeoutMs, maxConnections };
   let connections: Connections | null = null;
   let turns: Turns | null = null;
   let stopReloading = () => {};

@@ -1,7 +1,7 @@
 /** What clients may do to a running gateway, how it tells what happens, and how it ends. */
 
 import { choice } from "./choice.ts";
-import { duration, longestTimerMs } from "./duration.ts";
+import { duration, hourMs, longestTimerMs } from "./duration.ts";
 import { setting, written } from "./setting.ts";
 import { gibibyte, size } from "./size.ts";
 import { wholeNumber } from "./whole-number.ts";
@@ -10,6 +10,13 @@ export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "s
 export const logFormats = ["auto", "json", "text"] as const;
 
 export const runningSettings = [
+  setting({
+    name: "CLIENT_HEAD_TIMEOUT",
+    group: "Clients",
+    parser: duration({ fromMs: 1, toMs: hourMs }),
+    default: written("60s"),
+    help: "A new connection may be idle for so long before its first request, and a request's head may take so long from its first byte to its last.",
+  }),
   setting({
     name: "CLIENT_IDLE_TIMEOUT",
     group: "Clients",

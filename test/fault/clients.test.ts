@@ -47,8 +47,8 @@ function* letters(head: string): Generator<string> {
 }
 
 describe("slow clients", () => {
-  test("hold no engine and are cut: heads after 10 s, bodies by their rate, silence by its length (F15)", async (context) => {
-    const env = { CLIENT_IDLE_TIMEOUT: "2s", CLIENT_MIN_RATE: "1K" };
+  test("hold no engine and are cut: heads by their time, bodies by their rate, silence by its length (F15)", async (context) => {
+    const env = { CLIENT_HEAD_TIMEOUT: "10s", CLIENT_IDLE_TIMEOUT: "2s", CLIENT_MIN_RATE: "1K" };
     await using stage = await openFaultStage({ env });
     const { gateway, rest, subjects } = stage;
     const body = "POST /scanHandlerBody HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n";

@@ -9,7 +9,7 @@ import { endIdleConnections } from "./idle-connections.ts";
 import { endWhenIdle } from "./idle-sessions.ts";
 
 export interface ListenerLimits {
-  /** From the first byte of a request to the end of its head. */
+  /** From the first byte of a request to the end of its head; and, before that, how long a new connection may be idle. */
   readonly headersTimeoutMs: number;
   /** Between the answers on a connection. */
   readonly keepAliveTimeoutMs: number;

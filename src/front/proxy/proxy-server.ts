@@ -27,7 +27,7 @@ export interface ProxyServer {
 }
 
 export const proxyLimits = {
-  headersTimeoutMs: 10_000,
+  headersTimeoutMs: 60_000,
   keepAliveTimeoutMs: 75_000,
   maxHeaderBytes: 16 * 1024,
   maxConnections: 0,
