@@ -29,7 +29,7 @@ export function countFacts({ registry, children }: FactCountersOptions): Observe
   const deprecatedHits = counter({
     registry,
     name: "no_of_hits_on_deprecated_scan_endpoint",
-    help: "The number of hits on the deprecated /scan endpoint. If this is not 0, inform your clients to ajust their code to use the /v2/scan endpoint instead.",
+    help: "The number of hits on the deprecated /scan endpoint. If this is not 0, inform your clients to adjust their code to use the /v2/scan endpoint instead.",
   });
   const errors = counterByBoth(ours("scan_errors_total", "Scans without a verdict."), ["code", "front"], errorCodes, fronts);
   const reloads = counterBy(ours("reloads_total", "Sets of signatures that were tried."), "outcome", ["loaded", "rejected"]);

@@ -106,7 +106,7 @@ describe("createMetrics", () => {
       samples: new Map([["no_of_found_viruses", 0]]),
     });
     assert.deepEqual(all.get("no_of_hits_on_deprecated_scan_endpoint"), {
-      help: "The number of hits on the deprecated /scan endpoint. If this is not 0, inform your clients to ajust their code to use the /v2/scan endpoint instead.",
+      help: "The number of hits on the deprecated /scan endpoint. If this is not 0, inform your clients to adjust their code to use the /v2/scan endpoint instead.",
       type: "counter",
       samples: new Map([["no_of_hits_on_deprecated_scan_endpoint", 0]]),
     });

@@ -100,6 +100,8 @@ function answerTo(code: string | undefined): OwnAnswer {
   switch (code) {
     case "HPE_HEADER_OVERFLOW":
       return ownAnswer(431, "The head of the request is too large");
+    case "HPE_INVALID_URL":
+      return ownAnswer(400, "The request target has characters that must be percent-encoded");
     case "ERR_HTTP_REQUEST_TIMEOUT":
       return ownAnswer(408, "The request came too slowly");
     default:

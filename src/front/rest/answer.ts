@@ -1,6 +1,6 @@
 /** Sends a finished text with its status: exact bytes, which nothing serialises again, and which reach a client that is still sending. */
 
-import type { OutgoingHttpHeaders } from "node:http";
+import { type OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { ClamgateError } from "../../core/errors.ts";
 import { answerEarly } from "../http/early-answer.ts";
@@ -37,6 +37,8 @@ export async function sendAnswer(
 ): Promise<FastifyReply> {
   if (reply.raw.destroyed) return reply.hijack(); // nobody is there to read it
   reply.code(status).headers(headers);
+  // Go's words, which clients may look for; Node has others. HTTP/2 has none.
+  if (status === 413 && reply.raw instanceof ServerResponse) reply.raw.statusMessage = "Request Entity Too Large";
   if (body !== "") reply.header("content-type", contentType);
   if (status === 503) reply.header("retry-after", String(retryAfterSeconds));
   if (isRead(request.raw)) return reply.send(body === "" ? undefined : body);

@@ -7,6 +7,7 @@ import { clientGone } from "../http/client-gone.ts";
 import { type AnswerOptions, sendAnswer, textType } from "./answer.ts";
 import type { Judgement } from "./judgement.ts";
 import { judgePath } from "./path-scan.ts";
+import { queryBytes } from "./query-bytes.ts";
 import { findings, formatJson, type Result, resultOfError, resultOfScan } from "./result.ts";
 import type { ScanRoots } from "./scan-roots.ts";
 import { scanFileSchema, scanPathSchema } from "./schemas.ts";
@@ -29,11 +30,13 @@ export function addPathRoutes(server: FastifyInstance, options: PathRoutesOption
   server.get("/scanFile", { schema: scanFileSchema, exposeHeadRoute: true }, async (request, reply) => {
     const path = pathIn(request);
     if (path === null) return sendMissing(request, reply);
+    // As Go writes a string that is not UTF-8 into JSON: with U+FFFD in it.
+    const name = path.toString();
     const judgements: Judgement[] = [];
-    let worst = clean(path);
+    let worst = clean(name);
     for await (const judgement of judged(path, request, reply)) {
       judgements.push(judgement);
-      const result = judgement.kind === "scanned" ? resultOfScan(judgement, path) : failedResult(judgement, path, noFile);
+      const result = judgement.kind === "scanned" ? resultOfScan(judgement, name) : failedResult(judgement, name, noFile);
       if (mostSevere([worst.httpStatus, result.httpStatus]) !== worst.httpStatus) worst = result;
       // clamd's SCAN of a directory also ends at its first finding.
       if (worst.httpStatus === 406) break;
@@ -52,9 +55,9 @@ export function addPathRoutes(server: FastifyInstance, options: PathRoutesOption
     return send(request, reply, { status, body: `[${results.map(formatJson).join(",")}]` }, judgements);
   });
 
-  function judged(path: string, request: FastifyRequest, reply: FastifyReply): AsyncGenerator<Judgement> {
+  function judged(path: Buffer, request: FastifyRequest, reply: FastifyReply): AsyncGenerator<Judgement> {
     const signal = clientGone(request.raw, reply.raw);
-    return judgePath(Buffer.from(path), { ...options, requestId: request.id, signal });
+    return judgePath(path, { ...options, requestId: request.id, signal });
   }
 
   function send(
@@ -71,10 +74,9 @@ export function addPathRoutes(server: FastifyInstance, options: PathRoutesOption
   }
 }
 
-/** The first `path` of the query, as Go's `Query().Get` takes it; the names are bytes, the query is UTF-8. */
-function pathIn(request: FastifyRequest): string | null {
-  const [, ...query] = (request.raw.url ?? "").split("?");
-  return new URLSearchParams(query.join("?")).get("path") || null;
+/** As Go's `Query().Get` takes it. */
+function pathIn(request: FastifyRequest): Buffer | null {
+  return queryBytes(request.raw.url ?? "", "path");
 }
 
 /** ALLMATCHSCAN has a line for each signature, and none for a clean file (rest.md 46). */

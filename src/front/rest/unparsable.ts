@@ -29,10 +29,15 @@ export const unparsableAnswers = (refuse: Turns["refuse"]) => ({
   },
 });
 
+/** Node's parser takes none of them, and nothing in front of it could give it others in their place. */
+const unencodedTarget = "The request target has characters that must be percent-encoded, as %C3%A9 for é";
+
 function faultOf(code: string | undefined): { readonly status: number; readonly reason: string; readonly description: string } {
   switch (code) {
     case "HPE_HEADER_OVERFLOW":
       return { status: 431, reason: "Request Header Fields Too Large", description: "The head of the request is too large" };
+    case "HPE_INVALID_URL":
+      return { status: 400, reason: "Bad Request", description: unencodedTarget };
     case "ERR_HTTP_REQUEST_TIMEOUT":
       return { status: 408, reason: "Request Timeout", description: "The request came too slowly" };
     default:

@@ -38,6 +38,13 @@ describe("the request line", () => {
     assert.equal(proxy.origin.accepted(), 0);
   });
 
+  test("says of a target in raw UTF-8 that it belongs encoded", async () => {
+    await using proxy = await openProxy(() => ok("x"));
+    const answer = await ask(proxy.port, `GET /é HTTP/1.1\r\nHost: h\r\nDownload-From: ${proxy.base}\r\n\r\n`);
+    assert.equal(answer.status, 400);
+    assert.match(answer.body.toString(), /percent-encoded/);
+  });
+
   for (const path of ["/docs", "/health", "/metrics", "/openapi.json", "/livez", "/readyz", "/v2/scan", "/", "/favicon.ico"]) {
     test(`with ${path} is the proxy's (P9)`, async () => {
       await using proxy = await openProxy((request) => ok(request.path));

@@ -48,6 +48,7 @@ describe("POST /scanHandlerBody", () => {
     const [chunk] = (await Array.fromAsync(firstOf(socket))) as [Buffer];
     const answer = parseAnswer(chunk);
     assert.deepEqual([answer.status, answer.body, answer.headers.get("content-type")], [413, tooLarge, json]);
+    assert.equal(answer.reason, "Request Entity Too Large");
     assert.deepEqual(server.fake.begun, []);
     socket.destroy();
   });

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { chmod, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { connect as connectHttp2, type IncomingHttpHeaders } from "node:http2";
 import { describe, test } from "node:test";
 import {
   exchange,
@@ -46,6 +48,32 @@ describe("GET /scanFile and GET /scanPath", () => {
       assert.equal((await exchange(server.port, request(`GET ${endpoint}?${query}`))).status, 406);
     });
 
+    test(`${endpoint} reads bytes: a file's name need not be UTF-8`, async () => {
+      await using scratch = await scratchDirectory({ "in/a": "" });
+      const name = Buffer.concat([Buffer.from(scratch.at("in/caf")), Buffer.from([0xe9, 0xff])]);
+      await writeFile(name, virus);
+      await writeFile(scratch.at("in/größe 1+1"), virus);
+      await using server = await startWith(scratch);
+      const directory = encodeURIComponent(scratch.at("in"));
+      for (const path of ["caf%E9%ff", "gr%C3%B6%C3%9Fe%201%2B1", "gr%c3%b6%c3%9fe+1%2B1"]) {
+        const answer = await exchange(server.port, request(`GET ${endpoint}?x=%zz&p%61th=${directory}/${path}`));
+        assert.equal(answer.status, 406, path);
+      }
+      // What is no escape is text, and a name that is not there.
+      assert.equal((await exchange(server.port, request(`GET ${endpoint}?path=${directory}/100%25%zz%`))).status, 412);
+    });
+
+    test(`${endpoint} takes UTF-8 as it is over HTTP/2, and curl sends it so`, async () => {
+      await using scratch = await scratchDirectory({ "in/größe": virus });
+      await using server = await startWith(scratch);
+      const session = connectHttp2(server.url);
+      // Node writes the header's characters as bytes.
+      const raw = Buffer.from(`${endpoint}?path=${scratch.at("in/größe")}`).toString("latin1");
+      const [headers] = (await once(session.request({ ":path": raw }).resume(), "response")) as [IncomingHttpHeaders];
+      assert.equal(headers[":status"], 406);
+      session.destroy();
+    });
+
     test(`${endpoint} is closed until SCAN_PATH_ROOTS opens it`, async () => {
       await using scratch = await scratchDirectory({ "in/a": "" });
       await using server = await startRest();
@@ -82,7 +110,8 @@ describe("GET /scanFile and GET /scanPath", () => {
       await using scratch = await scratchDirectory({ "in/a": "" });
       await truncate(scratch.at("in/a"), maxBytes + 1);
       await using server = await startWith(scratch);
-      assert.equal((await get(server, endpoint, scratch.at("in/a"))).status, 413);
+      const answer = await get(server, endpoint, scratch.at("in/a"));
+      assert.deepEqual([answer.status, answer.reason], [413, "Request Entity Too Large"]);
       await truncate(scratch.at("in/a"), maxBytes);
       assert.equal((await get(server, endpoint, scratch.at("in/a"))).status, 200);
     });
