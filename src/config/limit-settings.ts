@@ -10,7 +10,7 @@ export const largestFileBytes = 2047 * mebibyte;
 
 /** 0 and what is too much are taken, as clamav-rest takes them, and run as the nearest that is right (adjustments.ts). */
 const count = wholeNumber({ from: 0, to: largestCount });
-const anySize = size({ from: 0, to: 1024 * gibibyte });
+const anySize = size({ from: 0, to: 1024 ** 2 * gibibyte });
 
 export const limitSettings = [
   setting({

@@ -88,7 +88,7 @@ describe("adjustments", () => {
   });
 
   test("leave limits in the order in which nothing passes unscanned, whatever was set", () => {
-    const sizes = fc.constantFrom("0", "1", "68", "10M", "25M", "100M", "2147483644", "2147483645", "2047M", "2G", "4G", "1024G");
+    const sizes = fc.constantFrom("0", "1", "68", "10M", "25M", "100M", "2147483644", "2147483645", "2047M", "2047M", "2G", "4G", "1024G");
     fc.assert(
       fc.property(sizes, sizes, (file, scan) => {
         const { config, warnings } = read({ MAX_FILE_SIZE: file, MAX_SCAN_SIZE: scan });

@@ -51,7 +51,7 @@ describe("readConfig", () => {
 
   test("says what was wrong and what is allowed", () => {
     assert.deepEqual(faultsOf({ MAX_FILE_SIZE: "25X" }), [
-      'MAX_FILE_SIZE: "25X" is not a size: allowed are whole bytes or a number with K, M or G, from 0 to 1024G',
+      'MAX_FILE_SIZE: "25X" is not a size: allowed are whole bytes or a number with K, M or G, from 0 to 1048576G',
     ]);
     assert.deepEqual(faultsOf({ MAX_THREADS: "257" }), [
       'MAX_THREADS: "257" is too large: allowed are whole numbers from 1 to 256',

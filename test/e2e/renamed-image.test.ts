@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { describe, test } from "node:test";
 import { startGatewayProcess } from "./gateway-process.ts";
 import { eicar } from "./samples.ts";
+
+async function freePort(): Promise<string> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo; // it listens on TCP
+  await new Promise((resolve) => server.close(resolve));
+  return String(port);
+}
 
 describe("the gateway under the settings of clamav-rest's image", { timeout: 120_000 }, () => {
   const combinations: readonly (readonly [env: Readonly<Record<string, string>>, warnings: readonly string[]])[] = [
@@ -21,6 +31,13 @@ describe("the gateway under the settings of clamav-rest's image", { timeout: 120
       ["PROXY_PORT, PROXY_USERNAME count for nothing without PROXY_SERVER."],
     ],
   ];
+  test("starts with one port for both where there is no certificate, as that image does without mounts", async () => {
+    const port = await freePort();
+    await using gateway = await startGatewayProcess({ env: { PORT: port, SSL_PORT: port, SSL_CERT: "/nowhere/server.crt" } });
+    await gateway.line("TLS is off");
+    assert.equal(String(gateway.port), port);
+  });
+
   for (const [env, warnings] of combinations) {
     test(`starts and scans with ${Object.entries(env).flat().join(" ")}`, async () => {
       await using gateway = await startGatewayProcess({ env });
