@@ -31,7 +31,7 @@ export const listenSettings = [
     group: "Addresses",
     parser: port,
     default: unset,
-    help: "Port for HTTP/1.1 and h2 over TLS. Without it there is no TLS, and SSL_CERT and SSL_KEY count for nothing.",
+    help: "Port for HTTP/1.1 and h2 over TLS. Without it there is no TLS, and SSL_CERT and SSL_KEY are ignored.",
   }),
   setting({
     name: "SSL_CERT",

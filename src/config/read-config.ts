@@ -60,7 +60,7 @@ function idleWarnings(given: ReadonlySet<string>): readonly string[] {
   const idle = settings.filter((setting) => given.has(setting.name) && isIdle(setting, given));
   return [...Map.groupBy(idle, ({ onlyWith }: Setting) => onlyWith)].map(([lacking, members]) => {
     const names = members.map(({ name }) => name).join(", ");
-    return `${names} ${members.length === 1 ? "counts" : "count"} for nothing without ${lacking}.`;
+    return `${names} ${members.length === 1 ? "is" : "are"} ignored without ${lacking}.`;
   });
 }
 

@@ -73,7 +73,7 @@ export const signatureSettings = [
     group: "Signatures",
     parser: path(),
     default: unset,
-    help: "A freshclam.conf of your own, used as it is: PROXY_SERVER, DATABASE_MIRROR and their like then count for nothing.",
+    help: "A freshclam.conf of your own, used as it is: PROXY_SERVER, DATABASE_MIRROR and their like are ignored then.",
   }),
   setting({
     name: "FIRST_FETCH_TIMEOUT",

@@ -13,8 +13,7 @@ interface Combination {
 }
 
 const scanRaised = (to: string) => new RegExp(`^MAX_SCAN_SIZE=\\w+ is run as ${to}, to hold MAX_FILE_SIZE=${to}\\.$`);
-const fileLowered =
-  /^MAX_FILE_SIZE=\w+ is run as 2047M, .+; MAX_SCAN_SIZE=\w+ is run as 2047M, to hold MAX_FILE_SIZE=2047M\.$/;
+const fileLowered = /^MAX_FILE_SIZE=\w+ is run as 2047M, .+; MAX_SCAN_SIZE=\w+ is run as 2047M, to hold MAX_FILE_SIZE=2047M\.$/;
 const scanLowered = /^MAX_SCAN_SIZE=\w+ is run as 2047M, beyond which clamd says OK to what it has not scanned\.$/;
 
 /** The image's own: its Dockerfile, its README's table, its Compose files and its Kubernetes example. */
@@ -156,12 +155,12 @@ const reallyUsed: readonly Combination[] = [
   {
     from: "a template whose proxy is filled in half",
     set: { PROXY_SERVER: "", PROXY_PORT: "3128", PROXY_USERNAME: "av" },
-    warns: [/^PROXY_PORT, PROXY_USERNAME count for nothing without PROXY_SERVER\.$/],
+    warns: [/^PROXY_PORT, PROXY_USERNAME are ignored without PROXY_SERVER\.$/],
   },
   {
     from: "a cluster that has a service called proxy",
     set: { PROXY_PORT: "tcp://10.96.12.7:3128", PROXY_SERVICE_HOST: "10.96.12.7", PROXY_PORT_3128_TCP: "tcp://10.96.12.7:3128" },
-    warns: [/^PROXY_PORT counts for nothing without PROXY_SERVER\.$/],
+    warns: [/^PROXY_PORT is ignored without PROXY_SERVER\.$/],
   },
   {
     from: "a cluster that has a service called clamd",

@@ -28,7 +28,7 @@ describe("the gateway under the settings of clamav-rest's image", { timeout: 120
         PROXY_USERNAME: "av",
         ALLOW_ORIGINS: "https://a.example, https://b.example",
       },
-      ["PROXY_PORT, PROXY_USERNAME count for nothing without PROXY_SERVER."],
+      ["PROXY_PORT, PROXY_USERNAME are ignored without PROXY_SERVER."],
     ],
   ];
   test("starts with one port for both where there is no certificate, as that image does without mounts", async () => {
