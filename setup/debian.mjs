@@ -1,6 +1,6 @@
-/** Installs packages with apt-get: from the lists at hand, with fresh lists where those do not do, and goes on after an interruption. */
+/** Installs packages with apt-get: from the lists at hand, with fresh lists where those are old or do not do, and goes on after an interruption. */
 
-import { readdirSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { causeOf, commandFailure, expectSuccess, SetupFailure } from "./failure.mjs";
 import { at } from "./machine.mjs";
 import { holdServices } from "./services.mjs";
@@ -36,7 +36,7 @@ export async function installWithApt({ machine, run, progress, packages, isInter
       const configure = () => run("dpkg", ["--force-confdef", "--force-confold", "--configure", "-a"], { env, isAtomic: true });
       await progress.step("finishing an interrupted package installation (dpkg --configure -a)", configure, hasSucceeded);
     }
-    await download(run, progress, packages);
+    await download(machine, run, progress, packages);
     const label = `installing ${packages.join(", ")}`;
     await progress.step(label, async () => {
       expectSuccess(label, await run("apt-get", installArguments(packages), { env, isAtomic: true }));
@@ -61,16 +61,17 @@ export function aptCommands(machine, packages) {
 /**
  * Apart from the installation, so that a stale list or a dead network is told from a fault of dpkg, and so that a stop at
  * this point is harmless.
+ * @param {Machine} machine
  * @param {Run} run
  * @param {Progress} progress
  * @param {readonly string[]} packages
  */
-async function download(run, progress, packages) {
+async function download(machine, run, progress, packages) {
   const label = `downloading ${packages.join(", ")}`;
   const fetch = () => run("apt-get", ["--download-only", ...installArguments(packages)], { env });
   // A dry run needs no network: it fails where the lists are empty or do not know the packages.
   const areListed = (await run("apt-get", ["--simulate", ...installArguments(packages)], { env })).code === 0;
-  if (areListed) {
+  if (areListed && !areOld(machine)) {
     const first = await progress.step(label, fetch, hasSucceeded);
     if (first.code === 0) return;
     const cause = causeOf(first);
@@ -101,6 +102,17 @@ function hasSucceeded({ code }) {
 /** @param {readonly string[]} packages */
 function installArguments(packages) {
   return [...options, "install", "-y", "--fix-broken", "--no-install-recommends", ...packages];
+}
+
+const dayMs = 24 * 60 * 60_000;
+
+/**
+ * apt touches the directory at each update. An image may be months old, and its lists name a ClamAV whose faults have been mended since.
+ * @param {Machine} machine
+ */
+function areOld(machine) {
+  const lists = statSync(at(machine, "/var/lib/apt/lists"), { throwIfNoEntry: false });
+  return lists !== undefined && Date.now() - lists.mtimeMs > dayMs;
 }
 
 /** The very sign by which apt-get refuses to work: dpkg's journal is not empty. @param {Machine} machine */

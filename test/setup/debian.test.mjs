@@ -1,7 +1,7 @@
 /** apt-get: lists, downloads, locks, interruptions. */
 
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, utimesSync } from "node:fs";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { installWithApt } from "../../setup/debian.mjs";
 import { SetupFailure } from "../../setup/failure.mjs";
@@ -73,6 +73,28 @@ describe("installWithApt", () => {
     ]);
     assert.equal(error, null);
     assert.deepEqual(lines, [download, update, download, install]);
+  });
+
+  for (const [hours, lines] of /** @type {const} */ ([
+    [23, [download, install]],
+    [25, [update, download, install]],
+  ])) {
+    test(`${lines.length > 2 ? "updates" : "leaves alone"} lists of ${hours} hours: an old list names an old ClamAV`, async () => {
+      scratch.write("/var/lib/apt/lists/deb.example_Packages", "");
+      const then = Date.now() / 1000 - hours * 3600;
+      utimesSync(scratch.at("/var/lib/apt/lists"), then, then);
+      const attempted = await attempt([]);
+      assert.equal(attempted.error, null);
+      assert.deepEqual(attempted.lines, lines);
+    });
+  }
+
+  test("takes old lists where they cannot be updated", async () => {
+    scratch.write("/var/lib/apt/lists/deb.example_Packages", "");
+    utimesSync(scratch.at("/var/lib/apt/lists"), 0, 0);
+    const { error, lines } = await attempt([[update, { code: 100, output: "E: Temporary failure resolving" }]]);
+    assert.equal(error, null);
+    assert.deepEqual(lines, [update, download, install]);
   });
 
   test("goes on when the update of a foreign source fails and the packages may be had all the same", async () => {
