@@ -5,6 +5,11 @@ import { ProtocolError } from "./protocol-error.ts";
 /** Lower-case names; of a repeated header the first counts, as with Go's `Header.Get`. */
 export type PartHeaders = ReadonlyMap<string, string>;
 
+/** The codings of a part that change its bytes (RFC 2045 §6). */
+export type TransferCoding = "base64" | "quoted-printable";
+
+const transferCodingField = "content-transfer-encoding";
+
 const space = 0x20;
 const tab = 0x09;
 const carriageReturn = 0x0d;
@@ -30,9 +35,28 @@ export function parsePartHeaders(block: Uint8Array, maxHeaders: number): PartHea
     if (!fieldName.test(name)) throw new ProtocolError("a part's header has a malformed name");
     const value = trimBlanks(line.slice(colon + 1));
     const key = name.toLowerCase();
+    // One reader takes the first value, another the last: what one decodes, the other does not.
+    if (key === transferCodingField && headers.has(key)) throw new ProtocolError("a part has Content-Transfer-Encoding twice");
     if (!headers.has(key)) headers.set(key, value);
   }
   return headers;
+}
+
+/** Null where the bytes are as they are. Throws ProtocolError for what is no coding of RFC 2045: nobody knows what a reader makes of it. */
+export function transferCodingOf(headers: PartHeaders): TransferCoding | null {
+  const coding = headers.get(transferCodingField)?.toLowerCase();
+  switch (coding) {
+    case undefined:
+    case "7bit":
+    case "8bit":
+    case "binary":
+      return null;
+    case "base64":
+    case "quoted-printable":
+      return coding;
+    default:
+      throw new ProtocolError(`a part has the unknown Content-Transfer-Encoding ${JSON.stringify(coding.slice(0, 40))}`);
+  }
 }
 
 function unfold(block: Uint8Array): string[] {

@@ -2,18 +2,19 @@
 
 import { fileNameOf } from "../../codec/content-disposition.ts";
 import { type MultipartEvent, type MultipartLimits, MultipartParser } from "../../codec/multipart.ts";
-import type { PartHeaders } from "../../codec/part-headers.ts";
+import { type PartHeaders, type TransferCoding, transferCodingOf } from "../../codec/part-headers.ts";
 import { ProtocolError } from "../../codec/protocol-error.ts";
-import { QuotedPrintableDecoder } from "../../codec/quoted-printable.ts";
 import { ClamgateError } from "../../core/errors.ts";
 
 export interface Part {
   /** Fit to be shown; null where the part names no file. */
   readonly fileName: string | null;
   readonly headers: PartHeaders;
+  /** What is still to be undone in `body`; null where nothing is. */
+  readonly transferCoding: TransferCoding | null;
   /**
-   * Single use. Ends only when the part is whole; else throws what `readParts` throws. Quoted-printable is decoded, base64 is not
-   * (rest.md 27). Once the next part has been asked for, an unread rest is gone and reading it throws.
+   * As it came. Single use. Ends only when the part is whole; else throws what `readParts` throws. Once the next part has been asked
+   * for, an unread rest is gone and reading it throws.
    */
   readonly body: AsyncIterable<Uint8Array>;
 }
@@ -49,12 +50,11 @@ export async function* readParts(
         if (headerLength > maxHeaderLength)
           throw events.fail(new ProtocolError(`the parts' headers are longer than ${maxHeaderLength} characters in all`));
         const mine = turn;
-        const raw = partBytes(events, () => mine === turn);
-        const isEncoded = event.headers.get("content-transfer-encoding")?.toLowerCase() === "quoted-printable";
         yield {
           fileName: fileNameOf(event.headers.get("content-disposition")),
           headers: event.headers,
-          body: isEncoded ? decoded(raw, events) : raw,
+          transferCoding: transferCodingIn(event.headers, events),
+          body: partBytes(events, () => mine === turn),
         };
         turn += 1;
       }
@@ -99,7 +99,7 @@ class EventReader {
     }
   }
 
-  /** Makes the fault of one part's decoding that of the whole body. */
+  /** Makes the fault of one part's headers that of the whole body. */
   fail(thrown: unknown): unknown {
     this.#failure = thrown instanceof ProtocolError ? malformed(thrown) : thrown;
     return this.#failure;
@@ -118,17 +118,11 @@ async function* partBytes(events: EventReader, isCurrent: () => boolean): AsyncG
   }
 }
 
-async function* decoded(raw: AsyncIterable<Uint8Array>, events: EventReader): AsyncGenerator<Uint8Array, void, undefined> {
-  const decoder = new QuotedPrintableDecoder();
+function transferCodingIn(headers: PartHeaders, events: EventReader): TransferCoding | null {
   try {
-    for await (const chunk of raw) {
-      const bytes = decoder.feed(chunk);
-      if (bytes.length > 0) yield bytes;
-    }
-    const bytes = decoder.finish();
-    if (bytes.length > 0) yield bytes;
+    return transferCodingOf(headers);
   } catch (thrown) {
-    throw thrown instanceof ProtocolError ? events.fail(thrown) : thrown;
+    throw events.fail(thrown);
   }
 }
 

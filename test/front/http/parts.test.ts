@@ -149,21 +149,35 @@ describe("readParts", () => {
     assert.equal(await failure(parts.next()), gone);
   });
 
-  test("decodes quoted-printable and leaves base64 as it is", async () => {
-    const encoded = `${part("q", "k=C3=A4se=\r\n!", "content-transfer-encoding: Quoted-Printable\r\n")}${part("b", "Zm9v", "Content-Transfer-Encoding: base64\r\n")}--bnd--`;
-    const found: string[] = [];
-    for await (const { body } of readParts(new Source(encoded, 3), "bnd")) found.push(await text(body));
-    assert.deepEqual(found, ["k\xc3\xa4se!", "Zm9v"]);
+  test("gives parts as they came, with what is still to be undone", async () => {
+    const coded = (coding: string) => part("q", "=5A", `content-transfer-encoding: ${coding}\r\n`);
+    const codings = ["Quoted-Printable", "BASE64", "7bit", "8Bit", "binary"];
+    const whole = `${codings.map(coded).join("")}${part("none", "=5A")}--bnd--`;
+    const found: unknown[] = [];
+    for await (const { transferCoding, body } of readParts(new Source(whole, 3), "bnd")) {
+      found.push([transferCoding, await text(body)]);
+    }
+    const plain = [null, "=5A"];
+    assert.deepEqual(found, [["quoted-printable", "=5A"], ["base64", "=5A"], plain, plain, plain, plain]);
   });
 
-  test("takes malformed quoted-printable for malformed", async () => {
-    const encoded = `${part("q", "nul \0", "Content-Transfer-Encoding: quoted-printable\r\n")}${part("b", "x")}--bnd--`;
-    const parts = readParts(new Source(encoded), "bnd");
-    const first = await parts.next();
-    assert.ok(first.value);
-    assert.equal((await failure(text(first.value.body))).code, "malformed");
-    assert.equal((await failure(parts.next())).code, "malformed");
-  });
+  for (const [lines, message] of [
+    ["x-uuencode", /unknown Content-Transfer-Encoding "x-uuencode"/],
+    ["base64, base64", /unknown Content-Transfer-Encoding "base64, base64"/],
+    ["base64; x=y", /unknown/],
+    ["", /unknown Content-Transfer-Encoding ""/],
+    ["base64\r\nContent-transfer-encoding: base64", /Content-Transfer-Encoding twice/],
+    ["7bit\r\nContent-transfer-encoding: base64", /Content-Transfer-Encoding twice/],
+  ] as const) {
+    test(`refuses the transfer coding ${JSON.stringify(lines)}`, async () => {
+      const whole = `${part("a", "x")}${part("b", "x", `Content-Transfer-Encoding: ${lines}\r\n`)}--bnd--`;
+      const parts = readParts(new Source(whole), "bnd");
+      assert.equal((await parts.next()).value?.fileName, "a");
+      const { code, publicMessage } = await failure(parts.next());
+      assert.equal(code, "malformed");
+      assert.match(publicMessage, message);
+    });
+  }
 
   test("reads the source to its end, behind the closing boundary too", async () => {
     const source = new Source(`${two}epilogue`, 5);
