@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { ProtocolError } from "../../src/codec/protocol-error.ts";
 import { QuotedPrintableDecoder } from "../../src/codec/quoted-printable.ts";
-import { bytes, bytesOf } from "./multipart-driver.ts";
+import { bytes, bytesOf } from "./multipart/driver.ts";
 
 function decode(chunks: Iterable<Uint8Array>): string {
   const decoder = new QuotedPrintableDecoder();

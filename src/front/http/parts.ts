@@ -1,8 +1,8 @@
 /** The parts of a multipart body, one after the other, each pulled from the body as far as its reader reads. */
 
 import { fileNameOf } from "../../codec/content-disposition.ts";
-import { type MultipartEvent, type MultipartLimits, MultipartParser } from "../../codec/multipart.ts";
-import { type PartHeaders, type TransferCoding, transferCodingOf } from "../../codec/part-headers.ts";
+import { type PartHeaders, type TransferCoding, transferCodingOf } from "../../codec/multipart/headers.ts";
+import { type MultipartEvent, type MultipartLimits, MultipartParser } from "../../codec/multipart/reader.ts";
 import { ProtocolError } from "../../codec/protocol-error.ts";
 import { ClamgateError } from "../../core/errors.ts";
 

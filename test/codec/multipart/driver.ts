@@ -1,8 +1,8 @@
 /** Feeds one multipart body in every way it can be cut and insists that all ways tell the same. */
 
 import assert from "node:assert/strict";
-import { type MultipartLimits, MultipartParser } from "../../src/codec/multipart.ts";
-import { ProtocolError } from "../../src/codec/protocol-error.ts";
+import { type MultipartLimits, MultipartParser } from "../../../src/codec/multipart/reader.ts";
+import { ProtocolError } from "../../../src/codec/protocol-error.ts";
 
 export interface ReadPart {
   readonly headers: Record<string, string>;

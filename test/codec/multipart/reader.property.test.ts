@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Busboy } from "@fastify/busboy";
 import fc from "fast-check";
-import { fileNameOf } from "../../src/codec/content-disposition.ts";
-import { bytes, type Outcome, parse } from "./multipart-driver.ts";
+import { fileNameOf } from "../../../src/codec/content-disposition.ts";
+import { bytes, type Outcome, parse } from "./driver.ts";
 
 interface GivenPart {
   readonly name: string;

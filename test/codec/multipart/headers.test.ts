@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { parsePartHeaders } from "../../src/codec/part-headers.ts";
-import { ProtocolError } from "../../src/codec/protocol-error.ts";
+import { parsePartHeaders } from "../../../src/codec/multipart/headers.ts";
+import { ProtocolError } from "../../../src/codec/protocol-error.ts";
 
 function headers(block: string | Uint8Array): Record<string, string> {
   return Object.fromEntries(parsePartHeaders(typeof block === "string" ? Buffer.from(block, "utf8") : block, 100));

@@ -1,6 +1,6 @@
 /** The header lines of one multipart part, read as Go's net/textproto reads them and no more leniently. */
 
-import { ProtocolError } from "./protocol-error.ts";
+import { ProtocolError } from "../protocol-error.ts";
 
 /** Lower-case names; of a repeated header the first counts, as with Go's `Header.Get`. */
 export type PartHeaders = ReadonlyMap<string, string>;

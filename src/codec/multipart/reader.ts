@@ -3,10 +3,10 @@
  * Only what Go reads as a whole body with further boundaries behind it is refused: other parsers take files out of there.
  */
 
-import { BoundedBuffer } from "./bounded-buffer.ts";
-import { isBlank, MultipartDelimiter } from "./multipart-delimiter.ts";
-import { type PartHeaders, parsePartHeaders } from "./part-headers.ts";
-import { ProtocolError } from "./protocol-error.ts";
+import { BoundedBuffer } from "../bounded-buffer.ts";
+import { ProtocolError } from "../protocol-error.ts";
+import { isBlank, MultipartDelimiter } from "./delimiter.ts";
+import { type PartHeaders, parsePartHeaders } from "./headers.ts";
 
 export type MultipartEvent =
   | { readonly type: "part-begin"; readonly headers: PartHeaders }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { MultipartParser } from "../../src/codec/multipart.ts";
-import { ProtocolError } from "../../src/codec/protocol-error.ts";
-import { bytes, parse, parseInEveryCut, type Sample } from "./multipart-driver.ts";
+import { MultipartParser } from "../../../src/codec/multipart/reader.ts";
+import { ProtocolError } from "../../../src/codec/protocol-error.ts";
+import { bytes, parse, parseInEveryCut, type Sample } from "./driver.ts";
 
 const sample: Sample = { boundary: "bnd" };
 const header = 'Content-Disposition: form-data; name="f"; filename="a"\r\n\r\n';
