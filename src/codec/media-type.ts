@@ -9,27 +9,12 @@ export interface MediaType {
   readonly parameters: ReadonlyMap<string, string>;
 }
 
-/** What a request's Content-Type makes of its body (rest.md 16). */
-export type BodyKind =
-  | { readonly kind: "multipart"; readonly boundary: string }
-  | { readonly kind: "not-multipart" }
-  | { readonly kind: "no-boundary" };
-
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+/;
 /** What nearly all quoted values are. */
 const plainQuoted = /^"([^"\\\r\n]*)"/;
 const typeOrDisposition = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:\/[!#$%&'*+\-.^_`|~0-9A-Za-z]+)?$/;
 /** RFC 2045 `tspecials`: what a backslash really escapes. Before anything else it is part of a Windows path that nobody escaped. */
 const tspecials = '()<>@,;:\\"/[]?=';
-
-/** `multipart/mixed` counts like `multipart/form-data`, as in Go's `Request.MultipartReader`. */
-export function bodyKind(contentType: string | undefined): BodyKind {
-  const parsed = parseMediaType(contentType ?? "");
-  if (parsed === null || (parsed.type !== "multipart/form-data" && parsed.type !== "multipart/mixed"))
-    return { kind: "not-multipart" };
-  const boundary = parsed.parameters.get("boundary") ?? "";
-  return boundary === "" ? { kind: "no-boundary" } : { kind: "multipart", boundary };
-}
 
 /** Null where any part of the value is malformed; never throws. */
 export function parseMediaType(value: string): MediaType | null {

@@ -9,6 +9,7 @@ export const contentType = `multipart/form-data; boundary=${mark}`;
 
 /** What each piece of a form is chosen from. */
 interface Pieces {
+  readonly prefixes: readonly string[];
   readonly dispositions: readonly string[];
   readonly extras: readonly string[];
   readonly contents: readonly string[];
@@ -17,34 +18,43 @@ interface Pieces {
 }
 
 const right: Pieces = {
+  prefixes: ["", "", "\r\n"],
   dispositions: [
     'form-data; name="f"; filename="a"',
     'form-data; name="f"; filename=a',
     "form-data; name=\"f\"; filename*=UTF-8''a",
     'attachment; filename="../a"',
-    'form-data; name="f"; filename="a"; filename="b"',
   ],
-  extras: [
-    "",
-    "Content-Type: text/plain\r\n",
-    "Content-Transfer-Encoding: base64\r\n",
-    "Content-Type: multipart/mixed; boundary=C\r\n",
-  ],
+  extras: ["", "Content-Type: text/plain\r\n", "Content-Type: text/plain; boundary=C\r\n", "X-A: b\r\nX-A: c\r\n"],
   contents: [marker, "\r\n", "\n", "\r", "--", "x", "\r\n--C\r\n", "\0"],
   lineEnds: ["\r\n"],
-  suffixes: [`--${mark}--\r\n`, `--${mark}--`, `--${mark}--\r\nepilogue`],
+  suffixes: [`--${mark}--\r\n`, `--${mark}--`, `--${mark}--\r\n\r\n`],
 };
 
 const wrong: Pieces = {
-  dispositions: [...right.dispositions, 'form-data; name=""; filename=""', 'form-data; name="f"'],
-  extras: [...right.extras, " folded\r\n", "X\r\n"],
+  prefixes: [...right.prefixes, "preamble\r\n", " ", "\n"],
+  dispositions: [
+    ...right.dispositions,
+    'form-data; name=""; filename=""',
+    'form-data; name="f"',
+    'form-data; name="f"; filename="a"; filename="b"',
+  ],
+  extras: [
+    ...right.extras,
+    " folded\r\n",
+    "X\r\n",
+    "Content-Transfer-Encoding: base64\r\n",
+    "Content-Type: multipart/mixed; boundary=C\r\n",
+    "Content-Length: 1\r\n",
+    "\n",
+  ],
   contents: [...right.contents, `\r\n--${mark}`, `--${mark}`, `--${mark}--`],
   lineEnds: ["\r\n", "\r\n", "\r\n", "\n"],
-  suffixes: [...right.suffixes, `--${mark}`, "", `--${mark}-`],
+  suffixes: [...right.suffixes, `--${mark}`, "", `--${mark}-`, `--${mark}--\r\nepilogue`, `--${mark}-- \r\n`],
 };
 
 /** Each marker in it has a number of its own. */
-function formOf({ dispositions, extras, contents, lineEnds, suffixes }: Pieces): fc.Arbitrary<Buffer> {
+function formOf({ prefixes, dispositions, extras, contents, lineEnds, suffixes }: Pieces): fc.Arbitrary<Buffer> {
   const part = fc.record({
     disposition: fc.constantFrom(...dispositions),
     extra: fc.constantFrom(...extras),
@@ -52,7 +62,7 @@ function formOf({ dispositions, extras, contents, lineEnds, suffixes }: Pieces):
     lineEnd: fc.constantFrom(...lineEnds),
   });
   const form = fc.record({
-    prefix: fc.constantFrom("", "", "preamble\r\n", "\r\n"),
+    prefix: fc.constantFrom(...prefixes),
     parts: fc.array(part, { maxLength: 4 }),
     suffix: fc.constantFrom(...suffixes),
   });

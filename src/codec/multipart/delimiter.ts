@@ -1,64 +1,120 @@
-/** The bytes between two parts, and how to find them in a chunk without looking at any byte twice. */
+/** The delimiter between two parts, and the search for it in chunks that may be cut anywhere. */
 
-const lineFeed = 0x0a;
+export type LineEnd = "\n" | "\r\n";
+
+/** What a part's bytes in a chunk are up to the delimiter, if it is there. Positions may lie before the chunk. */
+export type Found =
+  | { readonly kind: "text"; readonly text: readonly Buffer[] }
+  /** @param end is behind the boundary. */
+  | { readonly kind: "delimiter"; readonly text: readonly Buffer[]; readonly end: number }
+  | { readonly kind: "ambiguous"; readonly message: string; readonly at: number };
+
 const carriageReturn = 0x0d;
-const dash = 0x2d;
+const blankLine = Buffer.from("\r\n\r\n");
 
-export class MultipartDelimiter {
-  /** Line end, "--", boundary, "--". */
-  readonly closing: Buffer;
-  /** The same without the last two dashes. */
-  readonly bytes: Buffer;
-  readonly lineEnd: "\n" | "\r\n";
+/**
+ * One native search a chunk, whose cost does not grow with the boundary, and no byte of a part copied: what may begin a delimiter at a
+ * chunk's end is kept as a number, since a delimiter's first byte is a line end's and occurs in it only once.
+ */
+export class DelimiterSearch {
+  /** "--" and the boundary. */
+  readonly #mark: Buffer;
+  readonly #lineEnd: LineEnd;
+  /** Line end and mark. */
+  readonly #delimiter: Buffer;
+  /** How many of the last bytes begin a delimiter and are not given out. */
+  #held = 0;
+  /** A copy of the part's last bytes: the mark may also stand across two chunks and be no delimiter. */
+  #recent: Buffer = Buffer.alloc(0);
 
-  /** @param boundary one character per byte; no CR or LF, so that a delimiter's first byte occurs in it only once. */
-  constructor(lineEnd: "\n" | "\r\n", boundary: string) {
-    this.lineEnd = lineEnd;
-    this.closing = Buffer.from(`${lineEnd}--${boundary}--`, "latin1");
-    this.bytes = this.closing.subarray(0, -2);
+  constructor(lineEnd: LineEnd, mark: Buffer) {
+    this.#mark = mark;
+    this.#lineEnd = lineEnd;
+    this.#delimiter = Buffer.concat([Buffer.from(lineEnd), mark]);
   }
 
-  /** How many bytes at `chunk[at]` go on with a delimiter of which `matched` bytes are behind them. */
-  match(chunk: Buffer, at: number, matched: number): number {
-    let length = 0;
-    while (
-      at + length < chunk.length &&
-      matched + length < this.bytes.length &&
-      chunk[at + length] === this.bytes[matched + length]
-    ) {
-      length += 1;
-    }
-    return length;
+  /** A part begins: the line end of its headers is none of a delimiter. */
+  begin(): void {
+    this.#held = 0;
+    this.#recent = this.#recent.subarray(0, 0);
   }
 
-  /** Passes over lookalikes that this chunk is enough to tell, so that a body full of them is not given out in crumbs. */
-  indexIn(chunk: Buffer, from: number): number {
-    let found = chunk.indexOf(this.bytes, from);
-    while (found >= 0) {
-      const after = found + this.bytes.length;
-      if (!isText(chunk[after], chunk[after + 1])) return found;
-      found = chunk.indexOf(this.bytes, after);
+  /** Reads `chunk` from `from` on, to its end or to the delimiter. The text is a view of it, or of a constant. */
+  read(chunk: Buffer, from: number): Found {
+    const more = this.#continued(chunk, from);
+    if (this.#held + more === this.#delimiter.length) return this.#delimiterAt([], chunk, from, from + more);
+    if (this.#held > 0 && from + more === chunk.length) {
+      this.#held += more;
+      this.#remember(chunk, from);
+      return { kind: "text", text: [] };
     }
-    return found;
+    const mark = chunk.indexOf(this.#mark, from);
+    const across = this.#across(chunk, from, this.#mark.length).indexOf(this.#mark);
+    const blank = this.#lineEnd === "\n" ? this.#blankLineIn(chunk.subarray(0, mark < 0 ? chunk.length : mark), from) : null;
+    if (blank !== null) {
+      // Django and Rack end the headers there, whatever the other lines end in.
+      return { kind: "ambiguous", message: "a part holds CR LF CR LF in a form whose lines end in LF", at: blank };
+    }
+    if (across >= 0) return stray(from - this.#recent.length + across);
+    const held = this.#delimiter.subarray(0, this.#held);
+    if (mark >= 0) {
+      const lineStart = mark - this.#lineEnd.length;
+      if (lineStart < from || chunk.toString("latin1", lineStart, mark) !== this.#lineEnd) return stray(mark);
+      return this.#delimiterAt([held, chunk.subarray(from, lineStart)], chunk, from, mark + this.#mark.length);
+    }
+    this.#held = this.#tail(chunk, from);
+    this.#remember(chunk, from);
+    return { kind: "text", text: [held, chunk.subarray(from, chunk.length - this.#held)] };
+  }
+
+  #delimiterAt(text: readonly Buffer[], chunk: Buffer, from: number, end: number): Found {
+    const before = end - this.#delimiter.length - 1;
+    const byte = before >= from ? chunk[before] : this.#recent.at(before - from);
+    if (this.#lineEnd === "\n" && byte === carriageReturn) {
+      return { kind: "ambiguous", message: "CR LF stands before the boundary in a form whose lines end in LF", at: before };
+    }
+    return { kind: "delimiter", text, end };
+  }
+
+  /** How many bytes at `chunk[from]` go on with the delimiter that is held. */
+  #continued(chunk: Buffer, from: number): number {
+    if (this.#held === 0) return 0;
+    const length = Math.min(chunk.length - from, this.#delimiter.length - this.#held);
+    let more = 0;
+    while (more < length && chunk[from + more] === this.#delimiter[this.#held + more]) more += 1;
+    return more;
+  }
+
+  #blankLineIn(text: Buffer, from: number): number | null {
+    const across = this.#across(text, from, blankLine.length).indexOf(blankLine);
+    if (across >= 0) return from - this.#recent.length + across;
+    const within = text.indexOf(blankLine, from);
+    return within < 0 ? null : within;
+  }
+
+  /** Where anything of that length would stand that begins before the chunk and ends in it. */
+  #across(chunk: Buffer, from: number, length: number): Buffer {
+    if (this.#recent.length === 0) return this.#recent;
+    return Buffer.concat([this.#recent, chunk.subarray(from, from + length - 1)]);
   }
 
   /** How many of the chunk's last bytes, from `from` on, begin a delimiter. */
-  tailIn(chunk: Buffer, from: number): number {
-    const last = chunk.subarray(Math.max(from, chunk.length - this.bytes.length + 1));
-    const begin = last.lastIndexOf(this.lineEnd.charCodeAt(0));
+  #tail(chunk: Buffer, from: number): number {
+    const last = chunk.subarray(Math.max(from, chunk.length - this.#delimiter.length + 1));
+    const begin = last.lastIndexOf(this.#lineEnd.charCodeAt(0));
     if (begin < 0) return 0;
     const tail = last.subarray(begin);
-    return this.bytes.subarray(0, tail.length).equals(tail) ? tail.length : 0;
+    return this.#delimiter.subarray(0, tail.length).equals(tail) ? tail.length : 0;
+  }
+
+  /** As many bytes as a delimiter has, and the one before it. */
+  #remember(chunk: Buffer, from: number): void {
+    const length = this.#delimiter.length + 1;
+    const fresh = chunk.subarray(Math.max(from, chunk.length - length));
+    this.#recent = Buffer.concat([this.#recent, fresh]).subarray(-length);
   }
 }
 
-export function isBlank(byte: number | undefined): boolean {
-  return byte === 0x20 || byte === 0x09;
-}
-
-/** Whether what follows a delimiter makes it text: undefined bytes are still to come. */
-function isText(first: number | undefined, second: number | undefined): boolean {
-  if (first === undefined) return false;
-  if (first === dash) return second !== undefined && second !== dash;
-  return !isBlank(first) && first !== carriageReturn && first !== lineFeed;
+function stray(at: number): Found {
+  return { kind: "ambiguous", message: "the boundary stands within a part", at };
 }

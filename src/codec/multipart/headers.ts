@@ -1,50 +1,88 @@
-/** The header lines of one multipart part, read as Go's net/textproto reads them and no more leniently. */
+/** The header lines of one multipart part, taken only where every reader takes the same from them. */
 
 import { ProtocolError } from "../protocol-error.ts";
-
-/** Lower-case names; of a repeated header the first counts, as with Go's `Header.Get`. */
-export type PartHeaders = ReadonlyMap<string, string>;
+import type { LineEnd } from "./delimiter.ts";
 
 /** The codings of a part that change its bytes (RFC 2045 §6). */
 export type TransferCoding = "base64" | "quoted-printable";
 
-const transferCodingField = "content-transfer-encoding";
+/** Lower-case names; of a repeated header the first counts, as with Go's `Header.Get`. */
+export type PartFields = ReadonlyMap<string, string>;
+
+export interface PartHeaders {
+  readonly fields: PartFields;
+  /** Null where the bytes are as they are. */
+  readonly transferCoding: TransferCoding | null;
+  /** What the part says of its bytes as they come, if it does. */
+  readonly contentLength: number | null;
+}
+
+/** What a part means stands in these: where there are two, one reader takes the first and another the last. */
+const soleFields: ReadonlySet<string> = new Set([
+  "content-disposition",
+  "content-encoding",
+  "content-length",
+  "content-transfer-encoding",
+  "content-type",
+]);
+
+/** PHP reads lines through a buffer of 5 KiB and takes the rest of a longer one for the next line. Browsers' longest names are half of it. */
+const maxLineBytes = 4_096;
 
 const space = 0x20;
 const tab = 0x09;
-const carriageReturn = 0x0d;
-const lineFeed = 0x0a;
 
 /** RFC 9110 §5.6.2 */
 const fieldName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
- * @param block whole lines ending in LF or CRLF, without the blank line that ends the headers.
- * Bytes above 0x7f are UTF-8; what is not becomes U+FFFD. Throws ProtocolError; a folded line (RFC 5322 §2.2.3) is joined with one space.
+ * @param block whole lines with that line end, without the blank line that ends the headers.
+ * Bytes above 0x7f are UTF-8; what is not becomes U+FFFD. Throws ProtocolError.
  */
-export function parsePartHeaders(block: Uint8Array, maxHeaders: number): PartHeaders {
-  const headers = new Map<string, string>();
+export function parsePartHeaders(block: Buffer, lineEnd: LineEnd, maxHeaders: number): PartHeaders {
+  const fields = new Map<string, string>();
   let count = 0;
-  for (const line of unfold(block)) {
+  for (let start = 0; start < block.length; ) {
+    const end = block.indexOf(lineEnd, start);
+    const { name, value } = parseLine(block.subarray(start, end));
     count += 1;
     if (count > maxHeaders) throw new ProtocolError(`a part has more than ${maxHeaders} headers`);
-    const colon = line.indexOf(":");
-    if (colon < 0) throw new ProtocolError("a part's header line has no colon");
-    const name = line.slice(0, colon);
-    // A blank before the colon would make a header that some receivers know and others do not.
-    if (!fieldName.test(name)) throw new ProtocolError("a part's header has a malformed name");
-    const value = trimBlanks(line.slice(colon + 1));
-    const key = name.toLowerCase();
-    // One reader takes the first value, another the last: what one decodes, the other does not.
-    if (key === transferCodingField && headers.has(key)) throw new ProtocolError("a part has Content-Transfer-Encoding twice");
-    if (!headers.has(key)) headers.set(key, value);
+    if (!fields.has(name)) fields.set(name, value);
+    else if (soleFields.has(name)) throw new ProtocolError(`a part has the header ${name} more than once`);
+    start = end + lineEnd.length;
   }
-  return headers;
+  refuseNested(fields);
+  return { fields, transferCoding: transferCodingOf(fields), contentLength: contentLengthOf(fields) };
 }
 
-/** Null where the bytes are as they are. Throws ProtocolError for what is no coding of RFC 2045: nobody knows what a reader makes of it. */
-export function transferCodingOf(headers: PartHeaders): TransferCoding | null {
-  const coding = headers.get(transferCodingField)?.toLowerCase();
+function parseLine(line: Buffer): { readonly name: string; readonly value: string } {
+  if (line.length > maxLineBytes) throw new ProtocolError(`a part has a header line of more than ${maxLineBytes} bytes`);
+  if (line.some(isControl)) throw new ProtocolError("a part's header contains a control character");
+  // Readers join it to the line before, take it for one of its own or, where it is the first, for anything (CVE-2022-24434).
+  if (line[0] === space || line[0] === tab) throw new ProtocolError("a part has a folded header line");
+  const text = line.toString("utf8");
+  const colon = text.indexOf(":");
+  if (colon < 0) throw new ProtocolError("a part's header line has no colon");
+  const name = text.slice(0, colon);
+  // A blank before the colon would make a header that some receivers know and others do not.
+  if (!fieldName.test(name)) throw new ProtocolError("a part's header has a malformed name");
+  return { name: name.toLowerCase(), value: trimBlanks(text.slice(colon + 1)) };
+}
+
+/**
+ * Python's cgi and email, commons-fileupload and Netty take such a part apart; busboy, PHP and Go take it as one file, whether it has a
+ * file name or not. Its parts are not scanned as well: RFC 7578 §4.3 ended this form, and of clients curl alone writes it, when asked
+ * for several files in one field. A Content-Encoding of a part is undone by aiohttp and by nobody else.
+ */
+function refuseNested(fields: PartFields): void {
+  if (/multipart/i.test(fields.get("content-type") ?? "")) throw new ProtocolError("a part is of a multipart type itself");
+  const encoding = fields.get("content-encoding")?.toLowerCase() ?? "identity";
+  if (encoding !== "identity") throw new ProtocolError(`a part has the Content-Encoding ${shown(encoding)}`);
+}
+
+/** What is no coding of RFC 2045 is refused: nobody knows what a reader makes of it. */
+function transferCodingOf(fields: PartFields): TransferCoding | null {
+  const coding = fields.get("content-transfer-encoding")?.toLowerCase();
   switch (coding) {
     case undefined:
     case "7bit":
@@ -55,34 +93,20 @@ export function transferCodingOf(headers: PartHeaders): TransferCoding | null {
     case "quoted-printable":
       return coding;
     default:
-      throw new ProtocolError(`a part has the unknown Content-Transfer-Encoding ${JSON.stringify(coding.slice(0, 40))}`);
+      throw new ProtocolError(`a part has the unknown Content-Transfer-Encoding ${shown(coding)}`);
   }
 }
 
-function unfold(block: Uint8Array): string[] {
-  const bytes = Buffer.from(block.buffer, block.byteOffset, block.byteLength);
-  // Joined once at the end: a header folded thousands of times must not be copied thousands of times.
-  const lines: string[][] = [];
-  let start = 0;
-  while (start < bytes.length) {
-    const feed = bytes.indexOf(lineFeed, start);
-    const next = feed < 0 ? bytes.length : feed + 1;
-    let end = feed < 0 ? bytes.length : feed;
-    if (end > start && bytes[end - 1] === carriageReturn) end -= 1;
-    const line = bytes.subarray(start, end);
-    if (line.some(isControl)) throw new ProtocolError("a part's header contains a control character");
-    const first = bytes[start];
-    if (first === space || first === tab) {
-      // CVE-2022-24434: a first line that starts with a blank continues nothing.
-      const folded = lines.at(-1);
-      if (folded === undefined) throw new ProtocolError("a part's first header line starts with a blank");
-      folded.push(trimBlanks(line.toString("utf8")));
-    } else {
-      lines.push([trimBlanks(line.toString("utf8"))]);
-    }
-    start = next;
-  }
-  return lines.map((pieces) => pieces.join(" "));
+/** aiohttp and others read as many bytes as it says, and no delimiter ends them. */
+function contentLengthOf(fields: PartFields): number | null {
+  const written = fields.get("content-length");
+  if (written === undefined) return null;
+  if (!/^[0-9]{1,15}$/.test(written)) throw new ProtocolError(`a part has the Content-Length ${shown(written)}`);
+  return Number(written);
+}
+
+function shown(value: string): string {
+  return JSON.stringify(value.slice(0, 40));
 }
 
 function isControl(byte: number): boolean {

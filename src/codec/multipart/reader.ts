@@ -1,285 +1,257 @@
 /**
- * Multipart bodies (RFC 2046 §5.1) as events, split byte for byte as Go's mime/multipart splits them, without copying a byte of a part.
- * Only what Go reads as a whole body with further boundaries behind it is refused: other parsers take files out of there.
+ * Multipart bodies (RFC 2046 §5.1) as events, without copying a byte of a part. A body that two readers could split differently is
+ * refused: what is preamble, header or data to one is a file to another. What is accepted Go's mime/multipart splits likewise.
  */
 
 import { BoundedBuffer } from "../bounded-buffer.ts";
 import { ProtocolError } from "../protocol-error.ts";
-import { isBlank, MultipartDelimiter } from "./delimiter.ts";
+import { checkBoundary } from "./boundary.ts";
+import { DelimiterSearch, type LineEnd } from "./delimiter.ts";
 import { type PartHeaders, parsePartHeaders } from "./headers.ts";
 
 export type MultipartEvent =
   | { readonly type: "part-begin"; readonly headers: PartHeaders }
-  /** A view of the chunk that was fed (or of a constant of the parser): valid as long as the chunk is left alone. Never empty. */
+  /** A view of the chunk that was fed (or of a constant of the reader): valid as long as the chunk is left alone. Never empty. */
   | { readonly type: "data"; readonly bytes: Uint8Array }
   /** The part is whole: its delimiter line has been seen to its end. */
   | { readonly type: "part-end" }
-  /** The closing delimiter line has been seen to its end. What follows is ignored, unless a delimiter is among it. */
+  /** The closing delimiter line has been seen to its end. */
   | { readonly type: "end" };
 
 export interface MultipartLimits {
-  /** One part's header lines with the blank line that ends them; also the blanks behind one delimiter. Default 64 KiB. */
+  /** One part's header lines with the blank line that ends them. Default 64 KiB. */
   readonly maxHeaderBytes?: number;
   /** Per part. Default 100. */
   readonly maxHeaders?: number;
   /** Default unlimited. */
   readonly maxParts?: number;
-  /** The preamble, and again the epilogue: bytes that nobody scans must not be endless. Default 64 KiB. */
-  readonly maxIgnoredBytes?: number;
 }
 
-/**
- * What the next byte is part of. "after-delimiter": decides whether the delimiter is one; "closing-dash": the second dash of a closing
- * one; "padding": the blanks behind either; "line-end": the LF behind its CR.
- */
-type State = "preamble" | "headers" | "body" | "after-delimiter" | "closing-dash" | "padding" | "line-end" | "epilogue";
+/** What the next byte is part of. "…-feed": the LF behind a CR. "delimiter": decides whether one that was found is closing. */
+type State =
+  | "begin"
+  | "begin-feed"
+  | "boundary"
+  | "delimiter"
+  | "delimiter-feed"
+  | "dash"
+  | "headers"
+  | "data"
+  | "end"
+  | "end-feed";
+
+/** Behind the closing delimiter: most write one, some two. */
+const maxEndLines = 16;
 
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
-const space = 0x20;
 const dash = 0x2d;
 
 /**
  * Feed chunks as they come, then `finish()`. Both are generators, to be run to their end before the next call: the events before a
- * fault come out before the ProtocolError does, however the bytes were cut. After a ProtocolError each call throws it again.
+ * fault come out before the ProtocolError does. After a ProtocolError each call throws it again.
  */
-export class MultipartParser {
-  readonly #maxHeaderBytes: number;
+export class MultipartReader {
   readonly #maxHeaders: number;
   readonly #maxParts: number;
-  readonly #maxIgnoredBytes: number;
   readonly #header: BoundedBuffer;
-  readonly #boundary: string;
-  /** The line end of the first delimiter line is that of all (Go's rule); until it is known, LF, in which both end. */
-  #delimiter: MultipartDelimiter;
-  #state: State = "preamble";
-  /** How many bytes of `#delimiter.closing` are behind us and not given out. */
-  #matched = 1;
-  /** How many of those are not in the body: where a body or a part begins, a delimiter needs no line end before it. */
-  #virtual = 1;
-  #isClosing = false;
-  #isPartOpen = false;
+  /** "--" and the boundary: these bytes are nowhere but in a delimiter. */
+  readonly #mark: Buffer;
+  /** The first line end of the body is that of its whole framing; null until it is known. */
+  #lineEnd: LineEnd | null = null;
+  #search: DelimiterSearch;
+  #state: State = "begin";
+  /** Bytes of the body before the chunk that is being read. */
+  #before = 0;
+  #matched = 0;
   #parts = 0;
+  #contentLength: number | null = null;
+  #dataBytes = 0;
+  #headersAt = 0;
   #headerLineStart = 0;
-  #paddingBytes = 0;
-  #ignoredBytes = 0;
+  #isEnded = false;
+  #endLines = 0;
   #failure: unknown = null;
 
-  /** @param boundary one character per byte, as in a header of node:http. Throws ProtocolError when it is empty or holds a control character. */
+  /** Throws ProtocolError for a boundary that is none (RFC 2046 §5.1.1). */
   constructor(boundary: string, limits: MultipartLimits = {}) {
-    if (!isBoundary(boundary)) throw new ProtocolError("the multipart boundary is malformed");
-    this.#maxHeaderBytes = limits.maxHeaderBytes ?? 65_536;
+    checkBoundary(boundary);
     this.#maxHeaders = limits.maxHeaders ?? 100;
     this.#maxParts = limits.maxParts ?? Number.POSITIVE_INFINITY;
-    this.#maxIgnoredBytes = limits.maxIgnoredBytes ?? 65_536;
-    this.#header = new BoundedBuffer(this.#maxHeaderBytes, "a part's header");
-    this.#boundary = boundary;
-    this.#delimiter = new MultipartDelimiter("\n", boundary);
+    this.#header = new BoundedBuffer(limits.maxHeaderBytes ?? 65_536, "a part's header");
+    this.#mark = Buffer.from(`--${boundary}`);
+    this.#search = new DelimiterSearch("\r\n", this.#mark);
   }
 
-  /** Throws ProtocolError where the bytes cannot be multipart, or pass a limit. */
+  /** Throws ProtocolError where the bytes can be read otherwise, cannot be multipart, or pass a limit. */
   *feed(chunk: Uint8Array): Generator<MultipartEvent, void, undefined> {
     if (this.#failure !== null) throw this.#failure;
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     try {
-      let at = 0;
-      while (at < bytes.length) at = yield* this.#read(bytes, at);
+      for (let at = 0; at < bytes.length; ) at = yield* this.#read(bytes, at);
     } catch (thrown) {
       this.#failure = thrown;
       throw thrown;
     }
+    this.#before += bytes.length;
   }
 
   /** Throws ProtocolError when the closing delimiter has not been seen whole. */
   *finish(): Generator<MultipartEvent, void, undefined> {
     if (this.#failure !== null) throw this.#failure;
-    if (this.#state === "epilogue") return;
-    if (this.#state === "padding" && this.#isClosing) {
-      yield* this.#endOfDelimiterLine();
-      return;
+    if (this.#state !== "end") {
+      this.#failure = new ProtocolError("the multipart body ends before its closing boundary");
+      throw this.#failure;
     }
-    this.#failure = new ProtocolError("the multipart body ends before its closing boundary");
-    throw this.#failure;
+    if (!this.#isEnded) yield* this.#endOfBody();
   }
 
   /** Returns where to go on in `chunk`. */
   *#read(chunk: Buffer, at: number): Generator<MultipartEvent, number, undefined> {
     const byte = chunk[at];
     switch (this.#state) {
-      case "preamble":
-      case "body":
-        return yield* this.#readText(chunk, at);
+      case "begin":
+        this.#state = byte === carriageReturn ? "begin-feed" : "boundary";
+        if (byte === lineFeed) this.#setLineEnd("\n", at);
+        return byte === carriageReturn || byte === lineFeed ? at + 1 : at;
+      case "begin-feed":
+        this.#closeLine(byte, at);
+        this.#state = "boundary";
+        return at + 1;
+      case "boundary":
+        if (byte !== this.#mark[this.#matched]) throw this.#fault("the body does not begin with its boundary", at);
+        this.#matched += 1;
+        if (this.#matched === this.#mark.length) this.#state = "delimiter";
+        return at + 1;
+      case "delimiter":
+        if (byte === dash) {
+          this.#state = "dash";
+        } else if (byte === carriageReturn) {
+          this.#state = "delimiter-feed";
+        } else if (byte === lineFeed) {
+          this.#setLineEnd("\n", at);
+          yield* this.#endOfDelimiter(at);
+        } else {
+          throw this.#fault("the boundary is followed by neither a line end nor two dashes", at);
+        }
+        return at + 1;
+      case "delimiter-feed":
+        this.#closeLine(byte, at);
+        yield* this.#endOfDelimiter(at);
+        return at + 1;
+      case "dash":
+        if (byte !== dash) throw this.#fault("the boundary is followed by one dash", at);
+        this.#state = "end";
+        return at + 1;
       case "headers":
         return yield* this.#readHeaders(chunk, at);
-      case "after-delimiter":
-        if (byte === dash) {
-          this.#state = "closing-dash";
-          return at + 1;
+      case "data":
+        return yield* this.#readData(chunk, at);
+      case "end":
+        if (byte === carriageReturn) {
+          this.#state = "end-feed";
+        } else if (byte === lineFeed) {
+          this.#setLineEnd("\n", at);
+          yield* this.#endOfLine(at);
+        } else {
+          throw this.#fault("something stands behind the closing boundary", at);
         }
-        if (!isBlank(byte) && byte !== carriageReturn && byte !== lineFeed) {
-          return yield* this.#resumeText(at, this.#delimiter.bytes.length);
-        }
-        this.#state = "padding";
-        return at;
-      case "closing-dash":
-        if (byte !== dash) return yield* this.#resumeText(at, this.#delimiter.bytes.length + 1);
-        this.#isClosing = true;
-        this.#state = "padding";
         return at + 1;
-      case "padding":
-        if (isBlank(byte)) {
-          this.#paddingBytes += 1;
-          if (this.#paddingBytes > this.#maxHeaderBytes) {
-            throw new ProtocolError("a multipart boundary is followed by too many blanks");
-          }
-          return at + 1;
-        }
-        if (byte === carriageReturn && (!this.#isPartOpen || this.#delimiter.lineEnd === "\r\n")) {
-          this.#state = "line-end";
-          return at + 1;
-        }
-        // A body whose first delimiter is a closing one has not said that its lines end in LF: Go wants CRLF then.
-        if (byte !== lineFeed || this.#delimiter.lineEnd !== "\n" || (this.#isClosing && !this.#isPartOpen)) {
-          return yield* this.#refuseLine(at);
-        }
-        yield* this.#endOfDelimiterLine();
+      case "end-feed":
+        this.#closeLine(byte, at);
+        yield* this.#endOfLine(at);
         return at + 1;
-      case "line-end":
-        if (byte !== lineFeed) return yield* this.#refuseLine(at);
-        if (!this.#isPartOpen) this.#delimiter = new MultipartDelimiter("\r\n", this.#boundary);
-        yield* this.#endOfDelimiterLine();
-        return at + 1;
-      case "epilogue":
-        this.#ignore(chunk.length - at);
-        this.#refuseDelimiter(chunk, at);
-        return chunk.length;
     }
-  }
-
-  /**
-   * Where one parser sees the end, another may see a line of a header or of a file, and go on to the next delimiter: busboy does
-   * behind a blank line that ends in LF.
-   */
-  #refuseDelimiter(chunk: Buffer, start: number): void {
-    const more = this.#delimiter.match(chunk, start, this.#matched);
-    this.#matched += more;
-    const at = start + more;
-    if (this.#matched < this.#delimiter.bytes.length) {
-      if (at === chunk.length) return;
-      this.#matched = this.#delimiter.tailIn(chunk, at);
-      if (chunk.indexOf(this.#delimiter.bytes, at) < 0) return;
-    }
-    throw new ProtocolError("a multipart boundary stands behind the closing one");
-  }
-
-  /** Gives out text up to the next delimiter; a partial match at the chunk's end is kept as a number. */
-  *#readText(chunk: Buffer, start: number): Generator<MultipartEvent, number, undefined> {
-    let at = start;
-    if (this.#matched > 0) {
-      const more = this.#delimiter.match(chunk, at, this.#matched);
-      at += more;
-      this.#matched += more;
-      if (this.#matched === this.#delimiter.bytes.length) {
-        this.#state = "after-delimiter";
-        return at;
-      }
-      if (at === chunk.length) return at;
-      yield* this.#release(this.#matched);
-    }
-    const found = this.#delimiter.indexIn(chunk, at);
-    const textEnd = found < 0 ? chunk.length - this.#delimiter.tailIn(chunk, at) : found;
-    if (textEnd > at) yield* this.#give(chunk.subarray(at, textEnd));
-    if (found < 0) {
-      this.#matched = chunk.length - textEnd;
-      return chunk.length;
-    }
-    this.#matched = this.#delimiter.bytes.length;
-    this.#state = "after-delimiter";
-    return found + this.#matched;
-  }
-
-  /** What looked like a delimiter is text. */
-  *#resumeText(at: number, matched: number): Generator<MultipartEvent, number, undefined> {
-    this.#state = this.#isPartOpen ? "body" : "preamble";
-    this.#isClosing = false;
-    this.#paddingBytes = 0;
-    yield* this.#release(matched);
-    return at;
-  }
-
-  /** A delimiter with anything but blanks behind it is a line like any other in the preamble, and ambiguous after that: Go's rule. */
-  *#refuseLine(at: number): Generator<MultipartEvent, number, undefined> {
-    if (this.#isPartOpen) throw new ProtocolError("a multipart boundary is not followed by its line end");
-    return yield* this.#resumeText(at, this.#delimiter.bytes.length);
-  }
-
-  *#release(matched: number): Generator<MultipartEvent, void, undefined> {
-    const held = this.#delimiter.closing.subarray(this.#virtual, matched);
-    this.#matched = 0;
-    this.#virtual = 0;
-    if (held.length > 0) yield* this.#give(held);
-  }
-
-  *#give(bytes: Uint8Array): Generator<MultipartEvent, void, undefined> {
-    if (this.#isPartOpen) yield { type: "data", bytes };
-    else this.#ignore(bytes.length);
-  }
-
-  #ignore(bytes: number): void {
-    this.#ignoredBytes += bytes;
-    if (this.#ignoredBytes > this.#maxIgnoredBytes) {
-      throw new ProtocolError(`more than ${this.#maxIgnoredBytes} bytes stand outside of the parts`);
-    }
-  }
-
-  *#endOfDelimiterLine(): Generator<MultipartEvent, void, undefined> {
-    if (this.#isPartOpen) {
-      this.#isPartOpen = false;
-      yield { type: "part-end" };
-    }
-    this.#paddingBytes = 0;
-    this.#ignoredBytes = 0;
-    if (this.#isClosing) {
-      this.#state = "epilogue";
-      // The line end before it is that of the closing delimiter. LF: whatever the others' line ends are.
-      this.#delimiter = new MultipartDelimiter("\n", this.#boundary);
-      this.#matched = 1;
-      yield { type: "end" };
-      return;
-    }
-    this.#parts += 1;
-    if (this.#parts > this.#maxParts) throw new ProtocolError(`the multipart body has more than ${this.#maxParts} parts`);
-    this.#state = "headers";
   }
 
   *#readHeaders(chunk: Buffer, at: number): Generator<MultipartEvent, number, undefined> {
     const feed = chunk.indexOf(lineFeed, at);
     const next = feed < 0 ? chunk.length : feed + 1;
-    this.#header.append(chunk.subarray(at, next));
-    if (feed < 0) return next;
-    const line = this.#header.view(this.#headerLineStart);
-    const isBlankLine = line.length === 1 || (line.length === 2 && line[0] === carriageReturn);
-    if (!isBlankLine) {
-      this.#headerLineStart = this.#header.length;
-      return next;
-    }
-    const headers = parsePartHeaders(this.#header.view().subarray(0, this.#headerLineStart), this.#maxHeaders);
+    const headers = this.#takeHeaders(chunk.subarray(at, next));
+    if (headers === null) return next;
     this.#header.clear();
     this.#headerLineStart = 0;
-    this.#isPartOpen = true;
-    this.#state = "body";
-    this.#matched = this.#delimiter.lineEnd.length;
-    this.#virtual = this.#delimiter.lineEnd.length;
+    this.#contentLength = headers.contentLength;
+    this.#dataBytes = 0;
+    this.#state = "data";
+    this.#search.begin();
     yield { type: "part-begin", headers };
     return next;
   }
-}
 
-/** The search relies on a line end being nowhere but at the delimiter's start. */
-function isBoundary(text: string): boolean {
-  for (let at = 0; at < text.length; at += 1) {
-    const code = text.charCodeAt(at);
-    if (code < space || code === 0x7f || code > 0xff) return false;
+  /** @param bytes of one line. Null where they do not end the headers. */
+  #takeHeaders(bytes: Buffer): PartHeaders | null {
+    try {
+      this.#header.append(bytes);
+      if (bytes.at(-1) !== lineFeed) return null;
+      const line = this.#header.view(this.#headerLineStart);
+      const lineEnd = line.at(-2) === carriageReturn ? "\r\n" : "\n";
+      if (lineEnd !== this.#lineEnd) throw new ProtocolError("a part's header line ends otherwise than the boundary's");
+      if (line.includes(this.#mark)) throw new ProtocolError("the boundary stands among a part's headers");
+      if (line.length === lineEnd.length) {
+        return parsePartHeaders(this.#header.view().subarray(0, this.#headerLineStart), lineEnd, this.#maxHeaders);
+      }
+      this.#headerLineStart = this.#header.length;
+      return null;
+    } catch (thrown) {
+      if (!(thrown instanceof ProtocolError)) throw thrown;
+      throw new ProtocolError(`${thrown.message} (part ${this.#parts}, whose headers begin at byte ${this.#headersAt})`);
+    }
   }
-  return text.length > 0;
+
+  *#readData(chunk: Buffer, at: number): Generator<MultipartEvent, number, undefined> {
+    const found = this.#search.read(chunk, at);
+    if (found.kind === "ambiguous") throw this.#fault(found.message, found.at);
+    for (const bytes of found.text) {
+      if (bytes.length === 0) continue;
+      this.#dataBytes += bytes.length;
+      yield { type: "data", bytes };
+    }
+    if (found.kind === "text") return chunk.length;
+    if (this.#contentLength !== null && this.#contentLength !== this.#dataBytes) {
+      throw this.#fault(`a part has ${this.#dataBytes} bytes and the Content-Length ${this.#contentLength}`, found.end);
+    }
+    this.#state = "delimiter";
+    return found.end;
+  }
+
+  *#endOfDelimiter(at: number): Generator<MultipartEvent, void, undefined> {
+    if (this.#parts > 0) yield { type: "part-end" };
+    this.#parts += 1;
+    if (this.#parts > this.#maxParts) throw new ProtocolError(`the multipart body has more than ${this.#maxParts} parts`);
+    this.#state = "headers";
+    this.#headersAt = this.#before + at + 1;
+  }
+
+  /** The closing delimiter's line end, and those that follow it. */
+  *#endOfLine(at: number): Generator<MultipartEvent, void, undefined> {
+    this.#state = "end";
+    if (!this.#isEnded) yield* this.#endOfBody();
+    this.#endLines += 1;
+    if (this.#endLines > maxEndLines) throw this.#fault("there are too many line ends behind the closing boundary", at);
+  }
+
+  *#endOfBody(): Generator<MultipartEvent, void, undefined> {
+    this.#isEnded = true;
+    if (this.#parts > 0) yield { type: "part-end" };
+    yield { type: "end" };
+  }
+
+  /** The byte behind a CR. */
+  #closeLine(byte: number | undefined, at: number): void {
+    if (byte !== lineFeed) throw this.#fault("a CR stands alone among the boundaries", at);
+    this.#setLineEnd("\r\n", at);
+  }
+
+  #setLineEnd(lineEnd: LineEnd, at: number): void {
+    if (this.#lineEnd === lineEnd) return;
+    if (this.#lineEnd !== null) throw this.#fault("the lines of the form end in LF here and in CR LF there", at);
+    this.#lineEnd = lineEnd;
+    this.#search = new DelimiterSearch(lineEnd, this.#mark);
+  }
+
+  /** @param at in the chunk that is being read. */
+  #fault(message: string, at: number): ProtocolError {
+    return new ProtocolError(`${message} (part ${this.#parts}, byte ${this.#before + at})`);
+  }
 }

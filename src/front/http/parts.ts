@@ -1,15 +1,15 @@
 /** The parts of a multipart body, one after the other, each pulled from the body as far as its reader reads. */
 
 import { fileNameOf } from "../../codec/content-disposition.ts";
-import { type PartHeaders, type TransferCoding, transferCodingOf } from "../../codec/multipart/headers.ts";
-import { type MultipartEvent, type MultipartLimits, MultipartParser } from "../../codec/multipart/reader.ts";
+import type { PartFields, TransferCoding } from "../../codec/multipart/headers.ts";
+import { type MultipartEvent, type MultipartLimits, MultipartReader } from "../../codec/multipart/reader.ts";
 import { ProtocolError } from "../../codec/protocol-error.ts";
 import { ClamgateError } from "../../core/errors.ts";
 
 export interface Part {
   /** Fit to be shown; null where the part names no file. */
   readonly fileName: string | null;
-  readonly headers: PartHeaders;
+  readonly headers: PartFields;
   /** What is still to be undone in `body`; null where nothing is. */
   readonly transferCoding: TransferCoding | null;
   /**
@@ -29,8 +29,8 @@ const defaultMaxHeaderLength = 2 * 1024 * 1024;
 
 /**
  * Throws `malformed` (cause: ProtocolError) where the body is not whole, well-formed multipart within its limits, or what `body` threw;
- * in the part's body and again when the next part is asked for. The last part is followed by the epilogue, so that the end of the
- * generator is the end of `body`. `body` is never returned or destroyed: whoever made it does that. One reader at a time.
+ * in the part's body and again when the next part is asked for. The end of the generator is the end of `body`. `body` is never returned
+ * or destroyed: whoever made it does that. One reader at a time.
  */
 export async function* readParts(
   body: AsyncIterable<Uint8Array>,
@@ -46,14 +46,15 @@ export async function* readParts(
     for (let event = await events.next(); event !== null; event = await events.next()) {
       // Else it is of the part that its reader has left unread, or the end.
       if (event.type === "part-begin") {
-        headerLength += lengthOf(event.headers);
+        const { fields, transferCoding } = event.headers;
+        headerLength += lengthOf(fields);
         if (headerLength > maxHeaderLength)
           throw events.fail(new ProtocolError(`the parts' headers are longer than ${maxHeaderLength} characters in all`));
         const mine = turn;
         yield {
-          fileName: fileNameOf(event.headers.get("content-disposition")),
-          headers: event.headers,
-          transferCoding: transferCodingIn(event.headers, events),
+          fileName: fileNameOf(fields.get("content-disposition")),
+          headers: fields,
+          transferCoding,
           body: partBytes(events, () => mine === turn),
         };
         turn += 1;
@@ -64,23 +65,23 @@ export async function* readParts(
   }
 }
 
-function lengthOf(headers: PartHeaders): number {
+function lengthOf(fields: PartFields): number {
   let length = 0;
-  for (const [name, value] of headers) length += name.length + value.length;
+  for (const [name, value] of fields) length += name.length + value.length;
   return length;
 }
 
-/** The parser's events, pulled one at a time; null at the end of the body. A fault stays. */
+/** The reader's events, pulled one at a time; null at the end of the body. A fault stays. */
 class EventReader {
   readonly #chunks: AsyncIterator<Uint8Array>;
-  readonly #parser: MultipartParser;
+  readonly #reader: MultipartReader;
   #events: Iterator<MultipartEvent, void> | null = null;
   #isAtEnd = false;
   #failure: unknown = null;
 
   constructor(body: AsyncIterable<Uint8Array>, boundary: string, limits: MultipartLimits) {
     this.#chunks = body[Symbol.asyncIterator]();
-    this.#parser = parserOf(boundary, limits);
+    this.#reader = readerOf(boundary, limits);
   }
 
   async next(): Promise<MultipartEvent | null> {
@@ -92,7 +93,7 @@ class EventReader {
         if (this.#isAtEnd) return null;
         const chunk = await this.#chunks.next();
         this.#isAtEnd = chunk.done === true;
-        this.#events = chunk.done ? this.#parser.finish() : this.#parser.feed(chunk.value);
+        this.#events = chunk.done ? this.#reader.finish() : this.#reader.feed(chunk.value);
       }
     } catch (thrown) {
       throw this.fail(thrown);
@@ -118,17 +119,9 @@ async function* partBytes(events: EventReader, isCurrent: () => boolean): AsyncG
   }
 }
 
-function transferCodingIn(headers: PartHeaders, events: EventReader): TransferCoding | null {
+function readerOf(boundary: string, limits: MultipartLimits): MultipartReader {
   try {
-    return transferCodingOf(headers);
-  } catch (thrown) {
-    throw events.fail(thrown);
-  }
-}
-
-function parserOf(boundary: string, limits: MultipartLimits): MultipartParser {
-  try {
-    return new MultipartParser(boundary, limits);
+    return new MultipartReader(boundary, limits);
   } catch (thrown) {
     throw thrown instanceof ProtocolError ? malformed(thrown) : thrown;
   }

@@ -1,10 +1,12 @@
 /** `POST /v2/scan` and the deprecated `POST /scan`: the files of a form (rest.md 16-34). */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { bodyKind } from "../../codec/media-type.ts";
+import { bodyKind } from "../../codec/multipart/boundary.ts";
+import { ClamgateError } from "../../core/errors.ts";
 import type { Observe } from "../../core/ports.ts";
 import type { Scan } from "../../core/scan.ts";
 import { clientGone } from "../http/client-gone.ts";
+import { contentTypesOf } from "../http/content-type.ts";
 import { readParts } from "../http/parts.ts";
 import { requestBody } from "../http/request-body.ts";
 import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer, textType } from "./answer.ts";
@@ -49,12 +51,16 @@ export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOp
     reply: FastifyReply,
     write: (outcomes: readonly PartOutcome[]) => Answer,
   ): Promise<Answer> {
-    const kind = bodyKind(request.raw.headers["content-type"]);
+    const kind = bodyKind(contentTypesOf(request.raw));
     switch (kind.kind) {
       case "not-multipart":
         return textAnswer(400, "request Content-Type isn't multipart/form-data\n");
       case "no-boundary":
         return textAnswer(400, "no multipart boundary param in Content-Type\n");
+      case "ambiguous": {
+        const error = new ClamgateError("malformed", `Malformed multipart body: ${kind.why}`);
+        return write([{ kind: "judged", fileName: "", judgement: { kind: "failed", error } }]);
+      }
       case "multipart":
         return write(await outcomesOf(request, reply, kind.boundary));
     }

@@ -161,13 +161,21 @@ describe("readParts", () => {
     assert.deepEqual(found, [["quoted-printable", "=5A"], ["base64", "=5A"], plain, plain, plain, plain]);
   });
 
+  test("refuses what stands behind the end, after the last part", async () => {
+    const parts = readParts(new Source(`${two}epilogue`), "bnd");
+    for (const name of ["a.txt", "dir/b.txt"]) assert.ok(name.endsWith((await parts.next()).value?.fileName ?? "-"));
+    const { code, publicMessage } = await failure(parts.next());
+    assert.equal(code, "malformed");
+    assert.match(publicMessage, /^Malformed multipart body: something stands behind the closing boundary \(part 2, byte \d+\)$/);
+  });
+
   for (const [lines, message] of [
     ["x-uuencode", /unknown Content-Transfer-Encoding "x-uuencode"/],
     ["base64, base64", /unknown Content-Transfer-Encoding "base64, base64"/],
     ["base64; x=y", /unknown/],
     ["", /unknown Content-Transfer-Encoding ""/],
-    ["base64\r\nContent-transfer-encoding: base64", /Content-Transfer-Encoding twice/],
-    ["7bit\r\nContent-transfer-encoding: base64", /Content-Transfer-Encoding twice/],
+    ["base64\r\nContent-transfer-encoding: base64", /content-transfer-encoding more than once/],
+    ["7bit\r\nContent-transfer-encoding: base64", /content-transfer-encoding more than once/],
   ] as const) {
     test(`refuses the transfer coding ${JSON.stringify(lines)}`, async () => {
       const whole = `${part("a", "x")}${part("b", "x", `Content-Transfer-Encoding: ${lines}\r\n`)}--bnd--`;
@@ -180,9 +188,9 @@ describe("readParts", () => {
   }
 
   test("reads the source to its end, behind the closing boundary too", async () => {
-    const source = new Source(`${two}epilogue`, 5);
+    const source = new Source(`${two}\r\n\r\n`, 5);
     for await (const { body } of readParts(source, "bnd")) await text(body);
-    assert.equal(source.pulled, Math.ceil(`${two}epilogue`.length / 5) + 1);
+    assert.equal(source.pulled, Math.ceil(`${two}\r\n\r\n`.length / 5) + 1);
   });
 
   test("holds all parts together to a length of headers, for whoever keeps their names", async () => {
