@@ -22,6 +22,9 @@ export const namelessPart: Result = {
   httpStatus: 422,
 };
 
+/** Of a form without any part. */
+export const formWithoutFile: Result = { ...namelessPart, description: "The form has no file" };
+
 /** What the verdict is called where the engine gave it no name: like a heuristic of ClamAV's, but ours. */
 const gatewayHeuristics = {
   "limit-size": "Heuristics.Clamgate.LimitSize",

@@ -24,7 +24,7 @@ const descriptions = {
   408: "The upload came too slowly.",
   412: "The path does not lead to a file that can be read.",
   413: "A file is larger than the limit.",
-  422: "A part has no file name.",
+  422: "A part has no file name, or the form no part.",
   500: "A fault of the gateway.",
   503: "No verdict could be made; try again after Retry-After seconds.",
 } as const;

@@ -10,7 +10,7 @@ import { contentTypesOf } from "../http/content-type.ts";
 import { readParts } from "../http/parts.ts";
 import { requestBody } from "../http/request-body.ts";
 import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer, textType } from "./answer.ts";
-import { formatJson, namelessPart, type Result, resultOfError, resultOfScan } from "./result.ts";
+import { formatJson, formWithoutFile, namelessPart, type Result, resultOfError, resultOfScan } from "./result.ts";
 import { deprecatedUploadSchema, uploadSchema } from "./schemas.ts";
 import type { SkipLimits } from "./skip-budget.ts";
 import { mostSevere } from "./status.ts";
@@ -84,7 +84,7 @@ export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOp
 
 /** rest.md 18, 20-23 */
 function arrayAnswer(outcomes: readonly PartOutcome[]): Answer {
-  const results = outcomes.map((outcome) => (outcome.kind === "nameless" ? namelessPart : resultOf(outcome)));
+  const results = resultsOf(outcomes);
   const hasResult = outcomes.some(({ kind }) => kind === "judged");
   return {
     ...statusAndHeaders(results, outcomes),
@@ -93,11 +93,17 @@ function arrayAnswer(outcomes: readonly PartOutcome[]): Answer {
   };
 }
 
-/** rest.md 32, 33: no array, no file names, no word of parts without one. */
+/** rest.md 32: no array, no file names. */
 function sequenceAnswer(outcomes: readonly PartOutcome[]): Answer {
-  const results = outcomes.filter((outcome) => outcome.kind === "judged").map(resultOf);
+  const results = resultsOf(outcomes);
   const body = results.map((result) => formatJson({ ...result, fileName: "" })).join("");
   return { ...statusAndHeaders(results, outcomes), contentType: jsonType, body };
+}
+
+/** Never none: a form in which nothing was scanned is not clean (decided in place of rest.md 23, 33). */
+function resultsOf(outcomes: readonly PartOutcome[]): readonly Result[] {
+  if (outcomes.length === 0) return [formWithoutFile];
+  return outcomes.map((outcome) => (outcome.kind === "nameless" ? namelessPart : resultOf(outcome)));
 }
 
 function statusAndHeaders(results: readonly Result[], outcomes: readonly PartOutcome[]): Pick<Answer, "status" | "headers"> {

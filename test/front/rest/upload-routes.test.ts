@@ -129,11 +129,16 @@ describe("POST /v2/scan", () => {
 
   test("names no JSON while no file has a result (rest.md 23)", async () => {
     await using server = await startRest();
-    const none = await post(server, "/v2/scan");
-    assert.deepEqual([none.status, none.body, none.headers.get("content-type")], [200, "[]", text]);
     const onlyNameless = await post(server, "/v2/scan", nameless, nameless);
     assert.deepEqual([onlyNameless.status, onlyNameless.body], [422, `[${namelessEntry},${namelessEntry}]`]);
     assert.equal(onlyNameless.headers.get("content-type"), text);
+  });
+
+  test("says 422 for a form without any part (decided in place of rest.md 23)", async () => {
+    await using server = await startRest();
+    const none = await post(server, "/v2/scan");
+    assert.deepEqual([none.status, none.body], [422, '[{"Status":"ERROR","Description":"The form has no file"}]']);
+    assert.equal(none.headers.get("content-type"), text);
   });
 
   test("scans what follows a file that is too large (rest.md 13, 25)", async () => {
@@ -260,13 +265,32 @@ describe("POST /scan", () => {
     }
   });
 
-  test("skips parts without a file name, also when there are no others (rest.md 33)", async () => {
+  test("says 422 for a part without a file name, and for a form without any part (decided in place of rest.md 33)", async () => {
     await using server = await startRest();
+    const namelessObject = '{"Status":"ERROR","Description":"MimePart FileName missing"}';
     const mixed = await post(server, "/scan", nameless, clean, nameless);
-    assert.deepEqual([mixed.status, mixed.body], [200, '{"Status":"OK","Description":""}']);
-    for (const answer of [await post(server, "/scan", nameless), await post(server, "/scan")]) {
-      assert.deepEqual([answer.status, answer.body, answer.headers.get("content-type")], [200, "", undefined]);
+    assert.deepEqual([mixed.status, mixed.body], [422, `${namelessObject}{"Status":"OK","Description":""}${namelessObject}`]);
+    const only = await post(server, "/scan", nameless);
+    assert.deepEqual([only.status, only.body, only.headers.get("content-type")], [422, namelessObject, json]);
+    const none = await post(server, "/scan");
+    assert.deepEqual([none.status, none.body], [422, '{"Status":"ERROR","Description":"The form has no file"}']);
+    assert.equal((await post(server, "/scan", nameless, infected)).status, 406);
+  });
+
+  test("says 422 for a part whose name cannot be read", async () => {
+    await using server = await startRest();
+    for (const disposition of [
+      "form-data; filename=a b",
+      'form-data; name="f"; filename=""',
+      'filename="a"',
+      "form-data; name=f, filename=a",
+    ]) {
+      const body = `--frontier\r\nContent-Disposition: ${disposition}\r\n\r\nx\r\n--frontier--\r\n`;
+      for (const path of ["/scan", "/v2/scan"]) {
+        assert.equal((await exchange(server.port, upload(path, Buffer.from(body)))).status, 422, `${path} ${disposition}`);
+      }
     }
+    assert.deepEqual(server.fake.begun, []);
   });
 
   test("tells the observer of each hit, whatever came of it (rest.md 34)", async () => {
