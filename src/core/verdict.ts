@@ -24,6 +24,43 @@ export type Verdict =
       readonly heuristic: string | null;
     };
 
+/** What the verdict is called where the engine gave it no name: like a heuristic of ClamAV's, but ours. */
+const gatewayHeuristics = {
+  "limit-size": "Heuristics.Clamgate.LimitSize",
+  "limit-files": "Heuristics.Clamgate.LimitFiles",
+  "limit-recursion": "Heuristics.Clamgate.LimitRecursion",
+  "limit-time": "Heuristics.Clamgate.LimitTime",
+  encrypted: "Heuristics.Clamgate.Encrypted",
+  unsupported: "Heuristics.Clamgate.Unsupported",
+  "too-large": "Heuristics.Clamgate.TooLarge",
+  poison: "Heuristics.Clamgate.Poison",
+} as const satisfies Record<UnscannableReason, string>;
+
+/** Most telling first; none of a clean body. */
+export function namesOf(verdict: Verdict): readonly string[] {
+  switch (verdict.kind) {
+    case "clean":
+      return [];
+    case "infected":
+      return verdict.signatures.length === 0 ? ["(unnamed)"] : verdict.signatures;
+    case "unscannable":
+      return [verdict.heuristic ?? gatewayHeuristics[verdict.reason]];
+  }
+}
+
+/** Names beyond this are left out of a header: headers have limits, and a body may have a signature per member. */
+const maxNames = 20;
+
+/** As the value of a header. */
+export function visible(names: readonly string[]): string {
+  return names.slice(0, maxNames).map(visibleName).join(", ");
+}
+
+/** A name comes from a signature file; one that no header may carry must not turn an infected body into a fault of ours. */
+function visibleName(name: string): string {
+  return name.slice(0, 200).replace(/[^\x20-\x7e]/g, "?");
+}
+
 /** Which signatures and limits a verdict was made with. */
 export interface EngineVersion {
   /** The engine's release, as `1.4.6`. */

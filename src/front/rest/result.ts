@@ -2,7 +2,7 @@
 
 import type { ClamgateError } from "../../core/errors.ts";
 import type { ScannedBody } from "../../core/scan.ts";
-import type { UnscannableReason } from "../../core/verdict.ts";
+import { namesOf } from "../../core/verdict.ts";
 import { goJsonString } from "./go-json.ts";
 import { errorStatus, type Status } from "./status.ts";
 
@@ -25,30 +25,11 @@ export const namelessPart: Result = {
 /** Of a form without any part. */
 export const formWithoutFile: Result = { ...namelessPart, description: "The form has no file" };
 
-/** What the verdict is called where the engine gave it no name: like a heuristic of ClamAV's, but ours. */
-const gatewayHeuristics = {
-  "limit-size": "Heuristics.Clamgate.LimitSize",
-  "limit-files": "Heuristics.Clamgate.LimitFiles",
-  "limit-recursion": "Heuristics.Clamgate.LimitRecursion",
-  "limit-time": "Heuristics.Clamgate.LimitTime",
-  encrypted: "Heuristics.Clamgate.Encrypted",
-  unsupported: "Heuristics.Clamgate.Unsupported",
-  "too-large": "Heuristics.Clamgate.TooLarge",
-  poison: "Heuristics.Clamgate.Poison",
-} as const satisfies Record<UnscannableReason, string>;
-
 /** The names under which a body was found, most telling first; empty when it may pass. */
 export function findings({ report: { verdict }, decision }: Pick<ScannedBody, "report" | "decision">): readonly string[] {
   if (decision.isAllowed) return [];
-  switch (verdict.kind) {
-    // Cannot be: a clean body is allowed. Said so that no change of policy ever answers OK by accident.
-    case "clean":
-      return ["Heuristics.Clamgate.Policy"];
-    case "infected":
-      return verdict.signatures.length === 0 ? ["(unnamed)"] : verdict.signatures;
-    case "unscannable":
-      return [verdict.heuristic ?? gatewayHeuristics[verdict.reason]];
-  }
+  // A clean body is allowed. Said so that no change of policy ever answers OK by accident.
+  return verdict.kind === "clean" ? ["Heuristics.Clamgate.Policy"] : namesOf(verdict);
 }
 
 /** clamav-rest names one signature per body; the others are in a header (verdict-headers.ts). */

@@ -1,10 +1,8 @@
 /** Response headers of ours beside clamav-rest's body: what it has no room for, of closed or checked characters only. */
 
+import { visible } from "../../core/verdict.ts";
 import type { Judgement } from "./judgement.ts";
 import { findings } from "./result.ts";
-
-/** Names of signatures beyond this are left out: headers have limits, and a body may have a signature per member. */
-const maxNames = 20;
 
 /**
  * `X-Clamgate-Allowed` names each reason for which the operator lets pass what was not found clean. The others speak of one body,
@@ -20,11 +18,6 @@ export function verdictHeaders(judgements: readonly Judgement[]): Record<string,
   headers["x-clamgate-sha256"] = only.report.sha256;
   headers["x-clamgate-cache"] = only.report.isCached ? "hit" : "miss";
   const names = findings(only);
-  if (names.length > 0) headers["x-clamgate-signature"] = names.slice(0, maxNames).map(visible).join(", ");
+  if (names.length > 0) headers["x-clamgate-signature"] = visible(names);
   return headers;
-}
-
-/** A name comes from a signature file; one that no header may carry must not turn an infected body into a fault of ours. */
-function visible(name: string): string {
-  return name.slice(0, 200).replace(/[^\x20-\x7e]/g, "?");
 }
