@@ -5,6 +5,8 @@ export const errorCodes = [
   "too-large",
   /** The request is not what its protocol says: syntax, lengths, an early end. */
   "malformed",
+  /** The body is not whole in the content coding that its sender names, or in one that nobody here knows. */
+  "undecodable",
   /** The client went away. */
   "client-gone",
   /** The client sent nothing, or far too little, for too long. */

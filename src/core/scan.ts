@@ -17,7 +17,7 @@ import type {
   VerdictKey,
 } from "./ports.ts";
 import { untilAborted } from "./until-aborted.ts";
-import type { EngineVersion, ScanReport, Verdict } from "./verdict.ts";
+import type { EngineVersion, ScanReport, Unscannable, Verdict } from "./verdict.ts";
 
 export interface ScanOptions {
   readonly via: FrontName;
@@ -30,6 +30,8 @@ export interface ScanOptions {
   readonly maxBytes?: number;
   /** What the sender declared. */
   readonly expectedBytes?: number;
+  /** What is known of the body that the engine cannot see; said in place of clean, unless the body is empty. */
+  readonly insteadOfClean?: Unscannable;
 }
 
 /** A report and the very bytes it is about. Dispose it when they have been delivered or are not wanted. */
@@ -85,7 +87,7 @@ export function createScan(parts: ScanParts): Scan {
       });
       try {
         const finding = await find(body, options.signal);
-        const verdict = await withUnsupported(finding.verdict, body);
+        const verdict = await withUnsupported(finding.verdict, body, options.insteadOfClean);
         const decision = decide(verdict, policy);
         const elapsedMs = clock() - startedAt;
         observe(scannedFact(options, body, { ...finding, verdict }, decision, elapsedMs));
@@ -170,7 +172,8 @@ export function createScan(parts: ScanParts): Scan {
     if (error.code === "backend-lost") doNotRetry.add(key, "poison");
   }
 
-  async function withUnsupported(verdict: Verdict, body: SpooledBody): Promise<Verdict> {
+  async function withUnsupported(verdict: Verdict, body: SpooledBody, insteadOfClean?: Unscannable): Promise<Verdict> {
+    if (verdict.kind === "clean" && insteadOfClean !== undefined && body.size > 0) return insteadOfClean;
     if (verdict.kind !== "clean" || !(await parts.isUnsupported?.(body))) return verdict;
     return { kind: "unscannable", reason: "unsupported", heuristic: null };
   }

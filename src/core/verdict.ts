@@ -17,12 +17,14 @@ export type UnscannableReason = (typeof unscannableReasons)[number];
 export type Verdict =
   | { readonly kind: "clean" }
   | { readonly kind: "infected"; readonly signatures: readonly string[] }
-  | {
-      readonly kind: "unscannable";
-      readonly reason: UnscannableReason;
-      /** The engine's own name for it, as `Heuristics.Encrypted.Zip`; null where the gateway decided. */
-      readonly heuristic: string | null;
-    };
+  | Unscannable;
+
+export interface Unscannable {
+  readonly kind: "unscannable";
+  readonly reason: UnscannableReason;
+  /** The engine's own name for it, as `Heuristics.Encrypted.Zip`; null where the gateway's name for the reason will do. */
+  readonly heuristic: string | null;
+}
 
 /** What the verdict is called where the engine gave it no name: like a heuristic of ClamAV's, but ours. */
 const gatewayHeuristics = {
@@ -35,6 +37,16 @@ const gatewayHeuristics = {
   "too-large": "Heuristics.Clamgate.TooLarge",
   poison: "Heuristics.Clamgate.Poison",
 } as const satisfies Record<UnscannableReason, string>;
+
+/** Of a body in a content coding that nobody here can undo. */
+export const unknownCoding: Unscannable = {
+  kind: "unscannable",
+  reason: "unsupported",
+  heuristic: "Heuristics.Clamgate.Coding",
+};
+
+/** Of a body that decodes to more than may be scanned. */
+export const decodesTooLarge: Unscannable = { kind: "unscannable", reason: "limit-size", heuristic: null };
 
 /** Most telling first; none of a clean body. */
 export function namesOf(verdict: Verdict): readonly string[] {

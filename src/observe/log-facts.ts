@@ -15,6 +15,7 @@ const maxDetailLength = 1000;
 const failureLevels = {
   "too-large": "warn",
   malformed: "warn",
+  undecodable: "warn",
   "client-gone": "info",
   "client-slow": "warn",
   forbidden: "warn",

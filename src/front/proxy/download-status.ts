@@ -5,6 +5,8 @@ import type { ErrorCode } from "../../core/errors.ts";
 export const downloadStatus = {
   "too-large": 413,
   malformed: 400,
+  // The origin's fault: what a client of ours sends is not decoded.
+  undecodable: 502,
   // Nobody is there to read it.
   "client-gone": 400,
   "client-slow": 408,

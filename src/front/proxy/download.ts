@@ -1,13 +1,14 @@
 /** One download: fetched, spooled, scanned as it is and as it decodes, and its outcome (download-proxy.md 2.3, P21, P42, P65). */
 
+import { readCodings } from "../../core/content-coding.ts";
 import { toClamgateError } from "../../core/errors.ts";
 import { freeChunk } from "../../core/free-chunk.ts";
 import type { Clock, Observe, SpooledBody, UrlVerdictCache } from "../../core/ports.ts";
-import type { Scan, ScannedBody } from "../../core/scan.ts";
+import type { Scan } from "../../core/scan.ts";
+import { type Finding, type ScannedLayers, scanLayers } from "../../core/scan-layers.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
-import { type ContentCoding, codingsOf, openDecoding } from "./content-codings.ts";
 import type { UpstreamResponse } from "./fetch-upstream.ts";
-import type { HeaderLines } from "./header-lines.ts";
+import { type HeaderLines, valuesOf } from "./header-lines.ts";
 import { hasPieces, type KnownPieces, PieceRecorder } from "./known-pieces.ts";
 
 export interface DownloadHead {
@@ -28,12 +29,9 @@ type Judged =
   /** There is nothing to scan, and nothing to deliver but the head. */
   | { readonly kind: "bodiless" }
   /** The policy lets it pass. The body goes with the outcome. */
-  | { readonly kind: "passed"; readonly body: SpooledBody; readonly judgement: Judgement }
+  | { readonly kind: "passed"; readonly body: SpooledBody; readonly judgement: Finding }
   /** Its bytes are gone already (H7). */
-  | { readonly kind: "blocked"; readonly size: number; readonly judgement: Judgement };
-
-/** Of the layer that decided. */
-export type Judgement = Pick<ScannedBody, "report" | "decision">;
+  | { readonly kind: "blocked"; readonly size: number; readonly judgement: Finding };
 
 /** What has come so far, for whoever cannot wait. None of it may be taken for clean. */
 export interface Progress {
@@ -109,29 +107,25 @@ export function startDownload(order: DownloadOrder, parts: DownloadParts): Downl
       if (order.pieces !== null && hasPieces(declaredBytes ?? 0)) recorder = new PieceRecorder(order.pieces, declaredBytes ?? 0);
       const expected = response.declaredBytes === null ? {} : { expectedBytes: response.declaredBytes };
       const body = watched(changed ?? response.body, changed === null);
-      const raw = await parts.scan(body, { via: "proxy", requestId, name, signal, ...expected });
-      return await judged(head, raw);
+      const codings = readCodings(valuesOf(response.rawHeaders, "content-encoding"));
+      const scanned = await scanLayers(parts.scan, body, { via: "proxy", requestId, name, signal, codings, ...expected });
+      await scanned.decoded?.[Symbol.asyncDispose]();
+      return await concluded(head, scanned);
     } catch (error) {
       response.discard();
       throw error;
     }
   }
 
-  async function judged(known: DownloadHead, raw: ScannedBody): Promise<Outcome> {
+  async function concluded(known: DownloadHead, judgement: ScannedLayers): Promise<Outcome> {
+    const { body, decision } = judgement;
     const dispose = async () => {
-      await raw[Symbol.asyncDispose]();
+      await judgement[Symbol.asyncDispose]();
     };
-    try {
-      const judgement = await judgeLayers(raw, known.lines);
-      if (known.status === 200) remember(raw.report, judgement);
-      const { isAllowed } = judgement.decision;
-      if (isAllowed) return finished(known, { kind: "passed", body: raw.body, judgement }, dispose);
-      await dispose();
-      return finished(known, { kind: "blocked", size: raw.body.size, judgement }, dispose);
-    } catch (error) {
-      await dispose();
-      throw error;
-    }
+    if (known.status === 200) remember(judgement);
+    if (decision.isAllowed) return finished(known, { kind: "passed", body, judgement }, dispose);
+    await dispose();
+    return finished(known, { kind: "blocked", size: body.size, judgement }, dispose);
   }
 
   function finished(known: DownloadHead, what: Judged, dispose: () => Promise<void>): Outcome {
@@ -151,40 +145,13 @@ export function startDownload(order: DownloadOrder, parts: DownloadParts): Downl
     bodyEndedAt = clock();
   }
 
-  /** Each layer is scanned by itself: nobody knows how many of them a client will take off. The first that is not allowed decides. */
-  async function judgeLayers(raw: ScannedBody, lines: HeaderLines): Promise<Judgement> {
-    const inner = new AsyncDisposableStack();
-    try {
-      let layer = raw;
-      let relaxed: Judgement | null = raw.decision.relaxedFor === null ? null : raw;
-      for (const coding of raw.body.size === 0 ? [] : codingsOf(lines)) {
-        if (!layer.decision.isAllowed) break;
-        layer = inner.use(await scanDecoded(layer.body, coding));
-        if (layer.decision.relaxedFor !== null) relaxed ??= layer;
-      }
-      const { report, decision } = layer.decision.isAllowed ? (relaxed ?? layer) : layer;
-      return { report, decision };
-    } finally {
-      await inner.disposeAsync();
-    }
-  }
-
-  async function scanDecoded(body: SpooledBody, coding: ContentCoding): Promise<ScannedBody> {
-    const decoding = await openDecoding(body, coding);
-    try {
-      return await parts.scan(decoding.bytes, { via: "proxy", requestId, name, signal });
-    } finally {
-      await decoding.close();
-    }
-  }
-
   /** Only what the present signatures have found, in all layers. An error, a limit or a relaxation is nothing to remember. */
-  function remember({ sha256, size, engine }: ScannedBody["report"], { report }: Judgement): void {
-    const tag = report.engine.tag;
-    const isPresent = engine.tag === tag && parts.engineVersion()?.tag === tag;
-    if (order.rememberAs === null || report.verdict.kind === "unscannable" || !isPresent) return;
-    const value = { verdict: report.verdict, sha256, size };
-    if (report.verdict.kind === "clean" && recorder !== null) order.pieces?.set(sha256, recorder.finish());
+  function remember({ report: { verdict, sha256, size, engine } }: Finding): void {
+    const { tag } = engine;
+    const isPresent = parts.engineVersion()?.tag === tag;
+    if (order.rememberAs === null || verdict.kind === "unscannable" || !isPresent) return;
+    const value = { verdict, sha256, size };
+    if (verdict.kind === "clean" && recorder !== null) order.pieces?.set(sha256, recorder.finish());
     parts.urlVerdicts.set({ address: order.rememberAs, tag }, value, parts.verdictTtlSeconds).catch((error: unknown) => {
       parts.observe({ kind: "cache-failed", operation: "set", detail: toClamgateError(error).message });
     });

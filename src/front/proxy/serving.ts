@@ -1,10 +1,10 @@
 /** One understood request on its way to its answer, and the answers that all ways share. */
 
+import { isCoded } from "../../core/content-coding.ts";
 import type { UrlVerdict } from "../../core/ports.ts";
 import { untilAborted } from "../../core/until-aborted.ts";
 import type { AddressKeys } from "./address-key.ts";
 import type { ClientExchange } from "./client-exchange.ts";
-import { isEncoded } from "./content-codings.ts";
 import { deliverBodiless, deliverPassed } from "./deliver.ts";
 import type { Download, DownloadOrder, Outcome } from "./download.ts";
 import type { DownloadRecord } from "./download-record.ts";
@@ -92,7 +92,7 @@ export function say(exchange: ClientExchange, { status, body, lines }: OwnAnswer
 
 /** Only what is a text, and is written as one. */
 function rewritten({ body, rawHeaders }: UpstreamResponse, { rewrite }: Asked): AsyncIterable<Uint8Array> | null {
-  if (isEncoded(rawHeaders)) return null;
+  if (isCoded(valuesOf(rawHeaders, "content-encoding"))) return null;
   const [type = "", ...others] = valuesOf(rawHeaders, "content-type");
   const isText = /^(text\/|application\/([a-z0-9.-]+\+)?(json|html|xml)\b)/i.test(type);
   return isText && others.length === 0 ? replaceText(body, rewrite) : null;

@@ -1,9 +1,10 @@
 /** Streams an object that is known by the tags of its pieces: none of it is sent before it is proved (download-proxy.md 2.3, P62). */
 
 import { timingSafeEqual } from "node:crypto";
+import { isCoded } from "../../core/content-coding.ts";
 import type { UrlVerdict } from "../../core/ports.ts";
-import { isEncoded } from "./content-codings.ts";
 import type { UpstreamResponse } from "./fetch-upstream.ts";
+import { valuesOf } from "./header-lines.ts";
 import type { KnownPieces, Pieces } from "./known-pieces.ts";
 import { type PieceTagger, tagBytes } from "./piece-tags.ts";
 
@@ -14,7 +15,7 @@ export function streamablePieces(known: UrlVerdict | null, pieces: KnownPieces):
 
 /** The same bytes under another coding are something else to the client, which nobody has scanned. */
 export function mayStream({ status, declaredBytes, rawHeaders }: UpstreamResponse, known: UrlVerdict): boolean {
-  return status === 200 && declaredBytes === known.size && !isEncoded(rawHeaders);
+  return status === 200 && declaredBytes === known.size && !isCoded(valuesOf(rawHeaders, "content-encoding"));
 }
 
 /**

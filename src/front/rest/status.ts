@@ -3,11 +3,12 @@
 import type { ErrorCode } from "../../core/errors.ts";
 
 /** 406 is an infected body (rest.md 12), 412 a path without a file (41), 422 a part without a file name (18). */
-export type Status = 200 | 400 | 403 | 406 | 408 | 412 | 413 | 422 | 500 | 502 | 503 | 504 | 508;
+export type Status = 200 | 400 | 403 | 406 | 408 | 412 | 413 | 415 | 422 | 500 | 502 | 503 | 504 | 508;
 
 export const errorStatus = {
   "too-large": 413,
   malformed: 400,
+  undecodable: 415,
   // Nobody is there to read it.
   "client-gone": 400,
   "client-slow": 408,
@@ -32,7 +33,7 @@ export const errorStatus = {
  * An infected file is never hidden by anything. A file that could not be judged may be infected too, so it comes before those
  * whose fault is known and the client's own; the rest is the order that rest.md decides.
  */
-const severity = [406, 503, 500, 502, 504, 508, 413, 408, 400, 403, 412, 422] as const satisfies readonly Status[];
+const severity = [406, 503, 500, 502, 504, 508, 413, 408, 415, 400, 403, 412, 422] as const satisfies readonly Status[];
 
 /** 200 when there is none. */
 export function mostSevere(statuses: Iterable<Status>): Status {

@@ -16,7 +16,9 @@ const coders = {
   zstd: zstdCompressSync,
   "gzip, br": (bytes: Buffer) => brotliCompressSync(gzipSync(bytes)),
   "identity, deflate, gzip, zstd": (bytes: Buffer) => zstdCompressSync(gzipSync(deflateSync(bytes))),
-  "bzip2, gzip": gzipSync,
+  "x-deflate": deflateSync,
+  "deflate, none": deflateSync,
+  "none, gzip,, ": gzipSync,
 } as const;
 
 describe("an encoded answer (P21)", () => {
@@ -60,32 +62,63 @@ describe("an encoded answer (P21)", () => {
     assert.equal((await proxy.get("/x")).status, 409);
   });
 
-  test("in a coding that nobody knows is opaque: scanned raw, delivered", async () => {
-    await using proxy = await openProxy(({ path }) => ok(path === "/v" ? virus : harmless, "Content-Encoding: bzip2"));
-    const answer = await proxy.get("/x");
-    assert.deepEqual([answer.status, answer.header("content-encoding")], [200, "bzip2"]);
-    assert.equal((await proxy.get("/v")).status, 409);
-    assert.equal(proxy.engine.scans.length, 2);
+  for (const [coding, encode] of [
+    ["bzip2", (bytes: Buffer) => bytes],
+    ["compress", deflateSync],
+    ["x-compress", gzipSync],
+    ["gzip, foo", gzipSync],
+    ["foo, gzip", gzipSync],
+    ["gzip, foo, br", (bytes: Buffer) => brotliCompressSync(gzipSync(bytes))],
+  ] as const) {
+    test(`in ${coding} is unscannable: 409, unless the operator lets such a body pass, and never remembered`, async () => {
+      const script = ({ path }: { path: string }) =>
+        ok(path === "/v" ? virus : encode(harmless), `Content-Encoding: ${path === "/v" ? "foo" : coding}`);
+      await using strict = await openProxy(script);
+      const blocked = await strict.get("/x", ["Cache-Scan: true"]);
+      assert.deepEqual([blocked.status, blocked.header("x-clamgate-signature")], [409, "Heuristics.Clamgate.Coding"]);
+      assert.equal(strict.urls.entries.size, 0);
+      await using lax = await openProxy(script, { allowed: ["unsupported"] });
+      const passed = await lax.get("/x", ["Cache-Scan: true"]);
+      assert.deepEqual([passed.status, passed.header("x-clamgate-allowed")], [200, "unsupported"]);
+      assert.ok(passed.body.equals(encode(harmless)));
+      assert.equal(lax.urls.entries.size, 0);
+      assert.equal((await lax.get("/v")).header("x-clamgate-signature"), "Test.Mark");
+      assert.equal(lax.spool.usage().bodies, 0);
+    });
+  }
+
+  test("that is infected under a known coding over an unknown one is blocked for that, whatever may pass", async () => {
+    await using lax = await openProxy(() => ok(gzipSync(virus), "Content-Encoding: foo, gzip"), { allowed: ["unsupported"] });
+    assert.equal((await lax.get("/x")).header("x-clamgate-signature"), "Test.Mark");
   });
 
   test("that is empty is empty", async () => {
-    await using proxy = await openProxy(() => ok("", "Content-Encoding: gzip"));
-    const answer = await proxy.get("/x");
-    assert.deepEqual([answer.status, answer.header("content-length")], [200, "0"]);
+    for (const coding of ["gzip", "foo"]) {
+      await using proxy = await openProxy(() => ok("", `Content-Encoding: ${coding}`));
+      const answer = await proxy.get("/x");
+      assert.deepEqual([answer.status, answer.header("content-length")], [200, "0"]);
+    }
   });
 
-  for (const [name, body] of [
-    ["is not in its coding", harmless],
-    ["is cut short", gzipSync(harmless).subarray(0, -9)],
+  const broken = "its gzip coding is broken or unfinished";
+  for (const [name, body, why] of [
+    ["is not in its coding", harmless, broken],
+    ["is cut short", gzipSync(harmless).subarray(0, -9), broken],
     [
       "has a wrong checksum",
       Buffer.concat([gzipSync(harmless).subarray(0, -8), Buffer.alloc(4), gzipSync(harmless).subarray(-4)]),
+      broken,
+    ],
+    [
+      "goes on behind zero bytes",
+      Buffer.concat([gzipSync(harmless), Buffer.alloc(8), gzipSync(virus)]),
+      "bytes are left over behind the end of its gzip coding",
     ],
   ] as const) {
     test(`that ${name} is 502: nobody knows what a client makes of it`, async () => {
       await using proxy = await openProxy(() => ok(body, "Content-Encoding: gzip"));
       const answer = await proxy.get("/x", ["Cache-Scan: true"]);
-      assert.deepEqual([answer.status, answer.body.toString()], [502, '{"detail":"The origin\'s answer cannot be decoded"}']);
+      assert.deepEqual([answer.status, answer.body.toString()], [502, `{"detail":"The body cannot be decoded: ${why}"}`]);
       assert.equal(proxy.urls.entries.size, 0);
     });
   }
@@ -100,11 +133,21 @@ describe("an encoded answer (P21)", () => {
     ["br", brotliCompressSync],
     ["zstd", zstdCompressSync],
   ] as const) {
-    test(`that is a bomb of ${coding} is 413, and no more than the limit is unpacked (S18)`, async () => {
+    test(`that is a bomb of ${coding} is unscannable, and no more than the limit is unpacked (S18)`, async () => {
       const bomb = encode(Buffer.alloc(20 * maxBytes));
       await using proxy = await openProxy(() => ok(bomb, `Content-Encoding: ${coding}`));
-      assert.equal((await proxy.get("/x")).status, 413);
+      const answer = await proxy.get("/x");
+      assert.deepEqual([answer.status, answer.header("x-clamgate-signature")], [409, "Heuristics.Clamgate.LimitSize"]);
       assert.equal(proxy.spool.usage().bodies, 0);
+    });
+
+    test(`that is a bomb of ${coding} passes where the operator allows limit-size, and says so`, async () => {
+      const bomb = encode(Buffer.alloc(20 * maxBytes));
+      await using proxy = await openProxy(() => ok(bomb, `Content-Encoding: ${coding}`), { allowed: ["limit-size"] });
+      const answer = await proxy.get("/x", ["Cache-Scan: true"]);
+      assert.deepEqual([answer.status, answer.header("x-clamgate-allowed")], [200, "limit-size"]);
+      assert.ok(answer.body.equals(bomb));
+      assert.equal(proxy.urls.entries.size, 0);
     });
   }
 });

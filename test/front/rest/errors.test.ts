@@ -9,6 +9,7 @@ import { scratchDirectory } from "./scratch-directory.ts";
 const table = {
   "too-large": 413,
   malformed: 400,
+  undecodable: 415,
   "client-gone": 400,
   "client-slow": 408,
   forbidden: 403,

@@ -1,0 +1,178 @@
+/** Content codings (RFC 9110 §8.4.1): which ones a head names, and how each is undone, strictly, to its end. */
+
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import {
+  constants,
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  createInflateRaw,
+  createZstdDecompress,
+  type Gunzip,
+  type ZstdDecompress,
+} from "node:zlib";
+import { ClamgateError } from "./errors.ts";
+import type { SpooledBody } from "./ports.ts";
+import type { Codings, Decode } from "./scan-layers.ts";
+
+type ContentCoding = "gzip" | "deflate" | "br" | "zstd";
+
+/** More than anybody means. */
+const maxCodings = 3;
+
+/**
+ * Null: no coding. `x-deflate` is what npm and node-fetch undo, `none` what curl takes for `identity`. `compress` is not here: it is
+ * LZW, which axios takes for zlib.
+ */
+const known: ReadonlyMap<string, ContentCoding | null> = new Map([
+  ["gzip", "gzip"],
+  ["x-gzip", "gzip"],
+  ["deflate", "deflate"],
+  ["x-deflate", "deflate"],
+  ["br", "br"],
+  ["zstd", "zstd"],
+  ["identity", null],
+  ["none", null],
+]);
+
+/**
+ * Null where nothing is coded. A coding that is not known covers what is behind it, though some clients pass over it and undo the others.
+ * @param lines of the field `Content-Encoding`, in their order.
+ * @throws ClamgateError `undecodable` for more than three codings.
+ */
+export function readCodings(lines: readonly string[]): Codings | null {
+  const decoders: Decode[] = [];
+  for (const name of namesIn(lines).reverse()) {
+    const coding = known.get(name.toLowerCase());
+    if (coding === undefined) return { decoders, unknown: name };
+    if (coding === null) continue;
+    decoders.push((body) => decode(body, coding));
+    if (decoders.length > maxCodings) throw undecodable(`The body is in more content codings than ${maxCodings}`);
+  }
+  return decoders.length === 0 ? null : { decoders, unknown: null };
+}
+
+/** Whether anything at all is said to have been done to the body. */
+export function isCoded(lines: readonly string[]): boolean {
+  return namesIn(lines).some((name) => known.get(name.toLowerCase()) !== null);
+}
+
+/** RFC 9110 §5.6.1: of a list over several lines, empty elements left out. */
+function namesIn(lines: readonly string[]): string[] {
+  return lines.flatMap((line) => line.split(",").map((element) => element.trim())).filter((element) => element !== "");
+}
+
+function undecodable(publicMessage: string, cause?: unknown): ClamgateError {
+  return new ClamgateError("undecodable", publicMessage, { cause });
+}
+
+/** Throws `undecodable` where the body is not whole in its coding, or has bytes behind its end that some readers take for more. */
+async function* decode(body: SpooledBody, coding: ContentCoding): AsyncGenerator<Uint8Array, void, undefined> {
+  const decoder = await decoderOf(body, coding);
+  try {
+    yield* through(body.read(), decoder);
+    // Node stops at what is no further member or frame, without a word. Some readers go on behind it.
+    if (decoder.bytesWritten !== body.size || (coding === "zstd" && (await endsInMagic(body))))
+      throw undecodable(`The body cannot be decoded: bytes are left over behind the end of its ${coding} coding`);
+  } catch (error) {
+    throw isCodingError(error)
+      ? undecodable(`The body cannot be decoded: its ${coding} coding is broken or unfinished`, error)
+      : error;
+  }
+}
+
+async function* through(bytes: AsyncIterable<Uint8Array>, decoder: Decoder): AsyncGenerator<Uint8Array, void, undefined> {
+  const running = pipeline(Readable.from(bytes, { objectMode: false }), decoder);
+  running.catch(() => {}); // told where the bytes are read
+  try {
+    for await (const chunk of decoder) yield chunk as Uint8Array;
+  } finally {
+    decoder.destroy();
+    await running.catch(() => {}); // as above
+  }
+}
+
+type Decoder = Gunzip | ZstdDecompress;
+
+/** The first bytes of a frame's magic number, at the end (RFC 8878 §3.1.1, §3.1.2). */
+const startOfMagic = /(\x28(\xb5\x2f?)?|[\x50-\x5f](\x2a\x4d?)?)$/;
+/** A skippable frame without content. */
+const emptyFrame = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0]);
+
+/**
+ * Whether up to three bytes of a further frame stand behind the last whole one, of which Node says nothing. They may as well be the end of
+ * that frame, its checksum: then an empty frame may stand behind them.
+ */
+async function endsInMagic(body: SpooledBody): Promise<boolean> {
+  const end = await bytesOf(body, Math.max(0, body.size - 3), body.size);
+  if (!startOfMagic.test(end.toString("latin1"))) return false;
+  const decoder = zstdDecoder();
+  async function* continued(): AsyncGenerator<Uint8Array, void, undefined> {
+    yield* body.read();
+    yield emptyFrame;
+  }
+  for await (const _chunk of through(continued(), decoder));
+  return decoder.bytesWritten !== body.size + emptyFrame.length;
+}
+
+/** RFC 9659: no window of more than 8 MiB; Node would take up 128 MiB of memory for one. */
+function zstdDecoder(): ZstdDecompress {
+  return createZstdDecompress({ params: { [constants.ZSTD_d_windowLogMax]: 23 } });
+}
+
+function isCodingError(error: unknown): boolean {
+  return error instanceof Error && "code" in error && /^(Z_|ERR_|ZSTD_)/.test(String(error.code));
+}
+
+async function decoderOf(body: SpooledBody, coding: ContentCoding): Promise<Decoder> {
+  switch (coding) {
+    case "gzip":
+      return createGunzip();
+    case "deflate":
+      return await inflateOf(body);
+    case "br":
+      return createBrotliDecompress();
+    case "zstd":
+      return zstdDecoder();
+  }
+}
+
+/**
+ * RFC 9110 §8.4.1.2: `deflate` is the zlib format, but some servers send it bare, and clients take both. They look at the method in the first
+ * byte (RFC 1950 §2.2), which is 8: a bare stream that begins so is one that no encoder writes, with bits set that mean nothing
+ * (RFC 1951 §3.2.4). Other clients try one way, then the other. A body that can be read both ways is therefore refused.
+ */
+async function inflateOf(body: SpooledBody): Promise<Gunzip> {
+  const head = await bytesOf(body, 0, Math.min(5, body.size));
+  const [method = 0] = head;
+  if ((method & 0x0f) !== 8) return createInflateRaw();
+  // Read bare, it begins with a stored block, whose length stands there twice, once inverted.
+  const isStored = head.length === 5 && (head.readUInt16LE(1) ^ head.readUInt16LE(3)) === 0xffff;
+  if (isStored && (await canBeBare(body)))
+    throw undecodable("The body cannot be decoded: its deflate coding can be read in two ways");
+  return createInflate();
+}
+
+async function bytesOf(body: SpooledBody, start: number, end: number): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of body.read({ start, end })) pieces.push(Buffer.from(piece));
+  return Buffer.concat(pieces);
+}
+
+/** So much is no accident: what is not deflate breaks off sooner. */
+const convincingBytes = 1024 * 1024;
+
+async function canBeBare(body: SpooledBody): Promise<boolean> {
+  let bytes = 0;
+  try {
+    for await (const chunk of through(body.read(), createInflateRaw())) {
+      bytes += chunk.length;
+      if (bytes > convincingBytes) break;
+    }
+    return true;
+  } catch (error) {
+    if (isCodingError(error)) return false;
+    throw error;
+  }
+}
