@@ -9,7 +9,8 @@ function decode(chunks: Iterable<Uint8Array>): string {
   const decoder = new QuotedPrintableDecoder();
   let decoded = "";
   for (const chunk of chunks) decoded += Buffer.from(decoder.feed(chunk)).toString("latin1");
-  return decoded + Buffer.from(decoder.finish()).toString("latin1");
+  decoder.finish();
+  return decoded;
 }
 
 /** Whole, byte by byte and cut at every offset. */
@@ -30,33 +31,46 @@ describe("QuotedPrintableDecoder", () => {
     ["foo=3Dbar=3d", "foo=bar="],
     ["=00=FF=0A", "\0\xff\n"],
     ["soft=\r\nbreak=\nagain", "softbreakagain"],
-    ["soft= \t\r\nbreak", "softbreak"],
+    ["soft =\r\nbreak=\r\n", "soft break"],
     ["hard\r\nbreak\n", "hard\r\nbreak\n"],
-    ["trailing \t \r\nblanks  \nand more  ", "trailing\r\nblanks\nand more"],
-    ["a CR too many\r\r\n", "a CR too many\r\n"],
-    ["in\rside\r\n", "in\rside\r\n"],
-    ["not hex =XY =4 =", "not hex =XY =4 "],
-    ["=4=\r\nx", "=4x"],
-    ["at the end=", "at the end"],
-    ["at the end= ", "at the end"],
     ["raw \xe4\xff", "raw \xe4\xff"],
-    [" \r\n", "\r\n"],
+    [" x\t=20\r\n", " x\t \r\n"],
   ];
   for (const [encoded, expected] of vectors) {
     test(`decodes ${JSON.stringify(encoded)}`, () => assert.equal(decodeInEveryCut(encoded), expected));
   }
 
-  for (const encoded of ["nul\0", "bell\x07\r\n", "del\x7f", "=", "=\rx\r\n", "a=\r\r\n", "a==\r\nb"]) {
+  for (const encoded of [
+    "nul\0",
+    "bell\x07\r\n",
+    "del\x7f",
+    "=",
+    "=\rx\r\n",
+    "a=\r\r\n",
+    "a==\r\nb",
+    "trailing \r\n",
+    "trailing\t\n",
+    "trailing ",
+    "a CR too many\r\r\n",
+    "in\rside\r\n",
+    "at the end\r",
+    "not hex =XY",
+    "not hex =4",
+    "=4=\r\nx",
+    "=4",
+    "= ",
+    "soft= \r\nbreak",
+    "at the end=",
+    "at the end=\r",
+  ]) {
     test(`refuses ${JSON.stringify(encoded)}`, () => {
       assert.throws(() => decode([bytes(encoded)]), ProtocolError);
       assert.throws(() => decode(bytesOf(bytes(encoded))), ProtocolError);
     });
   }
 
-  test("reads lines of 64 KiB and refuses longer ones", () => {
-    assert.equal(decode([bytes("x".repeat(65_535)), bytes("\n")]).length, 65_536);
-    assert.throws(() => decode([bytes("x".repeat(65_537))]), ProtocolError);
-    assert.throws(() => decode([bytes("x".repeat(65_536)), bytes("\n")]), ProtocolError);
+  test("reads lines of any length", () => {
+    assert.equal(decode([bytes("x".repeat(200_000)), bytes("\n")]).length, 200_001);
   });
 
   test("gives back whatever was encoded", () => {

@@ -36,6 +36,15 @@ export function bodyKind(contentTypes: readonly string[]): BodyKind {
   return plainBoundary(value);
 }
 
+/** The same for a body that is no form to us but may be one to who reads it next: some look for the word alone, and take any multipart type. */
+export function possibleFormKind(contentTypes: readonly string[]): BodyKind {
+  const [value = "", another] = contentTypes;
+  if (another !== undefined) return ambiguous("Content-Type is there more than once");
+  if (!/multipart/i.test(value)) return { kind: "not-multipart" };
+  if (!parseMediaType(value)?.type.startsWith("multipart/")) return ambiguous("Content-Type speaks of multipart and is none");
+  return plainBoundary(value);
+}
+
 /** Throws ProtocolError for what is no boundary of a form. */
 export function checkBoundary(boundary: string): void {
   if (boundary.length > maxLength) throw new ProtocolError(`the boundary has more than ${maxLength} characters`);

@@ -5,3 +5,11 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 
 export type RawRequest = IncomingMessage | Http2ServerRequest;
 export type RawResponse = ServerResponse | Http2ServerResponse;
+
+/**
+ * The values of all lines of a field. Node's `headers` join them, or show one alone, as the field and the HTTP version have it.
+ * @param name in lower case.
+ */
+export function linesOf({ rawHeaders }: Pick<RawRequest, "rawHeaders">, name: string): string[] {
+  return rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name);
+}

@@ -1,21 +1,24 @@
 /** `POST /scanHandlerBody`: the request's body is the file (rest.md 35-38). */
 
 import type { FastifyInstance } from "fastify";
-import { ClamgateError } from "../../core/errors.ts";
-import type { Scan } from "../../core/scan.ts";
+import { possibleFormKind } from "../../codec/multipart/boundary.ts";
+import { ClamgateError, toClamgateError } from "../../core/errors.ts";
+import { worstOf } from "../../core/scan-layers.ts";
 import { clientGone } from "../http/client-gone.ts";
+import { linesOf } from "../http/raw.ts";
 import { requestBody } from "../http/request-body.ts";
-import { type AnswerOptions, jsonType, sendAnswer } from "./answer.ts";
+import { jsonType, sendAnswer } from "./answer.ts";
 import { type Judgement, judge } from "./judgement.ts";
-import { formatGoStruct, formatJson, resultOfError, resultOfScan } from "./result.ts";
+import { formatGoStruct, formatJson, resultOfJudgement } from "./result.ts";
 import { bodySchema } from "./schemas.ts";
-import type { UploadPace } from "./upload-routes.ts";
+import { mostSevere } from "./status.ts";
+import { uploadCodings } from "./upload-codings.ts";
+import type { UploadRoutesOptions } from "./upload-routes.ts";
 import { verdictHeaders } from "./verdict-headers.ts";
+import { scanWholeForm, type WholeForm } from "./whole-form.ts";
 
-export interface BodyRouteOptions extends AnswerOptions {
-  readonly scan: Scan;
+export interface BodyRouteOptions extends Omit<UploadRoutesOptions, "observe"> {
   readonly maxBytes: number;
-  readonly upload: UploadPace;
 }
 
 export function addBodyRoute(server: FastifyInstance, options: BodyRouteOptions): void {
@@ -23,7 +26,7 @@ export function addBodyRoute(server: FastifyInstance, options: BodyRouteOptions)
     const declared = request.raw.headers["content-length"];
     const expectedBytes = declared === undefined ? undefined : Number(declared);
     const judgement = isTooLarge(expectedBytes) ? tooLarge() : await judgeBody();
-    const result = judgement.kind === "scanned" ? resultOfScan(judgement, "") : resultOfError(judgement.error, "");
+    const result = resultOfJudgement(judgement, "");
     // Where clamav-rest got no answer it wrote JSON, for everything else Go's own words.
     const isPlain = judgement.kind === "scanned" && result.httpStatus !== 413;
     const body = isPlain ? formatGoStruct(result) : formatJson(result);
@@ -35,7 +38,14 @@ export function addBodyRoute(server: FastifyInstance, options: BodyRouteOptions)
       const body = requestBody(request.raw, { ...options.upload, signal, response: reply.raw });
       const expected = expectedBytes === undefined ? {} : { expectedBytes };
       try {
-        return await judge(options.scan, body, { requestId: request.id, name: "", signal, ...expected });
+        const codings = uploadCodings(request.raw);
+        const boundary = boundaryIn(linesOf(request.raw, "content-type"));
+        const asked = { requestId: request.id, signal, codings };
+        if (boundary === null) return await judge(options.scan, body, { ...asked, name: "", ...expected });
+        const declaredBytes = expectedBytes ?? null;
+        return worstIn(await scanWholeForm(body, { ...options, ...asked, boundary, declaredBytes, isEveryPartScanned: true }));
+      } catch (error) {
+        return { kind: "failed", error: toClamgateError(error) };
       } finally {
         body.leave();
       }
@@ -49,4 +59,38 @@ export function addBodyRoute(server: FastifyInstance, options: BodyRouteOptions)
 
 function tooLarge(): Judgement {
   return { kind: "failed", error: new ClamgateError("too-large", "The body is larger than the limit") };
+}
+
+/**
+ * Null where nobody finds a form.
+ * @throws ClamgateError `malformed` where readers could find two: one may even guess a boundary that is not told.
+ */
+function boundaryIn(contentTypes: readonly string[]): string | null {
+  const form = possibleFormKind(contentTypes);
+  switch (form.kind) {
+    case "multipart":
+      return form.boundary;
+    case "not-multipart":
+      return null;
+    case "no-boundary":
+      throw new ClamgateError("malformed", "Malformed multipart body: Content-Type has no boundary");
+    case "ambiguous":
+      throw new ClamgateError("malformed", `Malformed multipart body: ${form.why}`);
+  }
+}
+
+/** Of the whole and all parts; size and digest are those of the whole. */
+function worstIn({ whole, parts }: WholeForm): Judgement {
+  const judgements = [whole, ...parts.flatMap((part) => (part.kind === "judged" ? [part.judgement] : []))];
+  const statusOf = (judgement: Judgement) => resultOfJudgement(judgement, "").httpStatus;
+  const status = mostSevere(judgements.map(statusOf));
+  const worst = judgements.find((judgement) => statusOf(judgement) === status) ?? whole;
+  if (worst.kind === "failed" || whole.kind === "failed") return worst;
+  return {
+    kind: "scanned",
+    ...worstOf(
+      whole,
+      judgements.filter((judgement) => judgement.kind === "scanned"),
+    ),
+  };
 }

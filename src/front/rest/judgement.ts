@@ -1,16 +1,19 @@
 /** One call of the scan function, its report kept and its bytes let go: the fronts' answers need no more. */
 
 import { type ClamgateError, toClamgateError } from "../../core/errors.ts";
-import type { Scan, ScannedBody, ScanOptions } from "../../core/scan.ts";
+import type { Scan } from "../../core/scan.ts";
+import { type Finding, type LayersOptions, scanLayers } from "../../core/scan-layers.ts";
 
-export type Judgement =
-  | ({ readonly kind: "scanned" } & Pick<ScannedBody, "report" | "decision">)
-  | { readonly kind: "failed"; readonly error: ClamgateError };
+export type Judgement = ({ readonly kind: "scanned" } & Finding) | { readonly kind: "failed"; readonly error: ClamgateError };
 
 /** Never rejects. */
-export async function judge(scan: Scan, body: AsyncIterable<Uint8Array>, options: Omit<ScanOptions, "via">): Promise<Judgement> {
+export async function judge(
+  scan: Scan,
+  body: AsyncIterable<Uint8Array>,
+  options: Omit<LayersOptions, "via">,
+): Promise<Judgement> {
   try {
-    const scanned = await scan(body, { ...options, via: "rest" });
+    const scanned = await scanLayers(scan, body, { ...options, via: "rest" });
     await scanned[Symbol.asyncDispose]();
     return { kind: "scanned", report: scanned.report, decision: scanned.decision };
   } catch (error) {

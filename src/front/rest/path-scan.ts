@@ -61,7 +61,7 @@ async function judgeWalked(walked: Walked, options: PathScanOptions): Promise<Ju
 
 async function judgeFile(path: Buffer, file: OpenedFile, { scan, requestId, signal }: PathScanOptions): Promise<Judgement> {
   try {
-    return await judge(scan, file.read(), { requestId, name: path.toString(), signal, expectedBytes: file.size });
+    return await judge(scan, file.read(), { requestId, name: path.toString(), signal, codings: null, expectedBytes: file.size });
   } finally {
     await file[Symbol.asyncDispose]();
   }

@@ -4,6 +4,7 @@ import type { ClamgateError } from "../../core/errors.ts";
 import type { ScannedBody } from "../../core/scan.ts";
 import { namesOf } from "../../core/verdict.ts";
 import { goJsonString } from "./go-json.ts";
+import type { Judgement } from "./judgement.ts";
 import { errorStatus, type Status } from "./status.ts";
 
 export interface Result {
@@ -39,6 +40,10 @@ export function resultOfScan(scanned: Pick<ScannedBody, "report" | "decision">, 
   const { verdict } = scanned.report;
   if (verdict.kind === "unscannable" && verdict.reason === "too-large") return tooLarge(fileName);
   return { status: "FOUND", description: name, fileName, httpStatus: 406 };
+}
+
+export function resultOfJudgement(judgement: Judgement, fileName: string): Result {
+  return judgement.kind === "scanned" ? resultOfScan(judgement, fileName) : resultOfError(judgement.error, fileName);
 }
 
 export function resultOfError(error: ClamgateError, fileName: string): Result {

@@ -24,13 +24,14 @@ const descriptions = {
   408: "The upload came too slowly.",
   412: "The path does not lead to a file that can be read.",
   413: "A file is larger than the limit.",
+  415: "The body is in a content coding that is not known, or not whole in the one it names.",
   422: "A part has no file name, or the form no part.",
   500: "A fault of the gateway.",
   503: "No verdict could be made; try again after Retry-After seconds.",
 } as const;
 
-const uploadStatuses = [200, 400, 406, 408, 413, 422, 500, 503] as const;
-const bodyStatuses = [200, 400, 406, 408, 413, 500, 503] as const;
+const uploadStatuses = [200, 400, 406, 408, 413, 415, 422, 500, 503] as const;
+const bodyStatuses = [200, 400, 406, 408, 413, 415, 500, 503] as const;
 const pathStatuses = [200, 400, 403, 406, 412, 413, 500, 503] as const;
 
 export const uploadSchema = {

@@ -2,20 +2,22 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { bodyKind } from "../../codec/multipart/boundary.ts";
-import { ClamgateError } from "../../core/errors.ts";
+import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import type { Observe } from "../../core/ports.ts";
 import type { Scan } from "../../core/scan.ts";
 import { clientGone } from "../http/client-gone.ts";
-import { contentTypesOf } from "../http/content-type.ts";
 import { readParts } from "../http/parts.ts";
+import { linesOf } from "../http/raw.ts";
 import { requestBody } from "../http/request-body.ts";
 import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer, textType } from "./answer.ts";
-import { formatJson, formWithoutFile, namelessPart, type Result, resultOfError, resultOfScan } from "./result.ts";
+import { formatJson, formWithoutFile, namelessPart, type Result, resultOfJudgement } from "./result.ts";
 import { deprecatedUploadSchema, uploadSchema } from "./schemas.ts";
 import type { SkipLimits } from "./skip-budget.ts";
 import { mostSevere } from "./status.ts";
 import { type PartOutcome, scanUpload } from "./upload.ts";
+import { uploadCodings } from "./upload-codings.ts";
 import { verdictHeaders } from "./verdict-headers.ts";
+import { scanWholeForm, type WholeForm } from "./whole-form.ts";
 
 /** What a client must keep up with. */
 export interface UploadPace {
@@ -51,7 +53,7 @@ export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOp
     reply: FastifyReply,
     write: (outcomes: readonly PartOutcome[]) => Answer,
   ): Promise<Answer> {
-    const kind = bodyKind(contentTypesOf(request.raw));
+    const kind = bodyKind(linesOf(request.raw, "content-type"));
     switch (kind.kind) {
       case "not-multipart":
         return textAnswer(400, "request Content-Type isn't multipart/form-data\n");
@@ -67,19 +69,29 @@ export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOp
   }
 
   async function outcomesOf(request: FastifyRequest, reply: FastifyReply, boundary: string): Promise<readonly PartOutcome[]> {
-    const { scan, upload, maxParts, maxUnfinished, skip } = options;
+    const { upload, maxParts } = options;
     const signal = clientGone(request.raw, reply.raw);
     const body = requestBody(request.raw, { ...upload, signal, response: reply.raw });
+    const declared = request.raw.headers["content-length"];
+    const declaredBytes = declared === undefined ? null : Number(declared);
+    const asked = { ...options, requestId: request.id, signal, declaredBytes };
     try {
-      const parts = readParts(body, boundary, { maxParts });
-      const declared = request.raw.headers["content-length"];
-      const declaredBytes = declared === undefined ? null : Number(declared);
-      return await scanUpload(parts, { scan, requestId: request.id, signal, declaredBytes, maxUnfinished, skip });
+      const codings = uploadCodings(request.raw);
+      if (codings === null) return await scanUpload(readParts(body, boundary, { maxParts }), asked);
+      return outcomesIn(await scanWholeForm(body, { ...asked, boundary, codings, isEveryPartScanned: false }));
+    } catch (error) {
+      return [{ kind: "judged", fileName: "", judgement: { kind: "failed", error: toClamgateError(error) } }];
     } finally {
       // A read that still waits would stand in the way of the linger.
       body.leave();
     }
   }
+}
+
+/** A coded form as a whole has an entry of its own, without a name, unless there is nothing to be said of it. */
+function outcomesIn({ whole, parts }: WholeForm): readonly PartOutcome[] {
+  const isClean = whole.kind === "scanned" && whole.report.verdict.kind === "clean";
+  return isClean ? parts : [{ kind: "judged", fileName: "", judgement: whole }, ...parts];
 }
 
 /** rest.md 18, 20-23 */
@@ -112,5 +124,5 @@ function statusAndHeaders(results: readonly Result[], outcomes: readonly PartOut
 }
 
 function resultOf({ fileName, judgement }: PartOutcome & { kind: "judged" }): Result {
-  return judgement.kind === "scanned" ? resultOfScan(judgement, fileName) : resultOfError(judgement.error, fileName);
+  return resultOfJudgement(judgement, fileName);
 }

@@ -1,7 +1,9 @@
 /** The files of one multipart upload: spooled one after another, scanned a few at a time, answered in order. */
 
+import type { TransferCoding } from "../../codec/multipart/headers.ts";
 import { toClamgateError } from "../../core/errors.ts";
 import type { Scan } from "../../core/scan.ts";
+import { partCodings } from "../http/part-codings.ts";
 import { type Judgement, judge } from "./judgement.ts";
 import { PartSource } from "./part-source.ts";
 import { SkipBudget, type SkipLimits } from "./skip-budget.ts";
@@ -10,6 +12,8 @@ import { SkipBudget, type SkipLimits } from "./skip-budget.ts";
 export interface FilePart {
   /** Null where the part has no file name: it is answered, not scanned. */
   readonly fileName: string | null;
+  /** What some receivers undo, and others do not. */
+  readonly transferCoding: TransferCoding | null;
   readonly body: AsyncIterable<Uint8Array>;
 }
 
@@ -42,7 +46,7 @@ export async function scanUpload(parts: AsyncIterator<FilePart>, options: Upload
     for (;;) {
       const next = await parts.next();
       if (next.done) break;
-      const { fileName, body } = next.value;
+      const { fileName, transferCoding, body } = next.value;
       if (fileName === null) {
         outcomes.push(Promise.resolve({ kind: "nameless" }));
         continue;
@@ -52,7 +56,13 @@ export async function scanUpload(parts: AsyncIterator<FilePart>, options: Upload
       const { scan, requestId, signal } = options;
       const isFirst = outcomes.length === 0;
       const expected = isFirst && options.declaredBytes !== null ? { expectedBytes: options.declaredBytes } : {};
-      const judgement = judge(scan, source, { requestId, name: fileName, signal, ...expected });
+      const judgement = judge(scan, source, {
+        requestId,
+        name: fileName,
+        signal,
+        codings: partCodings(transferCoding),
+        ...expected,
+      });
       outcomes.push(judgement.then((value) => ({ kind: "judged", fileName, judgement: value })));
       unfinished.add(judgement);
       void judgement.then(() => unfinished.delete(judgement));

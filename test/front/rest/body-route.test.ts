@@ -8,7 +8,15 @@ const json = "application/json; charset=utf-8";
 const tooLarge = '{"Status":"PARSE ERROR","Description":"File size limit exceeded"}';
 
 describe("POST /scanHandlerBody", () => {
-  const types = ["text/plain", "application/octet-stream", "application/json", "multipart/form-data", "nonsense", "//;", ""];
+  const types = [
+    "text/plain",
+    "application/octet-stream",
+    "application/json",
+    "application/x-www-form-urlencoded",
+    "nonsense",
+    "//;",
+    "",
+  ];
   for (const type of types) {
     test(`scans the body of type "${type}" and answers in Go's words (rest.md 35)`, async () => {
       await using server = await startRest();

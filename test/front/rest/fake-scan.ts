@@ -2,9 +2,9 @@
 
 import { createHash } from "node:crypto";
 import { ClamgateError, type ErrorCode } from "../../../src/core/errors.ts";
-import type { SpooledBody } from "../../../src/core/ports.ts";
 import type { Scan, ScanOptions } from "../../../src/core/scan.ts";
 import type { EngineVersion, UnscannableReason, Verdict } from "../../../src/core/verdict.ts";
+import { fakeBody } from "../../fake/spooled-body.ts";
 
 export interface ScanCall extends ScanOptions {
   readonly bytes: Buffer;
@@ -59,8 +59,11 @@ export function createFakeScan(options: FakeScanOptions): FakeScan {
     const verdict = await whileThere((options.answer ?? ((asked) => verdictOf(asked.bytes)))(call), scanOptions.signal);
     const isRelaxed = verdict.kind === "unscannable" && (options.allowed ?? []).includes(verdict.reason);
     held += 1;
+    const spooled = fakeBody({ size: bytes.length, bytes, read: [bytes] });
+    let isHeld = true;
     const dispose = async () => {
-      held -= 1;
+      if (isHeld) held -= 1;
+      isHeld = false;
     };
     return {
       report: {
@@ -75,25 +78,11 @@ export function createFakeScan(options: FakeScanOptions): FakeScan {
         isAllowed: verdict.kind === "clean" || isRelaxed,
         relaxedFor: isRelaxed ? verdict.reason : null,
       },
-      body: unused,
+      body: spooled,
       [Symbol.asyncDispose]: dispose,
     };
   };
   return { scan, calls, begun, held: () => held };
-}
-
-const unused: SpooledBody = {
-  size: 0,
-  sha256: "",
-  bytes: null,
-  path: null,
-  read: () => unreachable(),
-  hold: () => unreachable(),
-  [Symbol.asyncDispose]: async () => {},
-};
-
-function unreachable(): never {
-  throw new Error("the front needs no bytes back");
 }
 
 /** Like the spool: leaves a body that it does not want as it is, open and unread. */

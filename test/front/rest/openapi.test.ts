@@ -24,9 +24,9 @@ describe("the OpenAPI description", () => {
       readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
     };
     const expected = {
-      "/v2/scan": ["post", "200 400 406 408 413 422 500 503"],
-      "/scan": ["post", "200 400 406 408 413 422 500 503"],
-      "/scanHandlerBody": ["post", "200 400 406 408 413 500 503"],
+      "/v2/scan": ["post", "200 400 406 408 413 415 422 500 503"],
+      "/scan": ["post", "200 400 406 408 413 415 422 500 503"],
+      "/scanHandlerBody": ["post", "200 400 406 408 413 415 500 503"],
       "/scanFile": ["get", "200 400 403 406 412 413 500 503"],
       "/scanPath": ["get", "200 400 403 406 412 413 500 503"],
       "/version": ["get", "200 503"],
