@@ -10,6 +10,7 @@ import { endIdleConnections } from "../http/idle-connections.ts";
 import { inTurn } from "../http/in-turn.ts";
 import { headCheckIntervalMs, keepAliveGraceMs, type ListenerLimits } from "../http/listener.ts";
 import { resetConnection } from "../http/reset-connection.ts";
+import { hasOtherTransferCoding, isTransferCodingError, type ParseError, transferCodingFault } from "../http/transfer-coding.ts";
 import { type OwnAnswer, ownAnswer, wrongMethod } from "./own-answer.ts";
 import { createProxyFront, type ProxyFrontOptions } from "./proxy-front.ts";
 
@@ -55,16 +56,22 @@ export function createProxyServer(options: ProxyServerOptions): ProxyServer {
       requireHostHeader: false,
       noDelay: true,
     },
-    turns.listener,
+    (request, response) => {
+      if (!hasOtherTransferCoding(request)) return turns.listener(request, response);
+      const { socket } = request;
+      turns.refuse(socket, () => writeRaw(socket, ownAnswer(501, transferCodingFault)));
+    },
   );
   if (limits.maxConnections > 0) server.maxConnections = limits.maxConnections;
   const connections = trackConnections(server);
   endIdleConnections(server);
   takeExpectations(server);
 
-  server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
+  server.on("clientError", (error: ParseError, socket: Socket) => {
+    // Of some of them Node finds out when their request has been handed on, and refused.
+    if (isTransferCodingError(error) && socket.writableEnded) return;
     if (!socket.writable || error.code === "ECONNRESET") resetConnection(socket);
-    else turns.refuse(socket, () => writeRaw(socket, answerTo(error.code)));
+    else turns.refuse(socket, () => writeRaw(socket, answerTo(error)));
   });
   server.on("connect", (_request: IncomingMessage, socket: Duplex) => {
     turns.refuse(socket, () => writeRaw(socket, wrongMethod()));
@@ -96,8 +103,9 @@ export function createProxyServer(options: ProxyServerOptions): ProxyServer {
 /** How long a client may take to receive its 503. */
 const closeMs = 1000;
 
-function answerTo(code: string | undefined): OwnAnswer {
-  switch (code) {
+function answerTo(error: ParseError): OwnAnswer {
+  if (isTransferCodingError(error)) return ownAnswer(501, transferCodingFault);
+  switch (error.code) {
     case "HPE_HEADER_OVERFLOW":
       return ownAnswer(431, "The head of the request is too large");
     case "HPE_INVALID_URL":

@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { ClamgateError } from "../../core/errors.ts";
 import type { Turns } from "../http/in-turn.ts";
+import { isTransferCodingError, type ParseError, transferCodingFault } from "../http/transfer-coding.ts";
 import { formatJson, resultOfError } from "./result.ts";
 
 /**
@@ -11,9 +12,9 @@ import { formatJson, resultOfError } from "./result.ts";
  * @param refuse see `Turns`.
  */
 export const unparsableAnswers = (refuse: Turns["refuse"]) => ({
-  clientErrorHandler(error: Error & { readonly code?: string }, socket: Socket): void {
+  clientErrorHandler(error: ParseError, socket: Socket): void {
     if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
-    const { status, reason, description } = faultOf(error.code);
+    const { status, reason, description } = faultOf(error);
     const body = failure(description);
     const head = [
       "Content-Type: application/json; charset=utf-8",
@@ -32,8 +33,9 @@ export const unparsableAnswers = (refuse: Turns["refuse"]) => ({
 /** Node's parser takes none of them, and nothing in front of it could give it others in their place. */
 const unencodedTarget = "The request target has characters that must be percent-encoded, as %C3%A9 for é";
 
-function faultOf(code: string | undefined): { readonly status: number; readonly reason: string; readonly description: string } {
-  switch (code) {
+function faultOf(error: ParseError): { readonly status: number; readonly reason: string; readonly description: string } {
+  if (isTransferCodingError(error)) return { status: 501, reason: "Not Implemented", description: transferCodingFault };
+  switch (error.code) {
     case "HPE_HEADER_OVERFLOW":
       return { status: 431, reason: "Request Header Fields Too Large", description: "The head of the request is too large" };
     case "HPE_INVALID_URL":
@@ -45,6 +47,7 @@ function faultOf(code: string | undefined): { readonly status: number; readonly 
   }
 }
 
-function failure(description: string): string {
+/** A JSON body that is no result of a scan. */
+export function failure(description: string): string {
   return formatJson(resultOfError(new ClamgateError("malformed", description), ""));
 }

@@ -1,11 +1,21 @@
-/** Answers for requests that no route takes: an unclean path, a wrong method, an unknown path (rest.md 4, 5), an unknown expectation. */
+/** Answers for requests that no route takes: an unclean path, a wrong method, an unknown path (rest.md 4, 5), an unknown expectation, a transfer coding. */
 
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { hasUnknownExpectation } from "../http/expectations.ts";
-import { type Answer, type AnswerOptions, sendAnswer, textAnswer } from "./answer.ts";
+import { hasOtherTransferCoding, transferCodingFault } from "../http/transfer-coding.ts";
+import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer } from "./answer.ts";
 import { redirectTarget } from "./clean-path.ts";
+import { failure } from "./unparsable.ts";
 
 const methods = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"] as const;
+
+/** Who does not see the body as we do may see another request in it: the connection ends. */
+const transferCodingAnswer: Answer = {
+  status: 501,
+  contentType: jsonType,
+  headers: { connection: "close" },
+  body: failure(transferCodingFault),
+};
 
 /**
  * Concerns every route of the server, also those that others add. It is a hook and not Fastify's 404 handler, since that
@@ -15,6 +25,7 @@ export function addWrongRoutes(server: FastifyInstance, options: AnswerOptions):
   server.addHook("onRequest", async (request, reply) => {
     if (hasUnknownExpectation(request.raw))
       return sendAnswer(request, reply, textAnswer(417, "Only 100-continue can be expected\n"), options);
+    if (hasOtherTransferCoding(request.raw)) return sendAnswer(request, reply, transferCodingAnswer, options);
     if (request.is404) return sendAnswer(request, reply, answer(request), options);
   });
 
