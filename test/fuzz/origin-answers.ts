@@ -15,9 +15,11 @@ const codecs = {
   gzip: (bytes: Buffer) => gzipSync(bytes),
   "x-gzip": (bytes: Buffer) => gzipSync(bytes),
   deflate: (bytes: Buffer) => deflateSync(bytes),
+  "x-deflate": (bytes: Buffer) => deflateSync(bytes),
   br: (bytes: Buffer) => brotliCompressSync(bytes),
   zstd: (bytes: Buffer) => zstdCompressSync(bytes),
   identity: (bytes: Buffer) => bytes,
+  none: (bytes: Buffer) => bytes,
 } as const;
 type Coding = keyof typeof codecs;
 const codings = Object.keys(codecs) as Coding[]; // the keys of codecs
@@ -72,6 +74,18 @@ const broken = mutated(badHead.map((head) => Buffer.from(head.replaceAll("{n}", 
   (bytes): Answer => ({ act: end(bytes), isInfected: true, recipe: JSON.stringify(bytes.toString("latin1")) }),
 );
 
+/** What some client undoes, or passes over, or goes on to read behind the end. */
+const odd = fc
+  .tuple(fc.constantFrom("foo", "compress", "x-compress", "bzip2", "br;q=1"), fc.boolean())
+  .map(([name, isBehind]): Answer => {
+    const evil = gzipSync(marker);
+    const [bytes, lines] = isBehind
+      ? [Buffer.concat([gzipSync("nothing"), Buffer.alloc(8), evil]), "Content-Encoding: gzip"]
+      : [Buffer.from(evil).reverse(), `Content-Encoding: gzip, ${name}`];
+    const head = `HTTP/1.1 200 OK\r\nContent-Length: ${bytes.length}\r\n${lines}\r\n\r\n`;
+    return { act: keep(head, bytes), isInfected: true, recipe: `odd: ${lines}` };
+  });
+
 /** 64 MiB of nothing in a few KiB, once and twice over. */
 function bomb(...layers: readonly Coding[]): Answer {
   let bytes: Buffer = Buffer.alloc(64 * 1024 * 1024);
@@ -91,7 +105,7 @@ export function originAnswers({ client: { fetch }, proxyUrl, origin }: DownloadT
   return campaign({
     name: "answers of origins (B4, B9)",
     testRuns: 120,
-    arbitrary: fc.oneof({ weight: 3, arbitrary: coded }, { weight: 2, arbitrary: broken }),
+    arbitrary: fc.oneof({ weight: 3, arbitrary: coded }, { weight: 1, arbitrary: odd }, { weight: 2, arbitrary: broken }),
     corpus: [bomb("gzip"), bomb("br"), bomb("zstd"), bomb("gzip", "gzip"), bomb("br", "gzip")],
     least: { delivered: 0.04, blocked: 0.1 },
     async check({ act, isInfected, recipe }, note) {
@@ -111,6 +125,7 @@ export function originAnswers({ client: { fetch }, proxyUrl, origin }: DownloadT
       assert.ok(!body.includes(marker), label);
       if (answer.status === 200 && isInfected) assert.ok(isHarmless(body), label);
       for (const name of ["x-accel-redirect", "set-cookie"]) assert.equal(answer.headers.get(name), null, label);
+      if (recipe.startsWith("odd")) assert.ok([409, 502].includes(answer.status), label);
       if (recipe.startsWith("bomb")) assert.ok([409, 413, 502, 503].includes(answer.status), label);
     },
   });

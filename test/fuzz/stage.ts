@@ -13,6 +13,7 @@ import { bombs } from "./bombs.ts";
 import type { Campaign } from "./campaign.ts";
 import { clamdReplies } from "./clamd-replies.ts";
 import { openClient } from "./client.ts";
+import { codedUploads } from "./coded-uploads.ts";
 import { downloadUrls } from "./download-urls.ts";
 import { fileNames } from "./file-names.ts";
 import { forgedDigests } from "./forged-digests.ts";
@@ -85,6 +86,7 @@ export async function openFuzzStage(): Promise<FuzzStage> {
       clamdReplies,
       multipartBodies,
       uploads(client, gateway.url),
+      codedUploads(client, gateway.url),
       fileNames(client, gateway.url),
       httpHeads(restSmuggling(rest, gateway.port, log)),
       httpHeads(proxySmuggling(proxy, gateway.proxyPort, origin)),
