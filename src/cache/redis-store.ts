@@ -1,0 +1,127 @@
+/** A Redis or Valkey as a store sees it: asked while it is there, and what goes wrong told at a bearable rate. */
+
+import type { CacheHealth, Clock, Fact, Observe } from "../core/ports.ts";
+import { openRedis } from "./open-redis.ts";
+import { RedisLink } from "./redis-link.ts";
+import { textOf } from "./redis-node.ts";
+import { type RedisCommand, refusalCode } from "./redis-session.ts";
+import { nameOf, type RedisTarget } from "./redis-target.ts";
+import { systemTimers, type Timers } from "./timers.ts";
+
+export interface RedisStoreOptions {
+  readonly target: RedisTarget;
+  readonly observe: Observe;
+  readonly clock: Clock;
+  /** Before every key; ends with the version of what is stored. Values of one kind need one of their own. */
+  readonly keyPrefix?: string;
+  readonly timers?: Timers;
+  /** From 0 to below 1. */
+  readonly random?: () => number;
+}
+
+type Operation = (Fact & { kind: "cache-failed" })["operation"];
+
+/** How often the log is told of a fault that goes on. */
+const reminderMs = 60_000;
+
+/** Refusals that a new connection may not meet: it may be one to another master, or to where a name points by now. */
+const ending: ReadonlySet<string | null> = new Set(["READONLY", "LOADING", "MASTERDOWN", "NOAUTH"]);
+/** Nor is it begun anew more often than this: a replica refuses on and on, and may still be read. */
+const renewalMs = 5000;
+
+/** Connects at once, and for ever. */
+export class RedisStore {
+  readonly prefix: string;
+  readonly #options: RedisStoreOptions;
+  readonly #name: string;
+  readonly #link: RedisLink;
+  readonly #toldAtMs = new Map<Operation, number>();
+  /** How the last ones of each went that redis was asked. */
+  #isReading = true;
+  #isWriting = true;
+  #renewedAtMs = Number.NEGATIVE_INFINITY;
+  #isUpTold = false;
+  #isClosed = false;
+
+  constructor(options: RedisStoreOptions) {
+    const { target, clock, random = Math.random, timers = systemTimers } = options;
+    this.#options = options;
+    this.#name = nameOf(target);
+    this.prefix = options.keyPrefix ?? "clamgate:1:";
+    this.#link = new RedisLink({
+      open: (signal) => openRedis(target, { random, signal }),
+      probeKey: `${this.prefix}probe`,
+      onUp: () => this.#up(),
+      onDown: (reason) => this.#down(reason),
+      clock,
+      timers,
+      random,
+    });
+  }
+
+  /** The reply; undefined, and told, where there is none. */
+  async ask(operation: "get" | "set", command: RedisCommand): Promise<unknown> {
+    if (!this.#link.isUp) return undefined;
+    try {
+      const reply = await this.#link.send(command);
+      this.#succeeded(operation);
+      return reply;
+    } catch (thrown) {
+      this.#failed(operation, thrown);
+      return undefined;
+    }
+  }
+
+  /** Tells of a fault, as a reminder only where it was told a short while ago. */
+  fail(operation: Operation, detail: string): void {
+    const toldAtMs = this.#toldAtMs.get(operation);
+    const now = this.#options.clock();
+    const isRepeated = toldAtMs !== undefined && now - toldAtMs < reminderMs;
+    if (!isRepeated) this.#toldAtMs.set(operation, now);
+    this.#options.observe({ kind: "cache-failed", operation, detail, ...(isRepeated ? { isRepeated } : {}) });
+  }
+
+  health(): CacheHealth {
+    return this.#link.isWhole && this.#isReading && this.#isWriting ? "ok" : "degraded";
+  }
+
+  /** What has not been answered yet is given up. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#link.close();
+  }
+
+  #up(): void {
+    this.#isReading = true;
+    if (this.#isUpTold) return;
+    this.#isUpTold = true;
+    this.#options.observe({ kind: "notice", level: "info", message: `verdict cache: connected to ${this.#name}` });
+  }
+
+  #down(reason: unknown): void {
+    if (this.#isUpTold) this.#toldAtMs.delete("open");
+    this.#isUpTold = false;
+    this.fail("open", `${this.#name}: ${textOf(reason)}`);
+  }
+
+  #succeeded(operation: "get" | "set"): void {
+    if (operation === "get") this.#isReading = true;
+    else {
+      if (!this.#isWriting) this.#toldAtMs.delete("set");
+      this.#isWriting = true;
+    }
+  }
+
+  #failed(operation: "get" | "set", thrown: unknown): void {
+    // That the session is gone has been told.
+    if (this.#isClosed || !this.#link.isUp) return;
+    const code = refusalCode(thrown);
+    if (operation === "set") this.#isWriting = false;
+    else this.#isReading = code === "WRONGTYPE";
+    this.fail(operation, textOf(thrown));
+    const now = this.#options.clock();
+    if (!ending.has(code) || now - this.#renewedAtMs < renewalMs) return;
+    this.#renewedAtMs = now;
+    this.#link.renew();
+  }
+}
