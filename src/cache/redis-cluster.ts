@@ -2,7 +2,7 @@
 
 import { createCluster, SocketClosedUnexpectedlyError, SocketTimeoutError } from "@redis/client";
 import { type Access, clientOptions, connectTimeoutMs } from "./redis-node.ts";
-import { type RedisSession, refusalCode } from "./redis-session.ts";
+import { keyOf, type RedisSession, refusalCode } from "./redis-session.ts";
 import { type HostPort, hostPortOf } from "./redis-target.ts";
 
 /** A node that is asked nothing is asked this often whether it is still there, */
@@ -52,7 +52,7 @@ export async function openCluster(
   }
   signal.throwIfAborted();
   return {
-    send: ([name, key, ...rest]) => cluster.sendCommand(key, name === "GET", [name, key, ...rest]),
+    send: (command) => cluster.sendCommand(keyOf(command), command[0] === "GET", [...command]),
     // Asks every node, so that each is known to be there or not; where the key is kept elsewhere, it says so.
     async probe(key) {
       const asked = cluster.masters.map(async (node) => (await cluster.nodeClient(node)).sendCommand(["GET", key]));

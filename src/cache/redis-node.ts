@@ -23,7 +23,7 @@ export const connectTimeoutMs = 1000;
 /** Commands without a reply; far more than the scans that run at a time. */
 const maxWaiting = 4096;
 
-/** RESP 2 and no commands but ours: then Redis before 6 will do, and a user who may only GET and SET. */
+/** RESP 2 and no commands but ours: then Redis 5 will do, and a user who may do nothing else. */
 export const clientOptions = {
   RESP: 2,
   disableOfflineQueue: true,

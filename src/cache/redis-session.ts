@@ -15,7 +15,14 @@ export interface RedisSession {
   destroy(): void;
 }
 
-export type RedisCommand = readonly [name: string, key: string, ...rest: readonly string[]];
+/** Of one key: the second word, or the fourth of an EVAL. */
+export type RedisCommand =
+  | readonly [name: "GET" | "SET" | "SENTINEL", key: string, ...rest: readonly string[]]
+  | readonly [name: "EVAL", script: string, keys: "1", key: string, ...rest: readonly string[]];
+
+export function keyOf(command: RedisCommand): string {
+  return command[0] === "EVAL" ? command[3] : command[1];
+}
 
 /** The first word of a refusal, `READONLY` for one; null for what is no reply of redis. */
 export function refusalCode(thrown: unknown): string | null {

@@ -124,6 +124,41 @@ export interface UrlVerdictCache {
   close(): Promise<void>;
 }
 
+/** One copy of what an address names, as it was scanned. */
+export interface Copy {
+  /** Lower-case hexadecimal SHA-256; null for bytes that went out before their scan, and had none in the end. */
+  readonly sha256: string | null;
+  /** What clients may know it by: a strong `ETag`, a `Last-Modified`. Whoever stores them keeps a digest only. */
+  readonly validators: readonly string[];
+}
+
+/** For how long a client may come back for the rest of what it was given. */
+export const givenSeconds = 86_400;
+
+/**
+ * Knows which copies of an address clients may hold parts of: every copy of which anything was given within `givenSeconds`. A client that
+ * puts a file together from parts of two copies has a file that nobody has scanned.
+ */
+export interface GivenCopies {
+  /**
+   * Adds the copy to those of the address, atomically for all gateways that share the store, and answers them all. Asked before the first
+   * byte is given. Null where it cannot be told: too many copies, too many addresses, or a store that is away. Never rejects.
+   * @param address lower-case hexadecimal SHA-256.
+   */
+  give(address: string, copy: Copy): Promise<KnownCopies | null>;
+  /** As `Cache.health`. */
+  health?(): CacheHealth;
+  close(): Promise<void>;
+}
+
+/** The copies that clients may hold parts of, the one just added included. */
+export interface KnownCopies {
+  /** Whether there is none but this one. */
+  isSole(copy: Copy): boolean;
+  /** Whether all that came with this validator are this one. */
+  isSoleWith(validator: string, copy: Copy): boolean;
+}
+
 /** What happened, for logs and metrics. A closed union: each observer decides what it makes of every kind. */
 export type Fact =
   | {

@@ -1,0 +1,105 @@
+/** Given copies in an SQLite file, so that a restart forgets none of them. Each is written before its first byte goes out. */
+
+import { resolve } from "node:path";
+import { type CacheHealth, type Copy, type GivenCopies, givenSeconds, type KnownCopies, type Observe } from "../core/ports.ts";
+import { added, forgottenRecord, isRecord, knownCopies, lineOf } from "./given-record.ts";
+import { openVerdictFile } from "./open-verdict-file.ts";
+import type { VerdictFile } from "./verdict-file.ts";
+
+export interface SqliteCopiesOptions {
+  /** Of a file for these alone, as `SqliteCacheOptions.path`. */
+  readonly path: string;
+  /** Addresses; beyond it the one goes of which nothing was given for the longest time. */
+  readonly maxEntries: number;
+  readonly observe: Observe;
+  /** The wall clock in milliseconds, as Date.now. */
+  readonly now: () => number;
+}
+
+interface Waiting {
+  readonly address: string;
+  readonly copy: Copy;
+  readonly resolve: (known: KnownCopies | null) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+const tag = "given";
+
+/** `give` rejects where the file fails: the guard in front makes that null. */
+export function sqliteCopies(options: SqliteCopiesOptions): GivenCopies {
+  return new SqliteCopies(options);
+}
+
+class SqliteCopies implements GivenCopies {
+  readonly #options: SqliteCopiesOptions;
+  #file: VerdictFile | null;
+  #waiting: Waiting[] = [];
+  /** Until then, in seconds, an address without a row may have had one. */
+  #forgottenUntil = Number.NEGATIVE_INFINITY;
+
+  constructor(options: SqliteCopiesOptions) {
+    this.#options = options;
+    this.#file = openVerdictFile(resolve(options.path), options.observe);
+  }
+
+  /** All that are asked in one turn of the event loop share a transaction: it costs twenty times what a row in it does. */
+  give(address: string, copy: Copy): Promise<KnownCopies | null> {
+    const { promise, resolve, reject } = Promise.withResolvers<KnownCopies | null>();
+    if (this.#waiting.length === 0) setImmediate(() => this.#commit());
+    this.#waiting.push({ address, copy, resolve, reject });
+    return promise;
+  }
+
+  health(): CacheHealth {
+    return this.#file === null ? "degraded" : "ok";
+  }
+
+  async close(): Promise<void> {
+    this.#file?.close();
+    this.#file = null;
+  }
+
+  #commit(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    const file = this.#file;
+    if (file === null) {
+      for (const { resolve } of waiting) resolve(null);
+      return;
+    }
+    const at = Math.floor(this.#options.now() / 1000);
+    try {
+      const known: (KnownCopies | null)[] = [];
+      file.transact(() => {
+        for (const one of waiting) known.push(this.#add(file, one, at));
+        this.#prune(file, at, 2 * waiting.length);
+      });
+      for (const [place, { resolve }] of waiting.entries()) resolve(known[place] ?? null);
+    } catch (thrown) {
+      for (const { reject } of waiting) reject(thrown);
+    }
+  }
+
+  #add(file: VerdictFile, { address, copy }: Waiting, at: number): KnownCopies | null {
+    const text = added(this.#recordOf(file, address, at), lineOf(copy), at);
+    file.put({ sha256: address, tag, verdict: text, storedAt: at * 1000, expiresAt: (at + givenSeconds) * 1000 });
+    return knownCopies(text);
+  }
+
+  #recordOf(file: VerdictFile, address: string, at: number): string | null {
+    const row = file.find(address, tag);
+    if (row === null) return at < this.#forgottenUntil ? forgottenRecord(this.#forgottenUntil - givenSeconds) : null;
+    if (isRecord(row.verdict)) return row.verdict;
+    this.#options.observe({ kind: "cache-failed", operation: "get", detail: "a row holds nothing that belongs there" });
+    return forgottenRecord(at);
+  }
+
+  /** @param limit more than the batch has brought, so that it catches up. */
+  #prune(file: VerdictFile, at: number, limit: number): void {
+    file.deleteExpired(at * 1000, limit);
+    const excess = file.count - this.#options.maxEntries;
+    if (excess <= 0) return;
+    file.deleteSoonest(Math.min(excess, limit));
+    this.#forgottenUntil = at + givenSeconds;
+  }
+}

@@ -1,0 +1,231 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { after, before, describe, test } from "node:test";
+import { guardedCopies } from "../../src/cache/guarded-copies.ts";
+import { memoryCopies } from "../../src/cache/memory-copies.ts";
+import { redisCopies } from "../../src/cache/redis-copies.ts";
+import { sqliteCopies } from "../../src/cache/sqlite-copies.ts";
+import { type Fact, type GivenCopies, givenSeconds } from "../../src/core/ports.ts";
+import { copyOf, describeGivenCopies } from "../contract/given-copies.ts";
+import { type LiveRedis, startRedis, untilTrue } from "../live/redis.ts";
+import { scratchDirectory } from "../spool/scratch-directory.ts";
+import { ManualTime } from "./manual-time.ts";
+
+const address = "ab".repeat(32);
+const one = copyOf("1", '"e"');
+const two = copyOf("2", '"e"');
+const clock = () => performance.now();
+
+async function isSole(copies: GivenCopies, copy = one, at = address): Promise<boolean | null> {
+  return (await copies.give(at, copy))?.isSole(copy) ?? null;
+}
+
+let redis: LiveRedis;
+before(async () => {
+  redis = await startRedis();
+});
+after(() => redis[Symbol.asyncDispose]());
+
+function openRedisCopies(observe: (fact: Fact) => void, user: { username: string; password: string } | null = null): GivenCopies {
+  const place = { kind: "standalone", host: redis.host, port: redis.port } as const;
+  const target = { place, username: null, password: null, database: 0, tls: null, ...user };
+  return redisCopies({ target, keyPrefix: "clamgate:1:given:", observe, clock });
+}
+
+describeGivenCopies("memoryCopies", async () => {
+  const time = new ManualTime();
+  const copies = memoryCopies({ maxEntries: 1000, now: time.now });
+  return {
+    copies,
+    reopened: async () => copies,
+    advance: (seconds) => time.advance(seconds * 1000),
+    faults: [],
+    [Symbol.asyncDispose]: () => copies.close(),
+  };
+});
+
+describeGivenCopies("sqliteCopies", async () => {
+  await using opened = new AsyncDisposableStack();
+  const { path } = opened.use(await scratchDirectory());
+  const time = new ManualTime();
+  const faults: string[] = [];
+  const open = () => {
+    const observe = (fact: Fact) => faults.push(JSON.stringify(fact));
+    const made = sqliteCopies({ path: join(path, "given"), maxEntries: 1000, observe, now: time.now });
+    owned.defer(() => made.close());
+    return made;
+  };
+  const owned = opened.move();
+  return {
+    copies: open(),
+    reopened: async () => open(),
+    advance: (seconds) => time.advance(seconds * 1000),
+    faults,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+});
+
+/** Redis has no clock that a test could turn: instead what it holds is made older. */
+async function makeOlder(seconds: number): Promise<void> {
+  for (const name of (await redis.command("KEYS", "*")) as string[]) {
+    const text = String(await redis.command("GET", name));
+    const older = text.replace(/^\d+/gm, (at) => String(Number(at) - seconds));
+    await redis.command("SET", name, older, "KEEPTTL");
+  }
+}
+
+describeGivenCopies("redisCopies", async () => {
+  await redis.command("FLUSHALL");
+  const faults: string[] = [];
+  const opened: GivenCopies[] = [];
+  const open = async () => {
+    const made = openRedisCopies((fact) => fact.kind === "cache-failed" && faults.push(fact.detail));
+    opened.push(made);
+    await untilTrue(() => made.health?.() === "ok");
+    return made;
+  };
+  return {
+    copies: await open(),
+    reopened: open,
+    advance: makeOlder,
+    faults,
+    async [Symbol.asyncDispose]() {
+      await Promise.all(opened.map((one) => one.close()));
+    },
+  };
+});
+
+describe("memoryCopies", () => {
+  test("tells nothing of what it may have forgotten, for a day", async () => {
+    const time = new ManualTime();
+    const copies = memoryCopies({ maxEntries: 2, now: time.now });
+    const addresses = ["a", "b", "c"].map((letter) => letter.repeat(64));
+    for (const each of addresses) await copies.give(each, one);
+    const [forgotten = ""] = addresses;
+    assert.equal(await isSole(copies, two, forgotten), null);
+    assert.equal(await isSole(copies, two, forgotten), null, "nor once it has a record again");
+    time.advance((givenSeconds - 1) * 1000);
+    assert.equal(await isSole(copies, two, forgotten), null);
+    time.advance(1000);
+    assert.equal(await isSole(copies, two, forgotten), true);
+  });
+});
+
+describe("sqliteCopies", () => {
+  test("tells nothing of what it may have forgotten", async () => {
+    await using directory = await scratchDirectory();
+    const time = new ManualTime();
+    const copies = sqliteCopies({ path: join(directory.path, "given"), maxEntries: 2, observe: () => {}, now: time.now });
+    for (const letter of ["a", "b", "c", "d"]) {
+      await copies.give(letter.repeat(64), one);
+      time.advance(1000);
+    }
+    assert.equal(await isSole(copies, two, "a".repeat(64)), null);
+    time.advance(givenSeconds * 1000);
+    assert.equal(await isSole(copies, two, "a".repeat(64)), true);
+    await copies.close();
+    assert.equal(await copies.give(address, one), null);
+  });
+
+  test("takes a row that is no record for copies that nobody knows", async () => {
+    await using directory = await scratchDirectory();
+    const path = join(directory.path, "given");
+    const facts: Fact[] = [];
+    const copies = sqliteCopies({ path, maxEntries: 10, observe: (fact) => facts.push(fact), now: Date.now });
+    await copies.give(address, one);
+    const database = new DatabaseSync(path);
+    database.exec("UPDATE verdicts SET verdict = 'garbage'");
+    database.close();
+    assert.equal(await copies.give(address, one), null);
+    assert.equal(facts.filter(({ kind }) => kind === "cache-failed").length, 1);
+    await copies.close();
+  });
+
+  test("is degraded, and tells nothing, where there can be no file", async () => {
+    await using directory = await scratchDirectory();
+    writeFileSync(join(directory.path, "file"), "");
+    const copies = sqliteCopies({ path: join(directory.path, "file", "x"), maxEntries: 10, observe: () => {}, now: Date.now });
+    assert.deepEqual([await copies.give(address, one), copies.health?.()], [null, "degraded"]);
+    await copies.close();
+  });
+});
+
+describe("redisCopies", () => {
+  test("keeps a day's record under the address, and no longer", async () => {
+    await redis.command("FLUSHALL");
+    const copies = openRedisCopies(() => {});
+    await untilTrue(() => copies.health?.() === "ok");
+    await copies.give(address, one);
+    assert.match(String(await redis.command("GET", `clamgate:1:given:${address}`)), /^given\n\d{10} 1{64} [0-9a-f]{16}\n$/);
+    assert.equal(await redis.command("TTL", `clamgate:1:given:${address}`), givenSeconds);
+    await copies.close();
+  });
+
+  test("leaves alone what is no record, and tells nothing", async () => {
+    await redis.command("FLUSHALL");
+    const faults: string[] = [];
+    const copies = openRedisCopies((fact) => fact.kind === "cache-failed" && faults.push(fact.detail));
+    await untilTrue(() => copies.health?.() === "ok");
+    const name = `clamgate:1:given:${address}`;
+    for (const garbage of [
+      "x",
+      '{"verdict":1}',
+      "given\nx\n",
+      `given\n${Math.floor(Date.now() / 1000)} zz\n`,
+      `given\n1 ${"1".repeat(64)}`,
+    ]) {
+      await redis.command("SET", name, garbage);
+      assert.equal(await copies.give(address, one), null, garbage);
+    }
+    await redis.command("DEL", name);
+    await redis.command("RPUSH", name, "x");
+    assert.equal(await copies.give(address, one), null);
+    assert.equal(faults.length, 6);
+    await copies.close();
+  });
+
+  test("tells nothing to a user who may not run its script, and nothing while redis is away", async () => {
+    await redis.command("ACL", "SETUSER", "old", "on", ">secret", "~clamgate:1:*", "+get", "+set");
+    const copies = openRedisCopies(() => {}, { username: "old", password: "secret" });
+    await untilTrue(() => copies.health?.() === "ok");
+    assert.equal(await copies.give(address, one), null);
+    assert.equal(copies.health?.(), "degraded");
+    await redis.command("ACL", "SETUSER", "old", "+eval", "+time");
+    await redis.command("FLUSHALL");
+    assert.equal(await isSole(copies), true);
+    await copies.close();
+    assert.equal(await copies.give(address, one), null);
+  });
+});
+
+describe("guardedCopies", () => {
+  const now = () => 1e12;
+  const guarded = (store: GivenCopies, budgetMs = 50) =>
+    guardedCopies({ store, own: memoryCopies({ maxEntries: 10, now }), budgetMs, observe: () => {}, clock });
+  const unused = { close: async () => {} };
+
+  test("knows what either the store or this process knows", async () => {
+    const shared = memoryCopies({ maxEntries: 10, now });
+    const here = guarded(shared);
+    const there = guarded(shared);
+    assert.equal(await isSole(here, one), true);
+    assert.equal(await isSole(there, two), false);
+  });
+
+  for (const [name, give] of [
+    ["is away", async () => null],
+    ["fails", () => Promise.reject(new Error("broken"))],
+    ["hangs", () => new Promise<null>(() => {})],
+  ] as const) {
+    test(`tells nothing while the store ${name}, and remembers what was given meanwhile`, async () => {
+      const store = memoryCopies({ maxEntries: 10, now });
+      let isAway = true;
+      const copies = guarded({ ...unused, give: (at, copy) => (isAway ? give() : store.give(at, copy)) }, 5);
+      assert.equal(await isSole(copies, one), null);
+      isAway = false;
+      assert.equal(await isSole(copies, two), false);
+    });
+  }
+});
