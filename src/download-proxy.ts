@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { Config } from "./config/settings.ts";
-import type { Clock, Observe, UrlVerdictCache } from "./core/ports.ts";
+import type { Clock, GivenCopies, Observe, UrlVerdictCache } from "./core/ports.ts";
 import type { Scan } from "./core/scan.ts";
 import type { EngineVersion } from "./core/verdict.ts";
 import { tcpConnect } from "./front/proxy/dialer.ts";
@@ -22,6 +22,7 @@ export interface DownloadProxyOptions {
   readonly scan: Scan;
   readonly engineVersion: () => EngineVersion | null;
   readonly urlVerdicts: UrlVerdictCache;
+  readonly givenCopies: GivenCopies;
   readonly verdictTtlSeconds: number;
   readonly isTestOnly: () => boolean;
   readonly retryAfterSeconds: number;

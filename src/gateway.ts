@@ -193,6 +193,7 @@ async function open(
     scan,
     engineVersion: () => pool.version(),
     urlVerdicts: caches.urlVerdicts,
+    givenCopies: caches.givenCopies,
     verdictTtlSeconds,
     isTestOnly,
     retryAfterSeconds,

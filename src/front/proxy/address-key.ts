@@ -2,11 +2,17 @@
 
 import { hash } from "node:crypto";
 import { type HeaderLines, pairs } from "./header-lines.ts";
+import { preconditionNames } from "./preconditions.ts";
 import type { Replacement } from "./replace-text.ts";
 import { type RequestHeadersOptions, requestHeaders } from "./request-headers.ts";
 import { type Target, urlOf } from "./target.ts";
 
 export interface AddressKeys {
+  /**
+   * The address alone, as its clients see it: what they put together of it, they may ask for with other headers each time. Signed requests
+   * have another Authorization for each part.
+   */
+  readonly address: string;
   /** Requests to the same source with the same one get the same answer now. */
   readonly request: string;
   /** Answers of status 200 to it are the same object, however fresh the client wants it: for verdicts. */
@@ -16,7 +22,13 @@ export interface AddressKeys {
 /** Who asks makes no difference to what is scanned; the others are ours, the same for all. */
 const leftOut: ReadonlySet<string> = new Set(["user-agent", "accept-encoding", "via"]);
 /** They decide whether there is an answer, not which. */
-const freshness: ReadonlySet<string> = new Set(["if-none-match", "if-modified-since", "cache-control", "pragma"]);
+const freshness: ReadonlySet<string> = new Set([
+  "if-none-match",
+  "if-modified-since",
+  "cache-control",
+  "pragma",
+  ...preconditionNames,
+]);
 
 /**
  * Lower-case hexadecimal, the same in every gateway. Credentials are in it as a digest only.
@@ -35,7 +47,7 @@ export function addressKeys(
   const lasting = sent.filter(([name]) => !freshness.has(name));
   const digest = (lines: readonly (readonly [string, string])[]) => hash("sha256", textOf(target, lines, rewrite), "hex");
   const object = digest(lasting);
-  return { request: lasting.length === sent.length ? object : digest(sent), object };
+  return { address: digest([]), request: lasting.length === sent.length ? object : digest(sent), object };
 }
 
 function textOf(target: Target, sent: readonly (readonly [string, string])[], rewrite: readonly Replacement[]): string {

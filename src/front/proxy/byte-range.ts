@@ -10,13 +10,14 @@ export type RangeAnswer =
 
 const whole: RangeAnswer = { kind: "whole" };
 
-/**
- * What is not understood, several ranges at once, and a condition that does not hold are answered with the whole (§14.2).
- * @param origin the headers that the copy came with.
- */
-export function rangeOf(client: HeaderLines, origin: HeaderLines, size: number): RangeAnswer {
+export function hasRange(client: HeaderLines): boolean {
+  return valuesOf(client, "range").length > 0;
+}
+
+/** What is not understood, and several ranges at once, are answered with the whole (§14.2). */
+export function rangeOf(client: HeaderLines, size: number): RangeAnswer {
   const range = soleValue(client, "range");
-  if (range.kind !== "value" || !isSameCopy(client, origin)) return whole;
+  if (range.kind !== "value") return whole;
   const [, first = "", last = ""] = /^bytes=[ \t]*(\d{0,15})-(\d{0,15})[ \t]*$/i.exec(range.value) ?? [];
   if (first === "") return last === "" ? whole : suffix(Number(last), size);
   const start = Number(first);
@@ -30,18 +31,28 @@ function suffix(bytes: number, size: number): RangeAnswer {
   return { kind: "part", start: Math.max(0, size - bytes), end: size };
 }
 
-/** RFC 9110 §13.1.5: a strong tag, or exactly the date that the copy has. */
-function isSameCopy(client: HeaderLines, origin: HeaderLines): boolean {
+export type RangeCondition =
+  | { readonly kind: "none" }
+  /** The client has a part of another copy. */
+  | { readonly kind: "other" }
+  | { readonly kind: "same"; readonly validator: string };
+
+/**
+ * RFC 9110 §13.1.5: a strong tag, or exactly the date that the copy has.
+ * @param origin the headers that the copy came with.
+ */
+export function conditionOfRange(client: HeaderLines, origin: HeaderLines): RangeCondition {
   const condition = soleValue(client, "if-range");
   switch (condition.kind) {
     case "absent":
-      return true;
+      return { kind: "none" };
     case "repeated":
-      return false;
+      return { kind: "other" };
     case "value": {
       const name = condition.value.startsWith('"') ? "etag" : "last-modified";
       const [known, ...others] = valuesOf(origin, name);
-      return others.length === 0 && known === condition.value;
+      const isSame = others.length === 0 && known === condition.value;
+      return isSame ? { kind: "same", validator: condition.value } : { kind: "other" };
     }
   }
 }

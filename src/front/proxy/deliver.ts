@@ -1,25 +1,29 @@
 /** Sends what has passed, from the very bytes that were scanned: whole, the part that was asked for, or the head alone (P40-P47). */
 
-import { rangeOf } from "./byte-range.ts";
 import type { ClientExchange } from "./client-exchange.ts";
 import type { Outcome } from "./download.ts";
 import type { HeaderLines } from "./header-lines.ts";
 import { type ObjectHeadersOptions, objectHeaders, verdictLines } from "./object-headers.ts";
-import { type CacheResult, unsatisfiable } from "./own-answer.ts";
+import { type CacheResult, preconditionFailed, unsatisfiable } from "./own-answer.ts";
+import type { Selection } from "./selection.ts";
 
 export type Passed = Extract<Outcome, { kind: "passed" }>;
 
 export interface DeliverOptions extends ObjectHeadersOptions {
   readonly cache: CacheResult;
+  readonly selection: Selection;
 }
 
 /** Nothing has been sent. Rejects where the client goes, or the spool fails; what has begun must be cut then. */
 export async function deliverPassed(exchange: ClientExchange, outcome: Passed, options: DeliverOptions): Promise<void> {
   const { head, body } = outcome;
-  const isSliceable = head.status === 200 && !options.isRewritten;
-  const range = isSliceable ? rangeOf(exchange.request.rawHeaders, head.lines, body.size) : ({ kind: "whole" } as const);
+  const { selection } = options;
   const verdict = verdictLines(outcome, options.cache);
-  switch (range.kind) {
+  switch (selection.kind) {
+    case "failed": {
+      const answer = preconditionFailed();
+      return await exchange.answer(answer.status, answer.body, answer.lines);
+    }
     case "unsatisfiable": {
       const answer = unsatisfiable(body.size);
       return await exchange.answer(answer.status, answer.body, answer.lines);
@@ -28,7 +32,7 @@ export async function deliverPassed(exchange: ClientExchange, outcome: Passed, o
       exchange.begin(head.status, [...objectHeaders(head, body.size, options), ...verdict]);
       return await sendBody(exchange, outcome, 0, body.size);
     case "part": {
-      const { start, end } = range;
+      const { start, end } = selection;
       const place = ["Content-Range", `bytes ${start}-${end - 1}/${body.size}`];
       exchange.begin(206, [...objectHeaders(head, end - start, options), ...place, ...verdict]);
       return await sendBody(exchange, outcome, start, end);

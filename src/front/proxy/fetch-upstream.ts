@@ -5,7 +5,7 @@ import { ClamgateError } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
 import { type ExchangeAnswer, exchange } from "./exchange.ts";
 import { type HeaderLines, valuesOf } from "./header-lines.ts";
-import { checkStatus, readFraming, tooLarge, upTo } from "./message-framing.ts";
+import { checkIsWhole, readFraming, tooLarge, upTo } from "./message-framing.ts";
 import type { OriginGate } from "./origin-gate.ts";
 import type { OriginPools } from "./origin-pools.ts";
 import { redirectOf } from "./redirect.ts";
@@ -154,7 +154,7 @@ function responseOf(
   target: Target,
   hops: number,
 ): UpstreamResponse {
-  checkStatus(answer.status);
+  checkIsWhole(answer.status, answer.lines);
   const { declaredBytes } = readFraming(answer.lines);
   const hasBody = method === "GET" && answer.status !== 304;
   if (hasBody && declaredBytes !== null && declaredBytes > maxBytes) throw tooLarge();

@@ -27,9 +27,10 @@ export function readFraming(lines: HeaderLines): Framing {
   return { declaredBytes: Number(length) };
 }
 
-/** A part that nobody asked for would be scanned and delivered as the whole (P27): no request of ours has a Range. */
-export function checkStatus(status: number): void {
-  if (status === 206) throw brokenAnswer("The origin sent a part where the whole was asked for");
+/** Parts that nobody asked for would be scanned and delivered as the whole (P27): no request of ours has a Range. */
+export function checkIsWhole(status: number, lines: HeaderLines): void {
+  const isParts = valuesOf(lines, "content-type").some((type) => /^multipart\/byteranges\b/i.test(type));
+  if (status === 206 || isParts) throw brokenAnswer("The origin sent a part where the whole was asked for");
   if (status > 599) throw brokenAnswer("The origin's answer has no valid status");
 }
 

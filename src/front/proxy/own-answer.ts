@@ -27,6 +27,18 @@ export function blockedAnswer(verdict: Verdict, cache: CacheResult): OwnAnswer {
   ]);
 }
 
+/** Of an address whose last answer was cut after its first bytes. 409 whatever the reason was: trying again at once is of no use. */
+export function cutAnswer(verdict: Verdict | null, cache: CacheResult): OwnAnswer {
+  const answer = verdict === null ? null : blockedAnswer(verdict, cache);
+  if (answer?.status === 409) return answer;
+  return ownAnswer(409, "The last download of this address was cut before it was found clean");
+}
+
+/** RFC 9110 §15.5.13 */
+export function preconditionFailed(): OwnAnswer {
+  return ownAnswer(412, "The file is not the one that the request is about");
+}
+
 export function errorAnswer({ code, publicMessage }: ClamgateError, retryAfterSeconds: number): OwnAnswer {
   const status = downloadStatus[code];
   return ownAnswer(status, publicMessage, status === 503 ? ["Retry-After", String(retryAfterSeconds)] : []);

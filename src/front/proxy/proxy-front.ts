@@ -4,24 +4,25 @@ import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { parseIpAddress } from "../../codec/ip-address.ts";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
-import type { UrlVerdict, UrlVerdictKey } from "../../core/ports.ts";
+import type { GivenCopies } from "../../core/ports.ts";
 import { Roster } from "../../core/roster.ts";
 import { hasUnknownExpectation } from "../http/expectations.ts";
 import { addressKeys } from "./address-key.ts";
-import { createBlockedAddresses } from "./blocked-addresses.ts";
 import { ClientExchange } from "./client-exchange.ts";
+import { createCutDrips } from "./cut-drips.ts";
 import { deliverBodiless } from "./deliver.ts";
 import { type DownloadParts, isBodiless } from "./download.ts";
 import { type DownloadRecord, downloadFact, openRecord } from "./download-record.ts";
 import { type Asked, type DownloadRequestOptions, readDownload } from "./download-request.ts";
 import { createDownloadSlots, type SlotLimits } from "./download-slots.ts";
 import type { DripPace } from "./drip.ts";
-import { soleValue, valuesOf } from "./header-lines.ts";
+import { soleValue } from "./header-lines.ts";
 import { createKnownPieces } from "./known-pieces.ts";
 import { objectHeaders } from "./object-headers.ts";
-import { blockedAnswer, errorAnswer, unknownExpectation, wrongMethod } from "./own-answer.ts";
+import { blockedAnswer, cutAnswer, errorAnswer, unknownExpectation, wrongMethod } from "./own-answer.ts";
 import { tagKeyBytes } from "./piece-tags.ts";
 import { malformed } from "./refusal.ts";
+import { isSelective } from "./selection.ts";
 import { serveShared } from "./serve-shared.ts";
 import { serveVerified } from "./serve-verified.ts";
 import { fetchFor, headerOptions, type Serving, say } from "./serving.ts";
@@ -34,6 +35,7 @@ export interface ProxyFrontOptions extends DownloadRequestOptions, DownloadParts
   /** `MAX_FILE_SIZE`, which `scan` enforces as well. */
   readonly maxBytes: number;
   readonly drip: DripPace;
+  readonly givenCopies: GivenCopies;
   readonly slots: SlotLimits;
   readonly passSetCookie: boolean;
   /** A client that takes nothing of its answer for as long is cut. */
@@ -52,15 +54,16 @@ export interface ProxyFront {
   stop(): void;
 }
 
-const blockedTtlMs = 10 * 60_000;
-const blockedEntries = 10_000;
+const cutTtlMs = 10 * 60_000;
+const cutEntries = 10_000;
 
 export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
   const { clock, observe } = options;
   const slots = createDownloadSlots(options.slots);
-  const blocked = createBlockedAddresses({ ttlMs: blockedTtlMs, maxEntries: blockedEntries, clock });
+  const isDripUsed = [options.source, ...options.routes].some(({ mode }) => mode === "drip");
+  const cutDrips = createCutDrips({ ...options, ttlMs: cutTtlMs, maxEntries: cutEntries, isShared: isDripUsed });
   const pieces = createKnownPieces(randomBytes(tagKeyBytes));
-  const parts = { ...options, slots, blocked, shared: createSharedDownloads() };
+  const parts = { ...options, slots, cutDrips, shared: createSharedDownloads() };
   const running = new Roster<ClientExchange>();
   let stopped: ClamgateError | null = null;
   const told = new Set<string>();
@@ -110,21 +113,26 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
 
   async function serveAsked(exchange: ClientExchange, record: DownloadRecord, asked: Asked): Promise<void> {
     const keys = addressKeys(asked.target, exchange.request.rawHeaders, asked.source.headers, asked.rewrite);
+    record.cache = asked.isCacheOn ? "miss" : "off";
+    const cut = await unlessBroken(() => cutDrips.get(keys.address));
+    if (cut !== null) {
+      record.outcome = "blocked";
+      return await say(exchange, cutAnswer(cut.found?.verdict ?? null, record.cache));
+    }
     const tag = options.engineVersion()?.tag ?? null;
     const key = asked.isCacheOn && tag !== null ? { address: keys.object, tag } : null;
-    const known = key === null ? null : await recall(key);
+    const known = key === null ? null : await unlessBroken(() => options.urlVerdicts.get(key));
     exchange.signal.throwIfAborted();
-    record.cache = asked.isCacheOn ? "miss" : "off";
     if (known?.verdict.kind === "infected") {
       record.cache = "hit";
       record.outcome = "blocked";
       return await say(exchange, blockedAnswer(known.verdict, record.cache));
     }
-    const { passSetCookie, maxBytes } = options;
-    const serving: Serving = { exchange, record, asked, keys, known, pieces, passSetCookie, maxBytes };
+    const { passSetCookie, maxBytes, givenCopies } = options;
+    const serving: Serving = { exchange, record, asked, keys, known, pieces, givenCopies, passSetCookie, maxBytes };
     if (exchange.isHead) return await serveHead(serving);
-    const isPart = valuesOf(exchange.request.rawHeaders, "range").length > 0;
-    const proof = asked.mode === "verified-stream" && !isPart ? streamablePieces(known, pieces) : null;
+    const isWhole = !isSelective(exchange.request.rawHeaders);
+    const proof = asked.mode === "verified-stream" && isWhole ? streamablePieces(known, pieces) : null;
     if (proof !== null && known !== null && key !== null) {
       if (await serveVerified(serving, { known, key, proof }, parts)) return;
     }
@@ -147,11 +155,11 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
     }
   }
 
-  async function recall(key: UrlVerdictKey): Promise<UrlVerdict | null> {
+  async function unlessBroken<T>(recall: () => Promise<T | null>): Promise<T | null> {
     try {
-      return await options.urlVerdicts.get(key);
+      return await recall();
     } catch (error) {
-      // Its promise is broken; that must cost no download.
+      // The cache's promise is broken; that must cost no download.
       observe({ kind: "cache-failed", operation: "get", detail: toClamgateError(error).message });
       return null;
     }

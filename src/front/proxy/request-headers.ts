@@ -1,6 +1,7 @@
 /** Which of a client's headers reach the origin, and the ones that are ours (download-proxy.md P11, P20, P21, P29, S15, S20). */
 
 import { type HeaderLines, hopByHopNames, isWritable, listOf, pairs } from "./header-lines.ts";
+import { preconditionNames } from "./preconditions.ts";
 import { malformed } from "./refusal.ts";
 
 export interface RequestHeadersOptions {
@@ -19,6 +20,7 @@ const alwaysForwarded = [
   "user-agent",
   "if-none-match",
   "if-modified-since",
+  ...preconditionNames,
   "cache-control",
   "pragma",
 ];

@@ -15,6 +15,8 @@ const stripped: ReadonlySet<string> = new Set([
   "content-length",
   // Said of the front's own ranges (P45); another's promise made uv crash.
   "accept-ranges",
+  // Nor of parts that nobody asked the origin for: a client would take a whole for one.
+  "content-range",
   // Ours, at the end.
   "via",
   // Commands to the web server in front (P41).

@@ -1,20 +1,20 @@
 /** Answers from a scanned copy that equal requests share; an impatient client may get a few bytes of it before (download-proxy.md 2.3, P70). */
 
-import type { BlockedAddresses } from "./blocked-addresses.ts";
-import { sendBody } from "./deliver.ts";
+import type { CutDrips } from "./cut-drips.ts";
+import { type Passed, sendBody } from "./deliver.ts";
 import { type Download, type DownloadParts, type Outcome, startDownload } from "./download.ts";
 import type { DownloadSlots, Release } from "./download-slots.ts";
 import { type DripPace, dripUntilSettled } from "./drip.ts";
-import { valuesOf } from "./header-lines.ts";
 import { objectHeaders } from "./object-headers.ts";
-import { conclude, fetchFor, headerOptions, note, orderFor, outcomeOf, type Serving } from "./serving.ts";
+import { isSelective } from "./selection.ts";
+import { conclude, copyOf, fetchFor, give, headerOptions, note, orderFor, outcomeOf, type Serving } from "./serving.ts";
 import type { SharedDownloads } from "./shared-downloads.ts";
 import { originOf } from "./target.ts";
 
 export interface ServeSharedParts extends DownloadParts {
   readonly shared: SharedDownloads;
   readonly slots: DownloadSlots;
-  readonly blocked: BlockedAddresses;
+  readonly cutDrips: CutDrips;
   readonly drip: DripPace;
 }
 
@@ -26,8 +26,7 @@ export async function serveShared(serving: Serving, parts: ServeSharedParts): Pr
   const ticket = parts.shared.join(key, (signal) => begin(serving, signal, parts));
   try {
     record.isCollapsed = ticket.isCollapsed;
-    const isPart = valuesOf(exchange.request.rawHeaders, "range").length > 0;
-    const isDripping = asked.mode === "drip" && !isPart && !parts.blocked.has(keys.object);
+    const isDripping = asked.mode === "drip" && !isSelective(exchange.request.rawHeaders);
     if (isDripping) await serveDripping(serving, ticket.download, parts);
     else await conclude(serving, await outcomeOf(ticket.download, serving));
   } finally {
@@ -47,8 +46,8 @@ function begin(serving: Serving, signal: AbortSignal, parts: ServeSharedParts): 
   return download;
 }
 
-async function serveDripping(serving: Serving, download: Download, { drip, blocked }: ServeSharedParts): Promise<void> {
-  const { exchange, record, keys } = serving;
+async function serveDripping(serving: Serving, download: Download, parts: ServeSharedParts): Promise<void> {
+  const { exchange, record } = serving;
   const client = {
     knowsChunks: exchange.knowsChunks,
     signal: exchange.signal,
@@ -62,21 +61,40 @@ async function serveDripping(serving: Serving, download: Download, { drip, block
       await exchange.send([byte]);
     },
   };
-  const sent = await dripUntilSettled(download, client, drip);
-  if (sent === 0) return await conclude(serving, await outcomeOf(download, serving));
+  let outcome: Outcome | null = null;
   try {
-    const outcome = await download.outcome;
+    const sent = await dripUntilSettled(download, client, parts.drip);
+    if (sent === 0) return await conclude(serving, await outcomeOf(download, serving));
+    outcome = await download.outcome;
     note(serving, outcome);
-    if (outcome.kind === "passed" && (outcome.head.declaredBytes ?? outcome.body.size) === outcome.body.size) {
-      await sendBody(exchange, outcome, sent, outcome.body.size);
-      record.outcome = "delivered";
-      return;
-    }
-  } catch (error) {
-    if (!exchange.signal.aborted) blocked.add(keys.object);
-    throw error;
+  } finally {
+    if (record.releasedBytes > 0 && !isWhole(outcome)) await account(serving, download, outcome, parts);
   }
-  blocked.add(keys.object);
-  record.outcome = "cut";
-  exchange.cut();
+  if (!isWhole(outcome)) {
+    record.outcome = "cut";
+    return exchange.cut();
+  }
+  await give(serving, copyOf(outcome.head, outcome.body.sha256));
+  await sendBody(exchange, outcome, record.releasedBytes, outcome.body.size);
+  record.outcome = "delivered";
+}
+
+/** What has begun can be brought to its end. */
+function isWhole(outcome: Outcome | null): outcome is Passed {
+  return outcome?.kind === "passed" && (outcome.head.declaredBytes ?? outcome.body.size) === outcome.body.size;
+}
+
+/** The bytes that are out are of a copy that nobody has found clean, so what comes next is no rest of it; and it is not to be asked for at once. */
+async function account(
+  serving: Serving,
+  download: Download,
+  outcome: Outcome | null,
+  { cutDrips }: ServeSharedParts,
+): Promise<void> {
+  const { exchange, keys } = serving;
+  const { head } = download.progress();
+  if (head !== null) await give(serving, copyOf(head, null));
+  // A client that goes by itself is no cut.
+  if (exchange.signal.aborted) return;
+  await cutDrips.add(keys.address, outcome?.kind === "blocked" ? outcome.judgement.report : null);
 }

@@ -8,7 +8,7 @@ import type { UpstreamResponse } from "./fetch-upstream.ts";
 import type { Pieces } from "./known-pieces.ts";
 import { objectHeaders } from "./object-headers.ts";
 import { brokenAnswer } from "./refusal.ts";
-import { conclude, fetchFor, headerOptions, orderFor, type Serving } from "./serving.ts";
+import { conclude, copyOf, fetchFor, give, headerOptions, orderFor, type Serving } from "./serving.ts";
 import { originOf } from "./target.ts";
 import { mayStream, streamVerified } from "./verified-stream.ts";
 
@@ -60,7 +60,10 @@ async function stream(
   const startedAt = clock();
   try {
     const isProved = await streamVerified(response.body, proof.tags, serving.pieces.tagger(proof.objectBytes), async (parts) => {
-      if (!exchange.hasBegun) exchange.begin(head.status, objectHeaders(head, known.size, headerOptions(serving)));
+      if (!exchange.hasBegun) {
+        await give(serving, copyOf(head, known.sha256));
+        exchange.begin(head.status, objectHeaders(head, known.size, headerOptions(serving)));
+      }
       await exchange.sendOwn(parts);
     });
     record.downloadMs = clock() - startedAt;

@@ -1,12 +1,12 @@
 /** One understood request on its way to its answer, and the answers that all ways share. */
 
 import { isCoded } from "../../core/content-coding.ts";
-import type { UrlVerdict } from "../../core/ports.ts";
+import type { Copy, GivenCopies, KnownCopies, UrlVerdict } from "../../core/ports.ts";
 import { untilAborted } from "../../core/until-aborted.ts";
 import type { AddressKeys } from "./address-key.ts";
 import type { ClientExchange } from "./client-exchange.ts";
-import { deliverBodiless, deliverPassed } from "./deliver.ts";
-import type { Download, DownloadOrder, Outcome } from "./download.ts";
+import { deliverBodiless, deliverPassed, type Passed } from "./deliver.ts";
+import type { Download, DownloadHead, DownloadOrder, Outcome } from "./download.ts";
 import type { DownloadRecord } from "./download-record.ts";
 import type { Asked } from "./download-request.ts";
 import type { UpstreamResponse } from "./fetch-upstream.ts";
@@ -14,7 +14,9 @@ import { valuesOf } from "./header-lines.ts";
 import type { KnownPieces } from "./known-pieces.ts";
 import { type ObjectHeadersOptions, objectHeaders } from "./object-headers.ts";
 import { blockedAnswer, type OwnAnswer } from "./own-answer.ts";
+import { validatorsOf } from "./preconditions.ts";
 import { replaceText } from "./replace-text.ts";
+import { type Selection, select } from "./selection.ts";
 import { originOf } from "./target.ts";
 
 export interface Serving {
@@ -25,6 +27,7 @@ export interface Serving {
   /** The verdict that is remembered of the address, where it may be. */
   readonly known: UrlVerdict | null;
   readonly pieces: KnownPieces;
+  readonly givenCopies: GivenCopies;
   readonly passSetCookie: boolean;
   /** `ProxyFrontOptions.maxBytes` */
   readonly maxBytes: number;
@@ -72,10 +75,35 @@ export async function conclude(serving: Serving, outcome: Outcome): Promise<void
       record.outcome = "blocked";
       return await say(exchange, blockedAnswer(outcome.judgement.report.verdict, record.cache));
     case "passed":
-      await deliverPassed(exchange, outcome, { ...headerOptions(serving), cache: record.cache });
+      await deliverPassed(exchange, outcome, {
+        ...headerOptions(serving),
+        cache: record.cache,
+        selection: await selectionOf(serving, outcome),
+      });
       record.outcome = "delivered";
   }
 }
+
+/** Before the first byte of a copy that a client may take for the file, or for a part of it. */
+export function give({ givenCopies, keys }: Serving, copy: Copy): Promise<KnownCopies | null> {
+  return givenCopies.give(keys.address, copy);
+}
+
+export function copyOf({ lines }: DownloadHead, sha256: Copy["sha256"]): Copy {
+  return { sha256, validators: validatorsOf(lines) };
+}
+
+/** Errors are no parts of the file: whoever keeps them as such would keep anything. Nor is there a part of nothing. */
+async function selectionOf(serving: Serving, { head, body }: Passed): Promise<Selection> {
+  const { exchange, asked } = serving;
+  if (head.status < 200 || head.status > 299) return { kind: "whole" };
+  const copy = copyOf(head, body.sha256);
+  const isSliceable = head.status === 200 && asked.rewrite.length === 0;
+  const known = body.size === 0 ? nothingElse : await give(serving, copy);
+  return select(exchange.request.rawHeaders, { copy, lines: head.lines, size: body.size, isSliceable }, known);
+}
+
+const nothingElse: KnownCopies = { isSole: () => true, isSoleWith: () => true };
 
 /** For the log, and for the headers that tell of the cache. */
 export function note({ record, known }: Serving, outcome: Outcome): void {

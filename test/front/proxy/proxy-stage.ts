@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import type { AddressInfo } from "node:net";
 import { performance } from "node:perf_hooks";
+import { memoryCopies } from "../../../src/cache/memory-copies.ts";
 import type { Fact, Spool, SpooledBody } from "../../../src/core/ports.ts";
 import { createScan } from "../../../src/core/scan.ts";
 import type { UnscannableReason, Verdict } from "../../../src/core/verdict.ts";
@@ -136,6 +137,7 @@ export async function openProxy(
     maxBytes,
     engineVersion: () => engine.version(),
     urlVerdicts: urls,
+    givenCopies: memoryCopies({ maxEntries: 1000, now: () => time.now }),
     verdictTtlSeconds: 86_400,
     source,
     routes,

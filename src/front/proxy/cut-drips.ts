@@ -1,0 +1,47 @@
+/** Addresses whose drip was cut: whatever comes next, they are refused for a while, since bytes of what was cut are out (download-proxy.md 2.3). */
+
+import type { Clock, UrlVerdict, UrlVerdictCache } from "../../core/ports.ts";
+
+export interface CutDrips {
+  /**
+   * @param address `AddressKeys.address`: whoever asks for it, and with whatever headers.
+   * @param found null where the bytes have no verdict.
+   */
+  add(address: string, found: UrlVerdict | null): Promise<void>;
+  /** Null where there was none; `found` as it was added. */
+  get(address: string): Promise<{ readonly found: UrlVerdict | null } | null>;
+}
+
+export interface CutDripsOptions {
+  readonly ttlMs: number;
+  readonly maxEntries: number;
+  readonly clock: Clock;
+  /** Tells other gateways of what was found, under a tag of its own: new signatures do not end it. */
+  readonly urlVerdicts: UrlVerdictCache;
+  /** False where no source drips: then there is nothing that others could tell. */
+  readonly isShared: boolean;
+}
+
+const tag = "cut-drip";
+
+export function createCutDrips({ ttlMs, maxEntries, clock, urlVerdicts, isShared }: CutDripsOptions): CutDrips {
+  const cuts = new Map<string, { readonly found: UrlVerdict | null; readonly expiresAt: number }>();
+  return {
+    async add(address, found) {
+      cuts.delete(address);
+      cuts.set(address, { found, expiresAt: clock() + ttlMs });
+      for (const oldest of cuts.keys()) {
+        if (cuts.size <= maxEntries) break;
+        cuts.delete(oldest);
+      }
+      if (found !== null) await urlVerdicts.set({ address, tag }, found, ttlMs / 1000);
+    },
+    async get(address) {
+      const cut = cuts.get(address);
+      if (cut !== undefined && clock() < cut.expiresAt) return cut;
+      cuts.delete(address);
+      const found = isShared ? await urlVerdicts.get({ address, tag }) : null;
+      return found === null ? null : { found };
+    },
+  };
+}

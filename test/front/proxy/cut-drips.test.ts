@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { UrlVerdict } from "../../../src/core/ports.ts";
+import { createCutDrips } from "../../../src/front/proxy/cut-drips.ts";
+import { fakeUrlCache } from "../../fake/url-verdict-cache.ts";
+
+const found: UrlVerdict = { verdict: { kind: "infected", signatures: ["X"] }, sha256: "c".repeat(64), size: 68 };
+
+describe("createCutDrips", () => {
+  test("knows an address for its time, counted from the last time it was added", async () => {
+    const time = { now: 0 };
+    const cutDrips = createCutDrips({
+      ttlMs: 100,
+      maxEntries: 10,
+      clock: () => time.now,
+      urlVerdicts: fakeUrlCache(),
+      isShared: false,
+    });
+    await cutDrips.add("a", null);
+    assert.equal((await cutDrips.get("a"))?.found, null);
+    assert.equal(await cutDrips.get("b"), null);
+    time.now = 60;
+    await cutDrips.add("a", found);
+    time.now = 159;
+    assert.deepEqual((await cutDrips.get("a"))?.found, found);
+    time.now = 160;
+    assert.equal(await cutDrips.get("a"), null);
+  });
+
+  test("forgets the oldest first when there are too many", async () => {
+    const cutDrips = createCutDrips({
+      ttlMs: 100,
+      maxEntries: 2,
+      clock: () => 0,
+      urlVerdicts: fakeUrlCache(),
+      isShared: false,
+    });
+    for (const address of ["a", "b", "a", "c"]) await cutDrips.add(address, null);
+    const known = await Promise.all(["a", "b", "c"].map((address) => cutDrips.get(address)));
+    assert.deepEqual(
+      known.map((one) => one !== null),
+      [true, false, true],
+    );
+  });
+
+  test("tells other gateways what was found, for the same time", async () => {
+    const urlVerdicts = fakeUrlCache();
+    const [one, other] = [true, true].map((isShared) =>
+      createCutDrips({ ttlMs: 600_000, maxEntries: 10, clock: () => 0, urlVerdicts, isShared }),
+    );
+    await one?.add("a", found);
+    await one?.add("b", null);
+    assert.deepEqual((await other?.get("a"))?.found, found);
+    assert.equal(await other?.get("b"), null);
+    assert.deepEqual(urlVerdicts.ttls, [600]);
+  });
+});
