@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, afterEach, before, describe, test } from "node:test";
-import type { VerdictKey } from "../../src/core/ports.ts";
+import { redisCopies } from "../../src/cache/redis-copies.ts";
+import type { RedisPlace } from "../../src/cache/redis-target.ts";
+import type { GivenCopies, VerdictKey } from "../../src/core/ports.ts";
 import { makeCertificate } from "../e2e/certificate.ts";
 import { type LiveCluster, type LiveRedis, moveSlot, startCluster, startRedis, startSentinel, untilTrue } from "../live/redis.ts";
 import { type ScratchDirectory, scratchDirectory } from "../spool/scratch-directory.ts";
@@ -16,6 +18,19 @@ const never = () => false;
 
 function keyNumber(number: number): VerdictKey {
   return { sha256: createHash("sha256").update(String(number)).digest("hex"), tag: key.tag };
+}
+
+const copy = { sha256: "cd".repeat(32), validators: ['"v1"'] };
+
+function openCopies(
+  place: RedisPlace,
+  opened: AsyncDisposableStack,
+  user: { readonly username: string; readonly password: string } | null = null,
+): GivenCopies {
+  const target = { place, username: null, password: null, database: 0, tls: null, ...user };
+  const copies = redisCopies({ target, keyPrefix: "clamgate:1:given:", observe: () => {}, clock: () => performance.now() });
+  opened.defer(() => copies.close());
+  return copies;
 }
 
 describe("redisCache of a user", () => {
@@ -32,6 +47,14 @@ describe("redisCache of a user", () => {
     await staged.cache.set(key, clean, 60);
     assert.deepEqual(await staged.cache.get(key), clean);
     assert.deepEqual(staged.faults(), []);
+  });
+
+  test("needs EVAL and TIME as well for what was given", options, async () => {
+    await redis.command("ACL", "SETUSER", "giver", "on", ">given", "~clamgate:1:*", "+get", "+set", "+eval", "+time");
+    await using opened = new AsyncDisposableStack();
+    const copies = openCopies(standalone(redis), opened, { username: "giver", password: "given" });
+    await untilTrue(() => copies.health?.() === "ok");
+    assert.equal((await copies.give(key.sha256, copy))?.isSole(copy), true);
   });
 
   test("reads where it may not write, and is degraded", options, async () => {
@@ -151,6 +174,18 @@ describe("redisCache of a cluster", () => {
   });
   after(() => cluster[Symbol.asyncDispose]());
   afterEach(() => cluster.revive());
+
+  test("has what was given on every node", options, async () => {
+    await using opened = new AsyncDisposableStack();
+    const copies = openCopies({ kind: "cluster", nodes: cluster.nodes }, opened);
+    await untilTrue(() => copies.health?.() === "ok");
+    for (let number = 0; number < 30; number += 1) {
+      const { sha256: address } = keyNumber(number);
+      assert.equal((await copies.give(address, copy))?.isSole(copy), true);
+      const other = { ...copy, sha256: address };
+      assert.equal((await copies.give(address, other))?.isSole(other), false);
+    }
+  });
 
   test("learns all nodes from one, and gives each its keys", options, async () => {
     const [first] = cluster.nodes;
