@@ -29,6 +29,8 @@ const parts = [
   program("redis-server", "tests", ["redis-server"], ["valkey", "valkey-compat"], ["valkey", "valkey-compat-redis"], ["redis"]),
   program("nginx", "tests", ["nginx"], ["nginx"], ["nginx"], ["nginx"]),
   program("curl", "tests", ["curl"], ["curl"], ["curl"], ["curl"]),
+  program("wget", "tests", ["wget"], ["wget"], ["wget"], ["wget"]),
+  program("aria2c", "tests", ["aria2"], ["aria2"], ["aria2"], ["aria2"]),
   program("openssl", "tests", ["openssl"], ["openssl"], ["openssl"], ["openssl"]),
   {
     // The pinned Node is linked with it, and a small Debian or Fedora comes without. Elsewhere nothing says whose package it is.

@@ -197,6 +197,8 @@ describe("installParts for the tests", () => {
     "/usr/bin/redis-server",
     "/usr/sbin/nginx",
     "/usr/bin/curl",
+    "/usr/bin/wget",
+    "/usr/bin/aria2c",
     "/usr/bin/openssl",
   ];
 

@@ -27,7 +27,7 @@ describe("missingParts", () => {
     const missing = missingParts(scratch.machine, { kind: "macos", isForTests: true });
     assert.deepEqual(
       missing.map((part) => part.name),
-      ["clamscan", "sigtool", "redis-server", "nginx", "curl", "openssl", "ClamAV's test files"],
+      ["clamscan", "sigtool", "redis-server", "nginx", "curl", "wget", "aria2c", "openssl", "ClamAV's test files"],
     );
   });
 
@@ -56,10 +56,13 @@ describe("missingParts", () => {
 describe("packagesFor", () => {
   /** @type {ReadonlyArray<readonly [import("../../setup/machine.mjs").SystemKind, string]>} */
   const cases = [
-    ["debian", "clamav-daemon clamav-freshclam clamav redis-server nginx curl openssl libatomic1 clamdscan clamav-testfiles"],
-    ["alpine", "clamav-daemon freshclam clamav-scanner valkey valkey-compat nginx curl openssl"],
-    ["fedora", "clamd clamav-freshclam clamav valkey valkey-compat-redis nginx curl openssl libatomic"],
-    ["macos", "clamav redis nginx curl openssl"],
+    [
+      "debian",
+      "clamav-daemon clamav-freshclam clamav redis-server nginx curl wget aria2 openssl libatomic1 clamdscan clamav-testfiles",
+    ],
+    ["alpine", "clamav-daemon freshclam clamav-scanner valkey valkey-compat nginx curl wget aria2 openssl"],
+    ["fedora", "clamd clamav-freshclam clamav valkey valkey-compat-redis nginx curl wget aria2 openssl libatomic"],
+    ["macos", "clamav redis nginx curl wget aria2 openssl"],
     ["unknown", ""],
   ];
   for (const [kind, packages] of cases) {
