@@ -19,8 +19,9 @@ import type { DripPace } from "./drip.ts";
 import { soleValue } from "./header-lines.ts";
 import { createKnownPieces } from "./known-pieces.ts";
 import { objectHeaders } from "./object-headers.ts";
-import { blockedAnswer, cutAnswer, errorAnswer, unknownExpectation, wrongMethod } from "./own-answer.ts";
+import { blockedAnswer, cutAnswer, errorAnswer, preconditionFailed, unknownExpectation, wrongMethod } from "./own-answer.ts";
 import { tagKeyBytes } from "./piece-tags.ts";
+import { preconditionOf } from "./preconditions.ts";
 import { malformed } from "./refusal.ts";
 import { isSelective } from "./selection.ts";
 import { serveShared } from "./serve-shared.ts";
@@ -146,6 +147,8 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
     try {
       const { status, rawHeaders, declaredBytes, discard } = await fetchFor(serving, "HEAD", exchange.signal);
       discard();
+      const isFailed = status === 200 && preconditionOf(exchange.request.rawHeaders, rawHeaders).kind === "failed";
+      if (isFailed) return await say(exchange, preconditionFailed());
       const bytes = asked.rewrite.length > 0 || isBodiless(status) ? null : declaredBytes;
       const head = { status, lines: rawHeaders, declaredBytes: bytes };
       deliverBodiless(exchange, head, objectHeaders(head, bytes, headerOptions(serving)));

@@ -248,10 +248,14 @@ describe("a precondition", () => {
     ['If-Match: "v1"\r\nIf-Unmodified-Since: Mon, 30 Jun 2025 00:00:00 GMT', 200],
   ] as const) {
     test(`${JSON.stringify(line)} is answered ${status} where the origin does not look at it`, async () => {
-      await using proxy = await openProxy(() => ok(one, 'ETag: "v1"', `Last-Modified: ${lastModified}`));
+      const lines = ['ETag: "v1"', `Last-Modified: ${lastModified}`];
+      await using proxy = await openProxy(({ method }) =>
+        method === "HEAD" ? keep(head(200, ...lines, "Content-Length: 10")) : ok(one, ...lines),
+      );
       const answer = await proxy.get("/x", [line]);
       assert.equal(answer.status, status);
       if (status === 412) assert.equal(answer.header("content-type"), "application/json");
+      assert.equal((await proxy.get("/x", [line], { method: "HEAD" })).status, status);
     });
   }
 
