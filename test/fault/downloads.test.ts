@@ -155,21 +155,24 @@ for (const [mode, mayRelease] of [
       return mode === "drip" ? [409, undefined] : [409];
     }
 
-    /** The misdeed twice, and then the file itself at the same address. */
+    /** The misdeed twice, and then the file itself at the same address: but where a drip was cut, which is 409 for its time whatever comes. */
     async function suffer(what: string, { act, status, isLikeWhole = false }: Misdeed): Promise<void> {
       const files = [subjects.infected(90_000), subjects.clean(90_000), subjects.infected(300), subjects.clean(300)];
       const serve = async (file: Subject, index: number) => {
         const path = `/${encodeURIComponent(what)}-${index}`;
         stage.files.set(path, () => act(file));
+        let wasCut = false;
         for (let turn = 0; turn < 2; turn += 1) {
           const { answer, elapsedMs } = await fetchFile(path, null);
-          const isCut = answer === null && mode === "drip" && isLikeWhole;
-          assert.ok(answer?.status === status || isCut, `${what}, turn ${turn}: ${answer?.status}`);
+          const isCut: boolean = !wasCut && answer === null && mode === "drip" && isLikeWhole;
+          assert.ok(answer?.status === (wasCut ? 409 : status) || isCut, `${what}, turn ${turn}: ${answer?.status}`);
+          wasCut ||= isCut;
           assert.ok(elapsedMs < misdeedMs, `${what}, turn ${turn}: ${elapsedMs} ms`);
         }
         stage.files.set(path, () => ok(file.bytes));
         const { answer } = await fetchFile(path, file);
-        assert.ok(honestly(file).includes(answer?.status), `${what}, then nothing wrong: ${answer?.status}`);
+        const expected = wasCut ? [409] : honestly(file);
+        assert.ok(expected.includes(answer?.status), `${what}, then nothing wrong: ${answer?.status}`);
       };
       await Promise.all(files.map(serve));
     }

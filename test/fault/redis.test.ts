@@ -110,8 +110,8 @@ describe("a Redis that keeps the verdicts", () => {
         const before = connections();
         relay.setFault(() => fault);
         relay.resetAll();
-        // One for each cache: only then anything is asked of it.
-        if (connects) await eventually(`it is connected again: ${name}`, () => connections() >= before + 2);
+        // One for each store: only then anything is asked of it.
+        if (connects) await eventually(`it is connected again: ${name}`, () => connections() >= before + 3);
       });
       relay.setFault(() => ({ kind: "none" }));
       relay.resetAll();
