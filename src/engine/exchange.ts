@@ -1,18 +1,19 @@
 /** One command to clamd and everything it answers until it closes: one connection per command, no session (clamd.md 1.6). */
 
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { maxReplyBytes } from "../codec/clamd-reply.ts";
 import type { ClamdAddress } from "./address.ts";
+import { ClamdSocket } from "./clamd-socket.ts";
 import type { Request } from "./commands.ts";
 
 /** Opens a connection; must not be connected yet, or be about to. */
-export type Dial = (address: ClamdAddress) => Socket;
+export type Dial = (address: ClamdAddress) => ClamdSocket;
 
 export const dialClamd: Dial = (address) =>
   address.kind === "unix"
-    ? connect({ path: address.path, allowHalfOpen: true })
+    ? new ClamdSocket({ allowHalfOpen: true }).connect({ path: address.path })
     : // clamd is silent while it scans: without keep-alive a peer that has vanished would never be noticed.
-      connect({ ...address, allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 });
+      new ClamdSocket({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }).connect(address);
 
 /**
  * `unreached`: no connection, clamd cannot have begun. `cut`: the connection broke before the end of the answer. `late`: no
@@ -71,19 +72,20 @@ export async function exchange(
     reply.catch(() => {}); // it is awaited below, after the writing, where it is heard
     await connected(socket, connectTimeoutMs).catch((error) => Promise.reject(failed("unreached", error)));
     // A plain timer: an AbortSignal.timeout could not be taken back and would stay for as long as the longest scan.
-    timer = setTimeout(() => {
+    timer = afterReading(timeoutMs, () => {
       isLate = true;
       socket.destroy(new Error(`no whole answer within ${timeoutMs} ms`));
-    }, timeoutMs);
+    });
     const isSent = await send(request, socket, reply);
     // Who answers before the end has no more to say; clamd closes right after such a refusal.
-    if (!isSent) graceTimer = setTimeout(() => socket.destroy(), refusalGraceMs);
+    if (!isSent) graceTimer = afterReading(refusalGraceMs, () => socket.destroy());
     const isWhole = await reply.catch((error) => {
       if (!isSent && received.length > 0) return true;
-      throw failed(isLate ? "late" : "cut", error);
+      throw failed(isLate ? "late" : "cut", socket.writeFault ?? error);
     });
     if (!isWhole) throw failed("nonsense", `more than ${maxReplyBytes} bytes of reply`);
     if (!isSent && received.length > 0) throw failed("nonsense", "answered before it had been sent everything");
+    if (socket.writeFault !== null) throw failed("cut", socket.writeFault);
     return Buffer.concat(received);
   } catch (error) {
     signal?.throwIfAborted();
@@ -98,7 +100,7 @@ export async function exchange(
 
 function connected(socket: Socket, timeoutMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => socket.destroy(new Error(`no connection within ${timeoutMs} ms`)), timeoutMs);
+    const timer = afterReading(timeoutMs, () => socket.destroy(new Error(`no connection within ${timeoutMs} ms`)));
     socket.once("connect", () => {
       clearTimeout(timer);
       resolve();
@@ -108,6 +110,11 @@ function connected(socket: Socket, timeoutMs: number): Promise<void> {
       reject(socket.errored ?? new Error("closed before it was connected"));
     });
   });
+}
+
+/** A process that has stood still finds its timers due before the bytes that came in time: those are read first. */
+function afterReading(ms: number, action: () => void): NodeJS.Timeout {
+  return setTimeout(() => setImmediate(action), ms);
 }
 
 /**
@@ -133,7 +140,7 @@ function readToEnd(socket: Socket, chunks: Uint8Array[]): Promise<boolean> {
  * Resolves with whether everything had left this process before the first byte of the answer came: an answer to a part of a
  * body says nothing about the body. Rejects only with what `request` throws; a broken connection is heard from `reply`.
  */
-async function send(request: Request, socket: Socket, reply: Promise<unknown>): Promise<boolean> {
+async function send(request: Request, socket: ClamdSocket, reply: Promise<unknown>): Promise<boolean> {
   const answered = Promise.withResolvers<false>();
   let isExhausted = false;
   let isAnswered = false;
@@ -147,7 +154,7 @@ async function send(request: Request, socket: Socket, reply: Promise<unknown>): 
   reply.then(onAnswer, onAnswer);
   let isFirst = true;
   for await (const pieces of request) {
-    // Lets an answer that is there be read first: a write into a connection that clamd has closed would destroy it unread.
+    // An answer that is there is read first: behind the last write it would pass for one to the whole body.
     if (!isFirst) await new Promise(setImmediate);
     if (isAnswered) return false;
     isFirst = false;
@@ -160,12 +167,12 @@ async function send(request: Request, socket: Socket, reply: Promise<unknown>): 
 }
 
 /** Resolves with whether the pieces have left this process; where they have not, they may still be in use. */
-function written(socket: Socket, pieces: readonly Uint8Array[]): Promise<boolean> {
+function written(socket: ClamdSocket, pieces: readonly Uint8Array[]): Promise<boolean> {
   return new Promise((resolve) => {
     socket.cork();
     for (const [index, piece] of pieces.entries()) {
       if (index < pieces.length - 1) socket.write(piece);
-      else socket.write(piece, (error) => resolve(error == null));
+      else socket.write(piece, (error) => resolve(error == null && socket.writeFault === null));
     }
     socket.uncork();
   });

@@ -1,11 +1,11 @@
 /** A pool over whatever clamd servers a test names, with a real spool to scan from, and what must be left when it is over. */
 
 import assert from "node:assert/strict";
-import type { Socket } from "node:net";
 import type { Fact, Spool, SpooledBody } from "../../src/core/ports.ts";
 import type { ClamdAddress } from "../../src/engine/address.ts";
 import { type Backend, type BackendOptions, backendTiming, createBackend } from "../../src/engine/backend.ts";
 import { eicarCanary } from "../../src/engine/canary.ts";
+import type { ClamdSocket } from "../../src/engine/clamd-socket.ts";
 import { dialClamd } from "../../src/engine/exchange.ts";
 import { createPool, type EnginePool, type PoolOptions } from "../../src/engine/pool.ts";
 import { openSpool } from "../../src/spool/spool.ts";
@@ -58,12 +58,12 @@ export async function openPool(options: PoolStageOptions): Promise<PoolStage> {
     maxFileBytesTotal: 256 * 1024 * 1024,
   });
   const facts: Fact[] = [];
-  const sockets = new Set<Socket>();
+  const sockets = new Set<ClamdSocket>();
   const never = new AbortController().signal;
   const pool = createPool({ queueMax, queueTimeoutMs, clock });
   const backends: Backend[] = [];
 
-  function dial(address: ClamdAddress): Socket {
+  function dial(address: ClamdAddress): ClamdSocket {
     const socket = (backend?.dial ?? dialClamd)(address);
     sockets.add(socket);
     return socket.once("close", () => sockets.delete(socket));
