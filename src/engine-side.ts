@@ -1,6 +1,7 @@
 /** What the gateway needs of its engine's side, whether clamd is ours or given. */
 
 import type { UpdateTimes } from "./observe/update-gauges.ts";
+import type { KeptOut } from "./signatures/set-loader.ts";
 
 export interface EngineSide {
   /** Resolves when an engine has proved itself, or with nothing to be had for now; rejects when there is no point in going on. */
@@ -21,6 +22,8 @@ export interface SignatureState {
   /** True when nothing but the built-in test signatures is loaded. */
   readonly isTestOnly: boolean;
   readonly builtAt: Date | null;
+  /** What should be in use and is not; names no path. */
+  readonly keptOut: readonly KeptOut[];
   /** One line for people. */
   readonly description: string;
 }

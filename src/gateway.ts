@@ -144,6 +144,7 @@ async function open(
         isTestOnly: signatures.isTestOnly,
         builtAt: signatures.builtAt,
         requireReal: !allowsTestSignatures,
+        keptOut: signatures.keptOut,
       },
       maxDatabaseAgeMs: config.MAX_DATABASE_AGE,
       now: Date.now(),
@@ -154,13 +155,13 @@ async function open(
   function snapshot(): GaugeSnapshot {
     const { backends, queued } = pool.status();
     const up = backends.filter(({ isUp }) => isUp);
-    const { builtAt, isTestOnly } = engine.signatures();
+    const { builtAt, isTestOnly, keptOut } = engine.signatures();
     return {
       slots: { inUse: sum(backends.map(({ inFlight }) => inFlight)), total: sum(up.map(({ slots }) => slots)) },
       queueLength: queued,
       backends: { up: up.length, down: Math.max(0, engine.expectedBackends() - up.length) },
       spool: spool.usage(),
-      signatures: { builtAt, isTestOnly },
+      signatures: { builtAt, isTestOnly, keptOut: keptOut.length },
       engine: pool.version(),
     };
   }

@@ -58,6 +58,7 @@ export function givenEngine({ addresses, backend, pool, attempts, observe }: Giv
         isLoaded: version !== null,
         isTestOnly: false,
         builtAt: version?.databaseTime ?? null,
+        keptOut: [], // their directory is theirs
         description: version === null ? "no clamd has answered yet" : `those of the given clamd servers (${version.database})`,
       };
     },

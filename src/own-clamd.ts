@@ -195,10 +195,12 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
       try {
         if (isStopped) throw new AwayError("clamd is stopped");
         await loads.during((signal) => (child === null ? startWith(epoch, signal) : reloadTo(epoch, signal)));
-        return { ok: true };
+        return { ok: true, faults: loads.skipped() };
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        return { ok: false, reason, blame: loads.blame(error, { isStart }) };
+        const blame = loads.blame(error, { isStart });
+        const culprit = loads.culprit();
+        if (blame === "set" && culprit !== null) return { ok: false, blame, ...culprit };
+        return { ok: false, blame, reason: error instanceof Error ? error.message : String(error) };
       }
     },
     async stop() {

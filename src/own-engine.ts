@@ -116,8 +116,17 @@ export async function ownEngine(options: OwnEngineOptions): Promise<EngineSide> 
     },
     kill: () => clamd.kill(),
     signatures() {
-      const { set, isTestOnly, builtAt } = keeper.status();
-      return { isLoaded: set !== null, isTestOnly, builtAt, description: describe(keeper.status()) };
+      const { set, isTestOnly, builtAt, keptOut } = keeper.status();
+      // The answer of /readyz is open to all who reach it.
+      const withoutPath = (reason: string) =>
+        reason.replaceAll(`${epochs.currentPath}/`, "").replaceAll(source.directory, source.setting);
+      return {
+        isLoaded: set !== null,
+        isTestOnly,
+        builtAt,
+        keptOut: keptOut.map(({ file, reason }) => ({ file, reason: withoutPath(reason) })),
+        description: describe(keeper.status()),
+      };
     },
     expectedBackends: () => 1,
     updateTimes: {
@@ -210,12 +219,15 @@ async function canConnect(url: URL, port: number | null): Promise<boolean> {
   }
 }
 
-function describe({ set, isTestOnly, builtAt, updates }: ReturnType<ReturnType<typeof keepSignatures>["status"]>): string {
-  const fetching =
+function describe(status: ReturnType<ReturnType<typeof keepSignatures>["status"]>): string {
+  const { set, isTestOnly, builtAt, updates, keptOut } = status;
+  const out = keptOut.length === 0 ? "" : `; kept out: ${keptOut.map(({ file }) => file ?? "the newest set").join(", ")}`;
+  const fetched =
     updates === "on" ? "" : updates === "off" ? "; never fetched" : "; the directory is read-only, so nothing is fetched";
-  if (set === null) return `none yet${fetching}`;
-  if (isTestOnly) return `TEST SIGNATURES ONLY: EICAR and ClamAV's own test file are detected, nothing else${fetching}`;
+  const rest = `${fetched}${out}`;
+  if (set === null) return `none yet${rest}`;
+  if (isTestOnly) return `TEST SIGNATURES ONLY: EICAR and ClamAV's own test file are detected, nothing else${rest}`;
   const age = builtAt === null ? "" : `, built ${builtAt.toISOString()}`;
   const daily = set.daily === null ? "" : `, daily ${set.daily.version}`;
-  return `${set.files.length} files${daily}${age}${fetching}`;
+  return `${set.files.length} files${daily}${age}${rest}`;
 }

@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { AwayError, type LoadWatch, watchLoads } from "../src/load-watch.ts";
 
 const malformed = "LibClamAV Error: Can't load /epochs/current/bad.ndb: Malformed database";
+const culprit = "LibClamAV Error: cli_loaddbdir: error loading database /epochs/current/bad.ndb";
 const reloadFailed = "Database reload failed, keeping the previous instance";
 
 /** Until something ends it. */
@@ -32,6 +33,55 @@ describe("watchLoads", () => {
     assert.equal(watch.blame(error, { isStart: true }), "set");
   });
 
+  test("names the file that clamd stops at, with what is wrong in it, whatever its name", async () => {
+    for (const [lines, file, reason] of [
+      [[malformed, culprit], "bad.ndb", "Can't load bad.ndb: Malformed database"],
+      [
+        ["LibClamAV Error: Problem parsing database at line 7", malformed, culprit],
+        "bad.ndb",
+        "Problem parsing database at line 7",
+      ],
+      [
+        ["LibClamAV Error: cli_cvdparse: Not a CVD file", culprit.replace("loading database", "parsing header of")],
+        "bad.ndb",
+        "cli_cvdparse: Not a CVD file",
+      ],
+      [[malformed.replace("bad", "a: b, (c) "), culprit], "a: b, (c) .ndb", "Can't load a: b, (c) .ndb: Malformed database"],
+    ] as const) {
+      const watch = watchLoads(60_000);
+      const failed = failure(loading(watch));
+      for (const line of lines) watch.heard(line);
+      watch.heard("ERROR: reload_th: Database load failed: Malformed database");
+      watch.heard(reloadFailed);
+      await failed;
+      assert.deepEqual(watch.culprit(), { file, reason });
+    }
+  });
+
+  test("hears of the file though the other pipe tells of the end first", async () => {
+    const watch = watchLoads(60_000);
+    const failed = failure(loading(watch));
+    watch.heard(reloadFailed);
+    watch.heard(malformed);
+    await failed;
+    assert.equal(watch.culprit()?.file, "bad.ndb");
+  });
+
+  test("names the YARA files of which not all compiles, of the last load only", async () => {
+    const watch = watchLoads(60_000);
+    await watch.during(async () => {
+      watch.heard('LibClamAV Error: yyerror(): /epochs/current/own.yar line 3 undefined string "$b"');
+      watch.heard("LibClamAV Error: yyerror(): /epochs/current/own.yar line 9 syntax error");
+      watch.heard(
+        "LibClamAV Warning: cli_loadyara: failed to parse or load 2 yara rules from file /epochs/current/own.yar, successfully loaded 5 rules.",
+      );
+    });
+    const counts = "2 of its rules do not compile, 5 are in use";
+    assert.deepEqual(watch.skipped(), [{ file: "own.yar", reason: `line 3: undefined string "$b" (${counts})` }]);
+    await watch.during(async () => {});
+    assert.deepEqual(watch.skipped(), []);
+  });
+
   test("names the fault of a start that ends with it", async () => {
     const watch = watchLoads(60_000);
     const failed = failure(loading(watch));
@@ -45,7 +95,7 @@ describe("watchLoads", () => {
   test("does not blame the set for the end of clamd, nor for its silence", async () => {
     for (const [timeoutMs, reason] of [
       [60_000, /^killed by SIGKILL$/],
-      [1, /timeout/],
+      [1, /^not loaded within 0.001 s$/],
     ] as const) {
       const watch = watchLoads(timeoutMs);
       const failed = failure(loading(watch));
@@ -68,6 +118,7 @@ describe("watchLoads", () => {
       for (const line of [shortage, malformed, reloadFailed]) watch.heard(line);
       const error = await failed;
       assert.equal(error.message, `${shortage} (${reloadFailed})`);
+      assert.equal(watch.culprit(), null);
       assert.equal(watch.blame(error, { isStart: false }), "unclear");
     });
   }

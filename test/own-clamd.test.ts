@@ -99,6 +99,10 @@ async function openStage(): Promise<Stage> {
   return stage;
 }
 
+function fileOf(result: LoadResult): string | undefined {
+  return result.ok ? undefined : result.file;
+}
+
 function blameOf(result: LoadResult): string {
   return result.ok ? "nothing" : result.blame;
 }
@@ -106,19 +110,19 @@ function blameOf(result: LoadResult): string {
 describe("createOwnClamd", () => {
   test("loads a set though it was stopped when it was asked, for longer than any other answer is waited for", async () => {
     await using stage = await openStage();
-    assert.deepEqual(await stage.load(one), { ok: true });
+    assert.deepEqual(await stage.load(one), { ok: true, faults: [] });
     process.kill(stage.pid(), "SIGSTOP");
     const loading = stage.load(two);
     await eventually("it is asked", stage.isAsked);
     await delay(4_000); // the fault
     process.kill(stage.pid(), "SIGCONT");
-    assert.deepEqual(await loading, { ok: true });
+    assert.deepEqual(await loading, { ok: true, faults: [] });
     assert.equal(stage.facts.filter(({ kind }) => kind === "child-started").length, 1);
   });
 
   test("does not blame a set for its own end, be it before the answer to RELOAD or in the midst of the load", async () => {
     await using stage = await openStage();
-    assert.deepEqual(await stage.load(one), { ok: true });
+    assert.deepEqual(await stage.load(one), { ok: true, faults: [] });
     process.kill(stage.pid(), "SIGSTOP");
     const unanswered = stage.load(two);
     await eventually("it is asked", stage.isAsked);
@@ -135,31 +139,52 @@ describe("createOwnClamd", () => {
     assert.equal(blameOf(result), "unclear");
     assert.match(JSON.stringify(result), /SIGKILL/);
     await eventually("it is back again", () => stage.clamd.canLoad());
-    assert.deepEqual(await stage.load(one), { ok: true });
+    assert.deepEqual(await stage.load(one), { ok: true, faults: [] });
   });
 
   test("blames a set that it names a fault in, and goes on", async () => {
     await using stage = await openStage();
-    assert.deepEqual(await stage.load(one), { ok: true });
-    assert.equal(blameOf(await stage.load({ "bad.ndb": "rubbish\n" })), "set");
+    assert.deepEqual(await stage.load(one), { ok: true, faults: [] });
+    for (const [file, content] of [
+      ["bad.ndb", "rubbish\n"],
+      ["bad: one.hsb", "rubbish\n"],
+      ["daily.cvd", "rubbish\n"],
+      ["bad.ldb", "Bad;Engine:81-255,Target:0;0;rubbish\n"],
+    ] as const) {
+      const result = await stage.load({ ...one, [file]: content, "last.ndb": textSignature("Last", "cccccccc") });
+      assert.equal(blameOf(result), "set");
+      assert.equal(fileOf(result), file);
+    }
     assert.equal(stage.clamd.canLoad(), true);
-    assert.deepEqual(await stage.load(two), { ok: true });
+    assert.deepEqual(await stage.load(two), { ok: true, faults: [] });
   });
 
   test("blames such a set at its start, too", async () => {
     await using stage = await openStage();
-    assert.equal(blameOf(await stage.load({ "bad.ndb": "rubbish\n" })), "set");
-    assert.deepEqual(await stage.load(one), { ok: true });
+    const result = await stage.load({ "bad.ndb": "rubbish\n" });
+    assert.equal(blameOf(result), "set");
+    assert.equal(fileOf(result), "bad.ndb");
+    assert.deepEqual(await stage.load(one), { ok: true, faults: [] });
+  });
+
+  test("names a YARA file of which not all compiles, and loads the rest", async () => {
+    await using stage = await openStage();
+    const yara = 'rule good { strings: $a = "aaaaaaaa" condition: $a }\nrule bad { strings: $a = "b" condition: $c }\n';
+    const reason = 'line 2: undefined string "$c" (1 of its rules do not compile, 1 are in use)';
+    for (const files of [one, two]) {
+      assert.deepEqual(await stage.load({ ...files, "own.yar": yara }), { ok: true, faults: [{ file: "own.yar", reason }] });
+    }
+    assert.deepEqual(await stage.load(one), { ok: true, faults: [] });
   });
 
   test("cannot load while it is being restarted", async () => {
     await using stage = await openStage();
-    assert.deepEqual(await stage.load(one), { ok: true });
+    assert.deepEqual(await stage.load(one), { ok: true, faults: [] });
     process.kill(stage.pid(), "SIGKILL");
     await eventually("it is lost", () => !stage.clamd.canLoad());
     assert.equal(blameOf(await stage.clamd.load("0123456789abcdef")), "engine");
     await eventually("it is back", () => stage.clamd.canLoad());
-    assert.deepEqual(await stage.load(two), { ok: true });
+    assert.deepEqual(await stage.load(two), { ok: true, faults: [] });
   });
 
   test("is never started once it is stopped", async () => {

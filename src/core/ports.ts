@@ -200,6 +200,8 @@ export type Fact =
       readonly seconds: number;
     }
   | { readonly kind: "signatures-rejected"; readonly set: string; readonly reason: string }
+  /** One file that does not load, or not whole, and what is said of it. */
+  | { readonly kind: "signature-file-kept-out"; readonly file: string; readonly reason: string }
   | { readonly kind: "signatures-checked"; readonly outcome: UpdateOutcome; readonly detail: string; readonly seconds: number }
   | {
       readonly kind: "cache-failed";

@@ -66,6 +66,7 @@ export function countFacts({ registry, children }: FactCountersOptions): Observe
       case "backend-down":
       case "child-started":
       case "child-line":
+      case "signature-file-kept-out":
       case "notice":
         return undefined;
     }

@@ -15,6 +15,8 @@ export interface GaugeSnapshot {
     /** When the loaded daily database was built; null when none is loaded. */
     readonly builtAt: Date | null;
     readonly isTestOnly: boolean;
+    /** Files of the directory, or the whole of it, that are not in use as they are. */
+    readonly keptOut: number;
   };
   /** `Engine.version()`. */
   readonly engine: EngineVersion | null;
@@ -41,6 +43,7 @@ export function createGauges(options: GaugesOptions): (snapshot: GaugeSnapshot) 
   const spoolFileBytes = gauge("spool_file_bytes", "Bytes of bodies held in files.");
   const signatureAge = gauge("signature_age_seconds", "Age of the loaded daily database; absent when none is loaded.");
   const testOnly = gauge("signatures_test_only", "1 when nothing but the built-in test signatures is loaded, else 0.");
+  const keptOut = gauge("signatures_kept_out", "Signature files that do not load, or not whole; a whole set counts as one.");
   const engineLabels = ["engine", "database", "tag"] as const;
   const engineInfo = labelled("engine_info", "The engine and the signatures that verdicts come from, always 1.", engineLabels);
   labelled("build_info", "The gateway's version and its runtime's, always 1.", ["version", "node"]).set(
@@ -62,6 +65,7 @@ export function createGauges(options: GaugesOptions): (snapshot: GaugeSnapshot) 
     if (builtAt === null) signatureAge.remove();
     else signatureAge.set(Math.max(0, (now() - builtAt.getTime()) / 1000));
     testOnly.set(isTestOnly ? 1 : 0);
+    keptOut.set(snapshot.signatures.keptOut);
     // Labels of the version before must not stay beside the new ones.
     engineInfo.reset();
     if (snapshot.engine === null) return;

@@ -81,6 +81,10 @@ export function logFacts(log: Log): Observe {
         });
       case "signatures-rejected":
         return log.write("error", "signatures rejected", { set: fact.set, reason: cut(fact.reason, maxDetailLength) });
+      case "signature-file-kept-out": {
+        const fields = { file: cut(fact.file, maxNameLength), reason: cut(fact.reason, maxDetailLength) };
+        return log.write("error", "signature file kept out", fields);
+      }
       case "signatures-checked": {
         const isFine = fact.outcome === "updated" || fact.outcome === "up-to-date";
         const fields = { outcome: fact.outcome, detail: cut(fact.detail, maxDetailLength), seconds: rounded(fact.seconds) };

@@ -6,7 +6,7 @@ import type { Clock, Observe, UpdateOutcome } from "../core/ports.ts";
 import type { Epochs } from "./epochs.ts";
 import { type FreshclamOptions, runFreshclam } from "./freshclam.ts";
 import { nextCheckMs } from "./schedule.ts";
-import { type LoadEpoch, readLastGood, setLoader } from "./set-loader.ts";
+import { type KeptOut, type LoadEpoch, readLastGood, setLoader } from "./set-loader.ts";
 import { fingerprint } from "./signature-files.ts";
 import { readSignatureSet, type SignatureSet } from "./signature-set.ts";
 
@@ -32,6 +32,8 @@ export interface SignatureStatus {
   readonly lastSuccess: Date | null;
   /** `read-only`: freshclam would run, but DATABASE_DIRECTORY cannot be written. */
   readonly updates: "on" | "off" | "read-only";
+  /** What is in the directory and not in use, for as long as that is so. */
+  readonly keptOut: readonly KeptOut[];
 }
 
 export interface SignatureKeeper {
@@ -208,6 +210,7 @@ export function keepSignatures(options: KeeperOptions): SignatureKeeper {
         lastAttempt,
         lastSuccess,
         updates: checksPerDay === 0 ? "off" : isReadOnly ? "read-only" : "on",
+        keptOut: [...loader.keptOut(), ...(lastNotice === null ? [] : [{ file: null, reason: lastNotice }])],
       };
     },
     async close() {

@@ -3,8 +3,9 @@
 import { ClamgateError } from "../core/errors.ts";
 import type { Clock, Observe } from "../core/ports.ts";
 import type { Epoch, Epochs } from "./epochs.ts";
+import { refusedFiles, setWithout } from "./refused-files.ts";
 import { pauseAfterLossMs } from "./schedule.ts";
-import { readSignatureSet, type SignatureSet } from "./signature-set.ts";
+import { type FileFault, readSignatureSet, type SignatureSet } from "./signature-set.ts";
 
 /**
  * `set`: the engine has named a fault in it, and it is refused. `engine`: that was not there to try, and is offered the set
@@ -13,7 +14,11 @@ import { readSignatureSet, type SignatureSet } from "./signature-set.ts";
  */
 export type Blame = "set" | "engine" | "unclear";
 
-export type LoadResult = { readonly ok: true } | { readonly ok: false; readonly reason: string; readonly blame: Blame };
+export type LoadResult =
+  /** @property faults of files that were loaded in part or not at all, and did not hinder the others. */
+  | { readonly ok: true; readonly faults: readonly FileFault[] }
+  /** @property file the name of the file that the engine has stopped at, where it names one. */
+  | { readonly ok: false; readonly reason: string; readonly blame: Blame; readonly file?: string };
 
 /** Activates the epoch, has the engine load it and confirms it by the canary; on a failure the former epoch is active again. */
 export type LoadEpoch = (epoch: Epoch, set: SignatureSet, signal: AbortSignal) => Promise<LoadResult>;
@@ -21,17 +26,32 @@ export type LoadEpoch = (epoch: Epoch, set: SignatureSet, signal: AbortSignal) =
 export interface LoadedSet {
   readonly set: SignatureSet;
   readonly at: Date;
+  readonly faults: readonly FileFault[];
+}
+
+/** What is there and not in use. */
+export interface KeptOut {
+  /** Null where it is the whole set. */
+  readonly file: string | null;
+  /** For people; may name paths. */
+  readonly reason: string;
 }
 
 export type OfferOutcome =
-  | { readonly kind: "loaded" | "unchanged" | "rejected" }
+  | { readonly kind: "loaded" | "unchanged" }
+  | { readonly kind: "rejected"; readonly reason: string }
   /** Neither in nor refused: to be offered again, but not before that time of the clock. */
-  | { readonly kind: "postponed"; readonly until: number };
+  | { readonly kind: "postponed"; readonly until: number; readonly reason: string };
 
 export interface SetLoader {
   loaded(): LoadedSet | null;
-  /** Never rejects. A set that was refused is refused again unasked, until another one has been offered. */
+  /**
+   * Loads what is in the directory. A file that the engine refuses is left out and the others are loaded; what was loaded of the
+   * same database before stays. A file or a set that was refused is refused again unasked until it changes. Never rejects.
+   */
   offer(set: SignatureSet): Promise<OfferOutcome>;
+  /** What the last offer held and the engine has not loaded. */
+  keptOut(): readonly KeptOut[];
   /** Offers what `read` finds, if nothing is loaded by the time it is its turn. Never rejects. */
   offerIfNone(read: () => Promise<SignatureSet | null>): Promise<void>;
 }
@@ -50,9 +70,13 @@ export interface SetLoaderOptions {
 
 export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, clock, now }: SetLoaderOptions): SetLoader {
   let loaded: LoadedSet | null = null;
-  let refused: string | null = null;
+  const refusedOnes = refusedFiles();
+  /** A set that was refused as a whole. */
+  let refused: { readonly content: string; readonly reason: string } | null = null;
+  let keptOut: readonly KeptOut[] = [];
   /** The last one that was unclear. */
-  let doubtful: { readonly content: string; readonly losses: number; readonly until: number } | null = null;
+  let doubtful: { readonly content: string; readonly losses: number; readonly until: number; readonly reason: string } | null =
+    null;
   let lastPostponed: string | null = null;
   let turn: Promise<unknown> = Promise.resolve();
 
@@ -62,34 +86,76 @@ export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, cloc
     return mine;
   }
 
-  async function take(set: SignatureSet): Promise<OfferOutcome> {
-    if (signal.aborted) return { kind: "postponed", until: clock() };
+  async function offer(found: SignatureSet): Promise<OfferOutcome> {
+    const before = allKeptOut();
+    refusedOnes.review(found);
+    const outcome = await withoutRefused(found);
+    const whole = "reason" in outcome ? [{ file: null, reason: `${outcome.reason}${newIn(found, loaded)}` }] : [];
+    keptOut = [...found.unusable, ...refusedOnes.faults(), ...whole];
+    tellChanges(before, allKeptOut());
+    return outcome;
+  }
+
+  function allKeptOut(): readonly KeptOut[] {
+    return [...keptOut, ...(loaded?.faults ?? [])];
+  }
+
+  function tellChanges(before: readonly KeptOut[], after: readonly KeptOut[]): void {
+    const keys = (all: readonly KeptOut[]) => new Set(all.map(({ file, reason }) => `${file} ${reason}`));
+    const [known, present] = [keys(before), keys(after)];
+    for (const { file, reason } of after) {
+      if (file !== null && !known.has(`${file} ${reason}`)) observe({ kind: "signature-file-kept-out", file, reason });
+    }
+    for (const { file, reason } of before) {
+      if (file === null || present.has(`${file} ${reason}`)) continue;
+      observe({ kind: "notice", level: "info", message: `${file} keeps no signatures out any more` });
+    }
+  }
+
+  async function withoutRefused(found: SignatureSet): Promise<OfferOutcome> {
+    for (;;) {
+      const outcome = await take(await usableOf(found));
+      // clamd stops at the first file that it cannot load: what is left may hold another one.
+      if (outcome.kind !== "refused-file") return outcome;
+      if (!refusedOnes.add(found, outcome)) return { kind: "rejected", reason: outcome.reason };
+    }
+  }
+
+  async function usableOf(found: SignatureSet): Promise<SignatureSet> {
+    const names = new Set([...found.unusable, ...refusedOnes.faults()].map(({ file }) => file));
+    return names.size === 0 ? found : setWithout(found, names, await readLastGood(epochs).catch(() => null));
+  }
+
+  async function take(set: SignatureSet): Promise<OfferOutcome | ({ readonly kind: "refused-file" } & FileFault)> {
+    if (signal.aborted) return { kind: "postponed", until: clock(), reason: "the gateway is stopping" };
     if (set.id === loaded?.set.id) {
       refused = null;
       return { kind: "unchanged" };
     }
     const content = contentOf(set);
-    if (content === refused) return { kind: "rejected" };
+    if (content === refused?.content) return { kind: "rejected", reason: refused.reason };
     const earlier = doubtful?.content === content ? doubtful : null;
-    if (earlier !== null && clock() < earlier.until) return { kind: "postponed", until: earlier.until };
+    if (earlier !== null && clock() < earlier.until) return { kind: "postponed", until: earlier.until, reason: earlier.reason };
     const result = await tryToLoad(set);
     if (result.ok) {
       refused = null;
       doubtful = null;
       return { kind: "loaded" };
     }
-    switch (result.blame) {
+    const { reason, blame, file } = result;
+    switch (blame) {
       case "set":
-        refused = content;
-        observe({ kind: "signatures-rejected", set: set.id, reason: result.reason });
-        return { kind: "rejected" };
+        observe({ kind: "signatures-rejected", set: set.id, reason });
+        if (file !== undefined) return { kind: "refused-file", file, reason };
+        refused = { content, reason };
+        return { kind: "rejected", reason };
       case "engine":
-        return postpone(set, result.reason, 0);
+        return postpone(set, reason, 0);
       case "unclear": {
         const losses = (earlier?.losses ?? 0) + 1;
         const pauseMs = pauseAfterLossMs(losses);
-        doubtful = { content, losses, until: clock() + pauseMs };
-        return postpone(set, result.reason, pauseMs);
+        doubtful = { content, losses, until: clock() + pauseMs, reason };
+        return postpone(set, reason, pauseMs);
       }
     }
   }
@@ -106,7 +172,7 @@ export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, cloc
         await tidy();
         return result;
       }
-      loaded = { set, at: new Date(now()) };
+      loaded = { set, at: new Date(now()), faults: result.faults };
       lastPostponed = null;
       observe({
         kind: "signatures-loaded",
@@ -126,7 +192,7 @@ export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, cloc
   }
 
   function unfitness(set: SignatureSet): string | null {
-    if (set.isEmpty) return "there are no signatures in it";
+    if (set.isEmpty) return "there are no usable signatures in it";
     const mayBeTestOnly = acceptsTestOnly && loaded?.set.isTestOnly !== false;
     if (set.isTestOnly && !mayBeTestOnly) return "there are only the built-in test signatures in it";
     return null;
@@ -138,7 +204,7 @@ export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, cloc
     // Tried again at every look at the directory: told once.
     if (!signal.aborted && message !== lastPostponed) observe({ kind: "notice", level: "error", message });
     lastPostponed = message;
-    return { kind: "postponed", until: clock() + pauseMs };
+    return { kind: "postponed", until: clock() + pauseMs, reason };
   }
 
   /** What cannot be recorded or removed now is, after the next load. */
@@ -154,7 +220,8 @@ export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, cloc
 
   return {
     loaded: () => loaded,
-    offer: (set) => serially(() => take(set)),
+    offer: (found) => serially(() => offer(found)),
+    keptOut: allKeptOut,
     offerIfNone: (read) =>
       serially(async () => {
         if (loaded !== null || signal.aborted) return;
@@ -167,6 +234,14 @@ export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, cloc
         }
       }),
   };
+}
+
+/** Where nobody names a file, one of these is to be looked at. */
+function newIn({ files }: SignatureSet, loaded: LoadedSet | null): string {
+  if (loaded === null) return "";
+  const known = new Set(loaded.set.files.map(({ name, sha256 }) => `${name} ${sha256}`));
+  const names = files.filter(({ name, sha256 }) => !known.has(`${name} ${sha256}`)).map(({ name }) => name);
+  return names.length === 0 ? "" : `; new in it: ${names.slice(0, 5).join(", ")}${names.length > 5 ? " and others" : ""}`;
 }
 
 /** The set that was loaded last by an earlier start, when it is still whole. */

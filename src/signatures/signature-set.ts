@@ -15,6 +15,13 @@ export interface SignatureFile extends ListedFile {
   readonly header: CvdHeader | null;
 }
 
+/** Why a file, or a part of it, is not in use. */
+export interface FileFault {
+  readonly file: string;
+  /** For people. */
+  readonly reason: string;
+}
+
 export interface SignatureSet {
   /** 16 hexadecimal digits over the names and contents of `files`. */
   readonly id: string;
@@ -26,21 +33,38 @@ export interface SignatureSet {
   readonly isEmpty: boolean;
   /** True when there is nothing but the built-in test signatures. */
   readonly isTestOnly: boolean;
+  /** Signature files that were there and are in none of the lists above: unreadable or too large. */
+  readonly unusable: readonly FileFault[];
 }
+
+/**
+ * clamd reads some 40 MB of a file's text a second, and until it has done so nothing else is loaded. The largest database there
+ * is takes a third of this.
+ */
+const maxFileBytes = 1024 ** 3;
 
 /** A file that was replaced while it was read is read again, with all the others, this many times. */
 const maxReads = 3;
 
 /**
- * Hashes every signature file of `directory`. Rejects with `internal`, naming the file, when the directory is missing, a file
- * cannot be read, or the files keep changing.
+ * Hashes every signature file of `directory`. Rejects with `internal` when the directory cannot be read, or, naming one, when
+ * the files keep changing.
  */
 export async function readSignatureSet(directory: string): Promise<SignatureSet> {
   for (let read = 1; ; read++) {
     try {
       const files: SignatureFile[] = [];
-      for (const listed of await listSignatureFiles(directory)) files.push(await readSignatureFile(listed));
-      return describe(files);
+      const unusable: FileFault[] = [];
+      for (const listed of await listSignatureFiles(directory)) {
+        const file = await readSignatureFile(listed);
+        if ("reason" in file) unusable.push(file);
+        else files.push(file);
+      }
+      return describe(
+        files.filter(({ isSignatures }) => isSignatures),
+        files.filter(({ isSignatures }) => !isSignatures),
+        unusable,
+      );
     } catch (error) {
       const isRacing = error instanceof ChangedWhileRead;
       if (isRacing && read < maxReads) continue;
@@ -58,7 +82,22 @@ class ChangedWhileRead extends Error {
   }
 }
 
-async function readSignatureFile(listed: ListedFile): Promise<SignatureFile> {
+async function readSignatureFile(listed: ListedFile): Promise<SignatureFile | FileFault> {
+  if (listed.size > maxFileBytes) return { file: listed.name, reason: `it has ${listed.size} bytes, more than ${maxFileBytes}` };
+  try {
+    return await hashed(listed);
+  } catch (error) {
+    if (error instanceof ChangedWhileRead || isShortage(error)) throw error;
+    return { file: listed.name, reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** No fault of the file's, and soon over. */
+function isShortage(error: unknown): boolean {
+  return error instanceof Error && "code" in error && ["EMFILE", "ENFILE", "ENOMEM"].includes(String(error.code));
+}
+
+async function hashed(listed: ListedFile): Promise<SignatureFile> {
   const file = await openRegular(listed.path);
   try {
     const hash = createHash("sha256");
@@ -90,8 +129,22 @@ async function openRegular(path: string): Promise<FileHandle> {
   }
 }
 
-function describe(all: readonly SignatureFile[]): SignatureSet {
-  const files = all.filter((file) => file.isSignatures);
+/** The set of these files, with what else is known of `set`. */
+export function withFiles(
+  { unusable }: SignatureSet,
+  files: readonly SignatureFile[],
+  companions: readonly SignatureFile[],
+): SignatureSet {
+  const inOrder = files.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  return describe(inOrder, companions, unusable);
+}
+
+/** @param files in order of their names. */
+function describe(
+  files: readonly SignatureFile[],
+  companions: readonly SignatureFile[],
+  unusable: readonly FileFault[],
+): SignatureSet {
   const hash = createHash("sha256");
   for (const file of files) hash.update(`${file.name}\0${file.sha256}\n`);
   const headers = files.flatMap(({ name, header }) => (header === null ? [] : [{ name, ...header }]));
@@ -101,10 +154,11 @@ function describe(all: readonly SignatureFile[]): SignatureSet {
   return {
     id: hash.digest("hex").slice(0, 16),
     files,
-    companions: all.filter((file) => !file.isSignatures),
+    companions,
     daily: daily === undefined ? null : { version: daily.version, builtAt: daily.builtAt },
     newestBuiltAt: newest?.builtAt ?? null,
     isEmpty: files.length === 0,
     isTestOnly: files.length > 0 && files.every(({ name }) => isTestFile(name)),
+    unusable,
   };
 }

@@ -3,6 +3,7 @@ import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { upload } from "./client.ts";
 import { type GatewayProcess, startGatewayProcess } from "./gateway-process.ts";
 import { eicar, type Sample } from "./samples.ts";
@@ -25,13 +26,23 @@ describe("signatures of the operator's own", () => {
     await rm(directory, { recursive: true, force: true });
   });
 
+  async function readiness(): Promise<unknown[]> {
+    const { status, checks } = JSON.parse(await (await fetch(`${gateway.url}/readyz`)).text());
+    return [status, checks.find(({ name }: { name: string }) => name === "signatures").detail];
+  }
+
   test("that do not load never replace those that do, not even when clamd dies after", async () => {
     assert.equal((await upload(gateway.url, known)).status, 406);
     const bad = join(directory, ".bad");
     await writeFile(bad, "this is no signature\n");
     await rename(bad, join(directory, "bad.ndb"));
-    await gateway.line("signatures rejected");
-    assert.equal((await fetch(`${gateway.url}/readyz`)).status, 200);
+    await gateway.line("signature file kept out");
+    assert.deepEqual(await readiness(), ["degraded", "loaded; kept out: bad.ndb (Problem parsing database at line 1)"]);
+    assert.equal(await gateway.metric("clamgate_signatures_kept_out"), 1);
+    await writeFile(join(directory, "later.ndb"), `Site.Later:0:*:${Buffer.from("A LATER MARKER").toString("hex")}\n`);
+    while ((await gateway.metric('clamgate_reloads_total{outcome="loaded"}')) < 2) await delay(100);
+    assert.match((await upload(gateway.url, { name: "later.bin", bytes: Buffer.from("A LATER MARKER") })).body, /Site\.Later/);
+    assert.equal((await readiness())[0], "degraded");
     assert.equal((await upload(gateway.url, { ...known, bytes: Buffer.concat([known.bytes, known.bytes]) })).status, 406);
 
     const pid = Number(JSON.parse(gateway.lines.findLast((line) => line.includes('"child started"')) ?? "{}").pid);
@@ -44,10 +55,10 @@ describe("signatures of the operator's own", () => {
 
     await rm(join(directory, "bad.ndb"));
     await rm(join(directory, "site.ndb"));
+    await rm(join(directory, "later.ndb"));
     await writeFile(join(directory, "site.hdb"), "44d88612fea8a8f36de82e1278abb02f:68:Site.Eicar\n");
-    while ((await gateway.metric('clamgate_reloads_total{outcome="loaded"}')) < 2) {
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+    while ((await gateway.metric('clamgate_reloads_total{outcome="loaded"}')) < 3) await delay(100);
+    assert.deepEqual(await readiness(), ["ready", "loaded"]);
     assert.equal((await upload(gateway.url, known)).status, 200, "its signature is gone");
     assert.match((await upload(gateway.url, eicar)).body, /Site\.Eicar/);
   });

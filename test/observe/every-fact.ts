@@ -47,6 +47,7 @@ export const everyFact: { readonly [K in Fact["kind"]]: Extract<Fact, { readonly
   "child-exited": { kind: "child-exited", child: "clamd", reason: "signal SIGKILL", restartInMs: 500 },
   "signatures-loaded": { kind: "signatures-loaded", set: "epoch-3", files: 4, isTestOnly: false, seconds: 12.5 },
   "signatures-rejected": { kind: "signatures-rejected", set: "epoch-4", reason: "malformed database" },
+  "signature-file-kept-out": { kind: "signature-file-kept-out", file: "bad.ndb", reason: "Malformed database" },
   "signatures-checked": { kind: "signatures-checked", outcome: "up-to-date", detail: "exit code 0", seconds: 1.5 },
   "cache-failed": { kind: "cache-failed", operation: "get", detail: "database is locked" },
   download: {

@@ -55,6 +55,12 @@ const expected: Record<Fact["kind"], Record<string, unknown>> = {
   "child-exited": { level: "error", msg: "child exited", child: "clamd", reason: "signal SIGKILL", restartInMs: 500 },
   "signatures-loaded": { level: "info", msg: "signatures loaded", set: "epoch-3", files: 4, isTestOnly: false, seconds: 12.5 },
   "signatures-rejected": { level: "error", msg: "signatures rejected", set: "epoch-4", reason: "malformed database" },
+  "signature-file-kept-out": {
+    level: "error",
+    msg: "signature file kept out",
+    file: "bad.ndb",
+    reason: "Malformed database",
+  },
   "signatures-checked": { level: "info", msg: "signatures checked", outcome: "up-to-date", detail: "exit code 0", seconds: 1.5 },
   "cache-failed": { level: "warn", msg: "cache failed", operation: "get", detail: "database is locked" },
   download: {

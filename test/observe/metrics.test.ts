@@ -18,7 +18,7 @@ const idle: GaugeSnapshot = {
   queueLength: 0,
   backends: { up: 1, down: 0 },
   spool: { bodies: 0, memoryBytes: 0, fileBytes: 0 },
-  signatures: { builtAt: new Date(now - 86_400_000), isTestOnly: false },
+  signatures: { builtAt: new Date(now - 86_400_000), isTestOnly: false, keptOut: 0 },
   engine: version,
 };
 
@@ -67,6 +67,7 @@ const expected: Record<Fact["kind"], Record<string, number>> = {
   "child-exited": { 'clamgate_child_restarts_total{child="clamd"}': 1 },
   "signatures-loaded": { 'clamgate_reloads_total{outcome="loaded"}': 1 },
   "signatures-rejected": { 'clamgate_reloads_total{outcome="rejected"}': 1 },
+  "signature-file-kept-out": {},
   "signatures-checked": { 'clamgate_signature_checks_total{outcome="up-to-date"}': 1 },
   "cache-failed": { 'clamgate_cache_errors_total{operation="get"}': 1 },
   download: {
@@ -219,7 +220,7 @@ describe("createMetrics", () => {
       queueLength: 3,
       backends: { up: 2, down: 1 },
       spool: { bodies: 4, memoryBytes: 500, fileBytes: 6000 },
-      signatures: { builtAt: new Date(now - 1500), isTestOnly: true },
+      signatures: { builtAt: new Date(now - 1500), isTestOnly: true, keptOut: 2 },
       engine: { ...version, database: 27801, tag: "def456" },
     };
     const all = await families(metrics);
@@ -234,6 +235,7 @@ describe("createMetrics", () => {
     assert.equal(value("clamgate_spool_file_bytes"), 6000);
     assert.equal(value("clamgate_signature_age_seconds"), 1.5);
     assert.equal(value("clamgate_signatures_test_only"), 1);
+    assert.equal(value("clamgate_signatures_kept_out"), 2);
     assert.deepEqual(
       [...(all.get("clamgate_engine_info")?.samples ?? [])],
       [['clamgate_engine_info{engine="1.4.6",database="27801",tag="def456"}', 1]],
@@ -245,7 +247,7 @@ describe("createMetrics", () => {
   });
 
   test("shows no age and no engine while there is none, and both again afterwards", async () => {
-    let snapshot: GaugeSnapshot = { ...idle, signatures: { builtAt: null, isTestOnly: false }, engine: null };
+    let snapshot: GaugeSnapshot = { ...idle, signatures: { builtAt: null, isTestOnly: false, keptOut: 0 }, engine: null };
     const metrics = makeMetrics({ gauges: () => snapshot });
     for (const name of ["clamgate_signature_age_seconds", "clamgate_engine_info"]) {
       assert.equal((await families(metrics)).get(name)?.samples.size, 0);
@@ -325,7 +327,7 @@ describe("createMetrics", () => {
     const script = `
       const { createMetrics } = await import(${JSON.stringify(metricsModule)});
       const never = async () => 0;
-      const gauges = () => (${JSON.stringify({ ...idle, signatures: { builtAt: null, isTestOnly: false } })});
+      const gauges = () => (${JSON.stringify({ ...idle, signatures: { builtAt: null, isTestOnly: false, keptOut: 0 } })});
       const make = () => createMetrics({ version: "0.1.0", gauges, updateTimes: { success: never, attempt: never }, children: [] });
       const [open, closed] = [make(), make()];
       const { body } = await open.expose();

@@ -67,7 +67,7 @@ describe("keepSignatures: watching the directory", () => {
     assert.deepEqual(await stage.kept(), [good]);
     assert.equal((await (await stage.epochs()).current())?.id, good);
 
-    stage.engine = () => ({ ok: true });
+    stage.engine = () => ({ ok: true, faults: [] });
     await writeFiles(stage.database, { "bad.ndb": textSignature("Better", "dddddddd") });
     for (let look = 0; look < 2; look++) await stage.poll();
     assert.equal(stage.loads.length, 3);
@@ -80,7 +80,7 @@ describe("keepSignatures: watching the directory", () => {
     await writeFiles(stage.database, one);
     const keeper = await stage.keeper({ checksPerDay: 0 });
     await keeper.start();
-    stage.engine = () => ({ ok: true });
+    stage.engine = () => ({ ok: true, faults: [] });
     await writeFiles(stage.database, { "own-1.cvd.sign": "signed" });
     for (let look = 0; look < 2; look++) await stage.poll();
     assert.equal(stage.loads.length, 2);
@@ -100,7 +100,7 @@ describe("keepSignatures: watching the directory", () => {
       throw new Error("a fault of ours");
     };
     await stage.poll();
-    stage.engine = () => ({ ok: true });
+    stage.engine = () => ({ ok: true, faults: [] });
     await stage.poll();
     assert.equal(keeper.status().set?.id, stage.loads[0]);
     assert.ok(stage.facts.every(({ kind }) => kind !== "signatures-rejected"));
@@ -134,7 +134,7 @@ describe("keepSignatures: watching the directory", () => {
     const again = (seconds: string) => `could not be loaded, to be tried again${seconds}: killed by SIGKILL`;
     assert.deepEqual(told, ["", " in 60 s", " in 240 s", " in 960 s", " in 3840 s"].map(again));
 
-    stage.engine = () => ({ ok: true });
+    stage.engine = () => ({ ok: true, faults: [] });
     for (let look = 0; look < 64 * minute; look++) await stage.poll();
     assert.equal(stage.loads.length, 1 + triedAt.length + 1);
     assert.notEqual(keeper.status().set?.id, good);
@@ -149,7 +149,7 @@ describe("keepSignatures: watching the directory", () => {
     await writeFiles(stage.database, two);
     for (let look = 0; look < 4; look++) await stage.poll();
     assert.equal(stage.loads.length, 3);
-    stage.engine = () => ({ ok: true });
+    stage.engine = () => ({ ok: true, faults: [] });
     await writeFiles(stage.database, { "own.ndb": textSignature("Three", "eeeeeeee") });
     for (let look = 0; look < 2; look++) await stage.poll();
     assert.equal(stage.loads.length, 4);
@@ -194,8 +194,9 @@ describe("keepSignatures: watching the directory", () => {
       for (let look = 0; look < 3; look++) await stage.poll();
     });
     assert.equal(keeper.status().set, null);
-    assert.equal(stage.facts.length, 1);
-    assert.match(JSON.stringify(stage.facts[0]), /EACCES.*own\.ndb/);
+    const told = stage.facts.filter(({ kind }) => kind === "signature-file-kept-out");
+    assert.equal(told.length, 1);
+    assert.match(JSON.stringify(told), /own\.ndb.*EACCES/);
     await chmod(join(stage.database, "own.ndb"), 0o644);
     for (let look = 0; look < 2; look++) await stage.poll();
     assert.equal(stage.loads.length, 1);
@@ -304,7 +305,7 @@ describe("keepSignatures: updates", () => {
       active--;
       return result;
     };
-    stage.engine = () => alone({ ok: true } as const);
+    stage.engine = () => alone({ ok: true, faults: [] } as const);
     stage.freshclam = () => alone(nothingNew);
     const keeper = await stage.keeper();
     await keeper.start();

@@ -39,7 +39,7 @@ describe("keepSignatures with the real freshclam and the real engine", () => {
       await epochs.activate(epoch);
       try {
         const [line = ""] = await clamscan(epochs.currentPath, join(source, "canary"));
-        if (epochOf(/: (\S+) FOUND$/.exec(line)?.[1] ?? "") === epoch.id) return { ok: true };
+        if (epochOf(/: (\S+) FOUND$/.exec(line)?.[1] ?? "") === epoch.id) return { ok: true, faults: [] };
         return { ok: false, reason: line, blame: "set" };
       } catch (error) {
         if (former !== null) await epochs.activate(former);

@@ -66,7 +66,7 @@ export async function keeperStage(t: TestContext): Promise<KeeperStage> {
     facts: [],
     loads: [],
     runs: [],
-    engine: () => ({ ok: true }),
+    engine: () => ({ ok: true, faults: [] }),
     freshclam: () => nothingNew,
     epochs: () => openEpochs({ directory }),
     kept: async () => (await readdir(directory)).filter((name) => name.length === 16),

@@ -145,7 +145,8 @@ describe("keepSignatures: start", () => {
       const good = before.status().set?.id;
       await before.close();
       await spoil(stage.database);
-      stage.engine = ({ id }) => (id === good ? { ok: true } : { ok: false, reason: "Malformed database", blame: "set" });
+      stage.engine = ({ id }) =>
+        id === good ? { ok: true, faults: [] } : { ok: false, reason: "Malformed database", blame: "set" };
       const after = await stage.keeper({ fallbackDirectory: stage.fallback });
       await after.start();
       assert.equal(after.status().set?.id, good);
@@ -240,7 +241,7 @@ describe("keepSignatures: close", () => {
     const stage = await keeperStage(t);
     await writeFiles(stage.database, one);
     const { promise, resolve } = Promise.withResolvers<void>();
-    stage.engine = () => promise.then(() => ({ ok: true }));
+    stage.engine = () => promise.then(() => ({ ok: true, faults: [] }));
     const keeper = await stage.keeper({ checksPerDay: 0 });
     const started = keeper.start();
     await until("the engine loads", () => stage.loads.length === 1);

@@ -27,6 +27,8 @@ export interface ReadinessState {
     readonly builtAt: Date | null;
     /** True for the production entry: test signatures are not enough. */
     readonly requireReal: boolean;
+    /** Files, or with null the whole set, that should be in use and are not, and why. */
+    readonly keptOut: readonly { readonly file: string | null; readonly reason: string }[];
   };
   /** MAX_DATABASE_AGE; null when not set. */
   readonly maxDatabaseAgeMs: number | null;
@@ -59,9 +61,17 @@ function judgeEngine({ backendsUp, backendsTotal }: ReadinessState): Finding {
 }
 
 function judgeSignatures({ signatures }: ReadinessState): Finding {
-  if (!signatures.loaded) return unready("signatures", "none loaded");
-  if (!signatures.isTestOnly) return fine("signatures", "loaded");
-  return signatures.requireReal ? unready("signatures", "test signatures only") : degraded("signatures", "test signatures only");
+  const { keptOut } = signatures;
+  const state = !signatures.loaded ? "none loaded" : signatures.isTestOnly ? "test signatures only" : "loaded";
+  const detail = keptOut.length === 0 ? state : `${state}; kept out: ${describe(keptOut)}`;
+  if (!signatures.loaded || (signatures.isTestOnly && signatures.requireReal)) return unready("signatures", detail);
+  return signatures.isTestOnly || keptOut.length > 0 ? degraded("signatures", detail) : fine("signatures", detail);
+}
+
+/** An answer has room for a few. */
+function describe(keptOut: ReadinessState["signatures"]["keptOut"]): string {
+  const told = keptOut.slice(0, 5).map(({ file, reason }) => `${file ?? "the newest set"} (${reason.slice(0, 200)})`);
+  return [...told, ...(keptOut.length > 5 ? [`and ${keptOut.length - 5} more`] : [])].join(", ");
 }
 
 /** An age that is not known is not under any limit. One of the future (two clocks) is. */

@@ -9,7 +9,7 @@ const good: ReadinessState = {
   isStopping: false,
   backendsUp: 2,
   backendsTotal: 2,
-  signatures: { loaded: true, isTestOnly: false, builtAt: new Date(now - hour), requireReal: true },
+  signatures: { loaded: true, isTestOnly: false, builtAt: new Date(now - hour), requireReal: true, keptOut: [] },
   maxDatabaseAgeMs: 24 * hour,
   now,
   cacheDegraded: false,
@@ -74,6 +74,25 @@ describe("judgeReadiness", () => {
       "not-ready",
       ["signatures"],
     ]);
+  });
+
+  test("is degraded while signatures are kept out, and names what and why, but not at length", () => {
+    const bad = { file: "bad.ndb", reason: "Malformed database" };
+    const detailOf = (changes: Partial<ReadinessState["signatures"]>) =>
+      judgeReadiness(withSignatures(changes)).checks.find(({ name }) => name === "signatures")?.detail;
+    assert.deepEqual(judged(withSignatures({ keptOut: [bad] })), ["degraded", ["signatures"]]);
+    assert.equal(detailOf({ keptOut: [bad] }), "loaded; kept out: bad.ndb (Malformed database)");
+    assert.equal(
+      detailOf({ keptOut: [bad, { file: null, reason: "clamd was lost" }] }),
+      "loaded; kept out: bad.ndb (Malformed database), the newest set (clamd was lost)",
+    );
+    const many = Array.from({ length: 100 }, (_, index) => ({ file: `${index}.ndb`, reason: "x".repeat(10_000) }));
+    assert.match(detailOf({ keptOut: many }) ?? "", /, and 95 more$/);
+    assert.equal((detailOf({ keptOut: many }) ?? "").length < 1_200, true);
+    assert.equal(detailOf({ loaded: false, keptOut: [bad] }), "none loaded; kept out: bad.ndb (Malformed database)");
+    const testOnly = { isTestOnly: true, keptOut: [bad] };
+    assert.deepEqual(judged(withSignatures({ ...testOnly, requireReal: false })), ["degraded", ["signatures"]]);
+    assert.deepEqual(judged(withSignatures(testOnly)), ["not-ready", ["signatures"]]);
   });
 
   test("is ready at the age that is allowed and not a millisecond later", () => {
