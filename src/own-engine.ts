@@ -1,7 +1,7 @@
 /** The engine's side when clamd is ours: signatures kept fresh, loaded epoch by epoch into one supervised clamd. */
 
 import { lookup } from "node:dns/promises";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { userInfo } from "node:os";
 import { join } from "node:path";
@@ -17,8 +17,10 @@ import { settingFault } from "./setting-fault.ts";
 import { newestDatabaseSeconds } from "./signatures/database-time.ts";
 import { openEpochs } from "./signatures/epochs.ts";
 import { freshclamConf, freshclamConfMode, readFreshclamConf } from "./signatures/freshclam-conf.ts";
+import { logTo } from "./signatures/freshclam-log.ts";
 import { keepSignatures } from "./signatures/keeper.ts";
 import type { LoadEpoch } from "./signatures/set-loader.ts";
+import { maxFileBytes } from "./signatures/signature-set.ts";
 import { writeTestSignatures } from "./signatures/test-set.ts";
 import { newestAttemptSeconds } from "./signatures/update-log.ts";
 import type { Ledger } from "./supervise/ledger.ts";
@@ -40,6 +42,9 @@ export interface OwnEngineOptions {
 const directoryPollMs = 5_000;
 /** clamd.md 8.3 */
 const freshclamTimeoutMs = 15 * 60_000;
+/** It loads each new database to test it: the largest takes a third of this. */
+const freshclamMemoryBytes = 3 * 1024 ** 3;
+const freshclamLog = "freshclam.log";
 /** With the mirror out of reach, a start that may fall back on test signatures does not wait for freshclam to find out. */
 const reachMs = 4_000;
 
@@ -86,12 +91,13 @@ export async function ownEngine(options: OwnEngineOptions): Promise<EngineSide> 
     fallbackDirectory,
     checksPerDay: canFetch ? config.SIGNATURE_CHECKS : 0,
     freshclam: {
-      run: (run) => runToEnd({ ...run, ledger }),
+      run: logTo(join(state, freshclamLog), (run) => runToEnd({ ...run, ledger })),
       command: options.programs.freshclam ?? "freshclam",
       configPath: source.configPath,
       // An operator's own file says itself whether names are looked up.
       usesDns: config.FRESHCLAM_CONF !== null || config.DATABASE_MIRROR === null,
       hasCustomUrls: config.DATABASE_CUSTOM_URLS.length > 0,
+      bounds: { fileBytes: maxFileBytes, memoryBytes: freshclamMemoryBytes },
       timeoutMs: freshclamTimeoutMs,
     },
     pollMs: directoryPollMs,
@@ -147,7 +153,7 @@ interface SignatureSource {
 /** Where freshclam puts signatures and how it is told: a FRESHCLAM_CONF of the operator's is used as it is. */
 async function signatureSource(config: Config): Promise<SignatureSource> {
   const state = config.STATE_DIRECTORY;
-  const updateLog = join(state, "freshclam.log");
+  const updateLog = join(state, freshclamLog);
   if (config.FRESHCLAM_CONF !== null) {
     const custom = readFreshclamConf(await readCustomConf(config.FRESHCLAM_CONF));
     return {
@@ -161,7 +167,6 @@ async function signatureSource(config: Config): Promise<SignatureSource> {
   const text = freshclamConf({
     databaseDirectory: config.DATABASE_DIRECTORY,
     databaseOwner: process.getuid?.() === 0 ? userInfo().username : null,
-    updateLogFile: updateLog,
     mirror: config.DATABASE_MIRROR,
     customUrls: config.DATABASE_CUSTOM_URLS,
     proxy: server === null ? null : { server, port, credentials: username && password ? { username, password } : null },
@@ -170,7 +175,9 @@ async function signatureSource(config: Config): Promise<SignatureSource> {
     maxAttempts: 2,
   });
   const configPath = join(state, "freshclam.conf");
-  await writeFile(configPath, text, { mode: freshclamConfMode });
+  // A mode counts for a new file only.
+  await rm(configPath, { force: true });
+  await writeFile(configPath, text, { mode: freshclamConfMode, flag: "wx" });
   return { setting: "DATABASE_DIRECTORY", directory: config.DATABASE_DIRECTORY, configPath, updateLog };
 }
 

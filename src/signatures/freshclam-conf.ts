@@ -7,8 +7,6 @@ export interface FreshclamSettings {
   readonly databaseDirectory: string;
   /** The user we run as: started by root, freshclam would become `clamav`, who may not exist or own nothing. Null: not root, it stays who it is. */
   readonly databaseOwner: string | null;
-  /** Absolute path of the update log. */
-  readonly updateLogFile: string;
   /** A private mirror, `http://host` or a bare host; null for the project's own servers. */
   readonly mirror: string | null;
   /** `http://`, `https://`, `file://` addresses of further databases. */
@@ -39,9 +37,7 @@ export function freshclamConf(settings: FreshclamSettings): string {
   const lines: [option: string, value: string | number][] = [
     ["DatabaseDirectory", settings.databaseDirectory],
     ...(databaseOwner === null ? [] : [["DatabaseOwner", databaseOwner] satisfies [string, string]]),
-    ["UpdateLogFile", settings.updateLogFile],
     ["LogTime", "yes"],
-    ["LogRotate", "yes"],
     ["Foreground", "yes"],
     ["TestDatabases", "yes"],
     ["ConnectTimeout", settings.connectTimeoutSeconds],

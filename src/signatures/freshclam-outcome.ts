@@ -1,6 +1,7 @@
 /** What one freshclam run amounted to: its lines and its exit code only tell together. */
 
 import type { UpdateOutcome } from "../core/ports.ts";
+import { withoutSecrets } from "./without-secrets.ts";
 
 export interface UpdateResult {
   readonly outcome: UpdateOutcome;
@@ -39,6 +40,8 @@ const exitMeanings: Readonly<Record<number, string>> = {
   17: "forbidden",
   18: "retry later",
   19: "error",
+  126: "cannot be run",
+  127: "cannot be run",
 };
 
 /**
@@ -98,12 +101,10 @@ function failureOf(run: FreshclamRun, lines: readonly string[]): string {
   const reason = specific.find((line) => telling.test(line)) ?? specific.at(-1);
   const exit =
     run.code === null ? `ended by ${run.signal ?? "a signal"}` : `exit ${run.code}: ${exitMeanings[run.code] ?? "unknown"}`;
-  return reason === undefined ? exit : `${exit}: ${withoutSecrets(reason).slice(0, 300)}`;
+  return reason === undefined ? exit : `${exit}: ${withoutSecrets(asOne(reason)).slice(0, 300)}`;
 }
 
-/** Addresses of custom databases may carry a password or a token. */
-function withoutSecrets(line: string): string {
-  // Two messages on one line: the second keeps its time (libfreshclam_internal.c prints no line end after the first).
-  const joined = line.replace(/(?:(?:ERROR|WARNING): )?\w{3} \w{3} [ \d]\d [\d:]{8} \d{4} -> +/g, "");
-  return joined.replace(/\/\/[^/@\s]*@/g, "//").replace(/\?\S+/g, "");
+/** Two messages on one line: the second keeps its time (libfreshclam_internal.c prints no line end after the first). */
+function asOne(line: string): string {
+  return line.replace(/(?:(?:ERROR|WARNING): )?\w{3} \w{3} [ \d]\d [\d:]{8} \d{4} -> +/g, "");
 }

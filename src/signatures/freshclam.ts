@@ -23,6 +23,8 @@ export interface FreshclamOptions {
   /** False adds `--no-dns`: with a private mirror no name of the project's is ever looked up. */
   readonly usesDns: boolean;
   readonly hasCustomUrls: boolean;
+  /** A file or a header that becomes larger fails the update. Both a multiple of 1,024. */
+  readonly bounds: { readonly fileBytes: number; readonly memoryBytes: number };
   /** For the whole run. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -42,12 +44,26 @@ export async function runFreshclam(options: FreshclamOptions): Promise<UpdateRes
   return { ...result, detail: `${result.detail}; custom databases ${custom.outcome}: ${custom.detail}` };
 }
 
+/**
+ * freshclam itself bounds no download: it keeps a database in a file, its header in memory. At the limit it fails and tidies up;
+ * the signal would only end it. A limit that is lower already, or not known to the system, stays as it is.
+ */
+const bounded = '{ ulimit -f "$1"; ulimit -v "$2"; } 2> /dev/null; trap "" XFSZ; shift 2; exec "$@"';
+
 async function once(options: FreshclamOptions, extra: readonly string[]): Promise<FreshclamRun> {
-  const { run, command = "freshclam", configPath, usesDns, timeoutMs, signal } = options;
+  const { run, command = "freshclam", configPath, usesDns, bounds, timeoutMs, signal } = options;
   // --stdout: warnings go there too, and the lines of two pipes would lose their order.
-  const args = [`--config-file=${configPath}`, "--stdout", ...(usesDns ? [] : ["--no-dns"]), ...extra];
+  const own = [`--config-file=${configPath}`, "--stdout", ...(usesDns ? [] : ["--no-dns"]), ...extra];
+  // POSIX counts files in blocks of 512 bytes, and shells count memory in KiB.
+  const limits = [String(bounds.fileBytes / 512), String(bounds.memoryBytes / 1024)];
   try {
-    return await run({ command, args, timeoutMs, signal, name: "freshclam" });
+    return await run({
+      command: "/bin/sh",
+      args: ["-c", bounded, "freshclam", ...limits, command, ...own],
+      timeoutMs,
+      signal,
+      name: "freshclam",
+    });
   } catch (error) {
     signal.throwIfAborted();
     const message = error instanceof Error ? error.message : String(error);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Clock, Observe, UpdateOutcome } from "../core/ports.ts";
 import type { Epochs } from "./epochs.ts";
 import { type FreshclamOptions, runFreshclam } from "./freshclam.ts";
+import { removingLeftovers } from "./freshclam-leftovers.ts";
 import { nextCheckMs } from "./schedule.ts";
 import { type KeptOut, type LoadEpoch, readLastGood, setLoader } from "./set-loader.ts";
 import { fingerprint } from "./signature-files.ts";
@@ -133,7 +134,7 @@ export function keepSignatures(options: KeeperOptions): SignatureKeeper {
     if (isReadOnly) return null;
     const at = new Date(now());
     const startedAt = clock();
-    const run = runFreshclam({ ...options.freshclam, signal, previous: lastAttempt });
+    const run = removingLeftovers(directory, () => runFreshclam({ ...options.freshclam, signal, previous: lastAttempt }));
     // It rejects with the signal's reason only.
     const result = await run.catch(() => null);
     if (result === null || signal.aborted) return null;

@@ -41,7 +41,7 @@ export interface SignatureSet {
  * clamd reads some 40 MB of a file's text a second, and until it has done so nothing else is loaded. The largest database there
  * is takes a third of this.
  */
-const maxFileBytes = 1024 ** 3;
+export const maxFileBytes = 1024 ** 3;
 
 /** A file that was replaced while it was read is read again, with all the others, this many times. */
 const maxReads = 3;

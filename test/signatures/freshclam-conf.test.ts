@@ -6,7 +6,6 @@ import { type FreshclamSettings, freshclamConf, readFreshclamConf } from "../../
 const settings: FreshclamSettings = {
   databaseDirectory: "/state/signatures",
   databaseOwner: null,
-  updateLogFile: "/state/freshclam.log",
   mirror: null,
   customUrls: [],
   proxy: null,
@@ -19,9 +18,7 @@ describe("freshclamConf", () => {
   test("asks the project's servers by default", () => {
     const expected = [
       "DatabaseDirectory /state/signatures",
-      "UpdateLogFile /state/freshclam.log",
       "LogTime yes",
-      "LogRotate yes",
       "Foreground yes",
       "TestDatabases yes",
       "ConnectTimeout 10",
@@ -82,13 +79,7 @@ describe("freshclamConf", () => {
 
   test("refuses such values for every option", () => {
     const bad = "a\nb";
-    for (const change of [
-      { databaseDirectory: bad },
-      { databaseOwner: bad },
-      { updateLogFile: bad },
-      { mirror: bad },
-      { customUrls: [bad] },
-    ]) {
+    for (const change of [{ databaseDirectory: bad }, { databaseOwner: bad }, { mirror: bad }, { customUrls: [bad] }]) {
       assert.throws(() => freshclamConf({ ...settings, ...change }), ClamgateError);
     }
   });
@@ -123,7 +114,7 @@ describe("readFreshclamConf", () => {
   test("reads back what is written", () => {
     assert.deepEqual(readFreshclamConf(freshclamConf(settings)), {
       databaseDirectory: settings.databaseDirectory,
-      updateLogFile: settings.updateLogFile,
+      updateLogFile: null,
     });
   });
 });

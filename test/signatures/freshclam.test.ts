@@ -1,19 +1,23 @@
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { type FreshclamOptions, type RunChild, runFreshclam } from "../../src/signatures/freshclam.ts";
 import { type FreshclamSettings, freshclamConf, freshclamConfMode } from "../../src/signatures/freshclam-conf.ts";
+import { removingLeftovers } from "../../src/signatures/freshclam-leftovers.ts";
+import { logTo } from "../../src/signatures/freshclam-log.ts";
 import type { UpdateResult } from "../../src/signatures/freshclam-outcome.ts";
 import { newestAttemptSeconds } from "../../src/signatures/update-log.ts";
-import { headerThen, type Mirror, mirror, status } from "./mirror.ts";
+import { endless, headerThen, type Mirror, mirror, status } from "./mirror.ts";
 import { realChild } from "./real-child.ts";
 import { container, scratch, textSignature, writeFiles } from "./scratch.ts";
 
 const builtAt = new Date("2026-11-22T10:00:00Z");
 const daily = container(27001, builtAt);
 const good = textSignature("Clamgate.Test.Marker-1", "CLAMGATE-INFECTED-MARKER-0001");
+
+const bounds = { fileBytes: 1024 ** 2, memoryBytes: 512 * 1024 ** 2 };
 
 interface Stage {
   readonly directory: string;
@@ -31,7 +35,6 @@ async function stage(t: TestContext, server: Pick<Mirror, "url">, changes: Parti
   const settings: FreshclamSettings = {
     databaseDirectory: database,
     databaseOwner: userInfo().username,
-    updateLogFile: log,
     mirror: server.url,
     customUrls: [],
     proxy: null,
@@ -42,10 +45,11 @@ async function stage(t: TestContext, server: Pick<Mirror, "url">, changes: Parti
   };
   await writeFile(configPath, freshclamConf(settings), { mode: freshclamConfMode });
   const base = {
-    run: realChild,
+    run: logTo(log, realChild),
     configPath,
     usesDns: false,
     hasCustomUrls: settings.customUrls.length > 0,
+    bounds,
     timeoutMs: 30_000,
     signal: new AbortController().signal,
     previous: null,
@@ -66,7 +70,7 @@ describe("runFreshclam", () => {
       return result;
     };
     const before = Math.floor(Date.now() / 1000);
-    const result = await update({ usesDns: true, run });
+    const result = await update({ usesDns: true, run: logTo(log, run) });
     assert.deepEqual(result, { outcome: "up-to-date", detail: "nothing new", coolDownUntil: null });
     assert.deepEqual(server.requests, ["GET /daily.cld", "GET /main.cld", "GET /bytecode.cld"]);
     assert.ok(!lines.includes("--no-dns"));
@@ -141,6 +145,93 @@ describe("runFreshclam", () => {
     assert.match(result.detail, /^stopped after/);
   });
 
+  test("fails at a header and at a database that do not end, and leaves nothing of them", async (t) => {
+    const missing = status(404);
+    const server = await mirror(t, (request, response) =>
+      (request.url === "/endless.ndb" ? endless(64 * 1024) : missing)(request, response),
+    );
+    const header = await stage(t, await mirror(t, endless(64 * 1024)));
+    const custom = await stage(t, server, { customUrls: [`${server.url}/endless.ndb`] });
+    for (const [{ database, update }, detail] of [
+      [header, /^exit 11: .*Failed to allocate memory/],
+      [custom, /; custom databases failed: .*Failed writing received data/],
+    ] as const) {
+      const result = await update({ bounds: { ...bounds, memoryBytes: 192 * 1024 ** 2 } });
+      assert.equal(result.outcome, "failed");
+      assert.match(result.detail, detail);
+      assert.deepEqual(await readdir(database), ["freshclam.dat"]);
+    }
+  });
+
+  test("takes a download as large as is allowed, and no larger", async (t) => {
+    for (const [size, isTaken] of [
+      [bounds.fileBytes - 1, true],
+      [bounds.fileBytes, true],
+      [bounds.fileBytes + 1, false],
+    ] as const) {
+      const remarks = "#".repeat(size - good.length).replace(/#{64}/g, `${"#".repeat(63)}\n`);
+      const missing = status(404);
+      const server = await mirror(t, (request, response) =>
+        request.url === "/large.ndb" ? response.end(`${good}${remarks}`) : missing(request, response),
+      );
+      const { database, update } = await stage(t, server, { customUrls: [`${server.url}/large.ndb`] });
+      assert.match((await update()).detail, isTaken ? /custom databases updated/ : /custom databases failed/, String(size));
+      assert.equal((await readdir(database)).includes("large.ndb"), isTaken, String(size));
+    }
+  });
+
+  test("is stopped in the midst of a download that trickles, and leaves nothing of it", async (t) => {
+    const server = await mirror(t, endless(1));
+    const { database, update } = await stage(t, server, { customUrls: [`${server.url}/endless.ndb`] });
+    await mkdir(join(database, "tmp.0123456789"));
+    const halves: string[] = [];
+    const result = await removingLeftovers(database, async () => {
+      const stopped = await update({ timeoutMs: 3_000 });
+      halves.push(...(await readdir(database)));
+      return stopped;
+    });
+    assert.match(result.detail, /stopped after 3 s/);
+    assert.equal(halves.length > 1, true, "it had begun");
+    assert.deepEqual(
+      (await readdir(database)).filter((name) => name !== "freshclam.dat"),
+      ["tmp.0123456789"],
+      "that of another freshclam stays",
+    );
+  });
+
+  test("writes no password to the log, which its user alone can read", async (t) => {
+    const server = await mirror(t, status(404));
+    const url = new URL(server.url);
+    url.username = "someone";
+    url.password = "p%40ss/w:ord";
+    const customUrls = [`${url.href}own.ndb?token=p@ss`];
+    const { log, update } = await stage(t, { url: url.href.replace(/\/$/, "") }, { customUrls });
+    await writeFile(log, "of an earlier release\n", { mode: 0o644 });
+    await update();
+    const text = await readFile(log, "latin1");
+    assert.match(text, /^of an earlier release\n.*ClamAV update process started/);
+    assert.match(text, new RegExp(`http://127\\.0\\.0\\.1:${url.port}/daily\\.cvd`));
+    assert.match(text, new RegExp(`http://127\\.0\\.0\\.1:${url.port}/own\\.ndb`));
+    assert.doesNotMatch(text, /p%40ss|p@ss|someone|w:ord|token/);
+    assert.equal((await stat(log)).mode & 0o777, 0o600);
+  });
+
+  test("begins a new log when the old one is large, and keeps that one", async (t) => {
+    const { log, update } = await stage(t, await mirror(t, status(404)));
+    await writeFile(log, "x".repeat(1024 ** 2 + 1), { mode: 0o600 });
+    await update();
+    assert.equal((await stat(`${log}.1`)).size, 1024 ** 2 + 1);
+    assert.equal((await newestAttemptSeconds(log)) > 0, true);
+    assert.equal((await stat(log)).mode & 0o777, 0o600);
+  });
+
+  test("updates though its log cannot be written", async (t) => {
+    const { log, database, update } = await stage(t, await mirror(t, status(304)));
+    await mkdir(log);
+    await writeFiles(database, { "daily.cvd": daily, "main.cvd": daily, "bytecode.cvd": daily });
+    assert.equal((await update()).outcome, "up-to-date");
+  });
+
   test("ends with the signal's reason when it is called off", async (t) => {
     const ending = new AbortController();
     const reason = new Error("stopping");
@@ -153,7 +244,7 @@ describe("runFreshclam", () => {
     const { directory, update } = await stage(t, { url: "http://127.0.0.1:1" });
     const result = await update({ command: join(directory, "no-freshclam") });
     assert.equal(result.outcome, "failed");
-    assert.match(result.detail, /cannot be run: .*ENOENT/);
+    assert.match(result.detail, /^exit 127: cannot be run: .*no-freshclam: not found/);
   });
 
   test("fetches custom databases from files and by http though no official one can be had", async (t) => {

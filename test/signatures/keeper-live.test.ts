@@ -23,7 +23,6 @@ describe("keepSignatures with the real freshclam and the real engine", () => {
     const settings = {
       databaseDirectory: stage.database,
       databaseOwner: userInfo().username,
-      updateLogFile: join(source, "freshclam.log"),
       mirror: server.url,
       customUrls: [`file://${own}`],
       proxy: null,
@@ -46,7 +45,14 @@ describe("keepSignatures with the real freshclam and the real engine", () => {
         return { ok: false, reason: String(error), blame: "set" };
       }
     };
-    const freshclam = { run: realChild, configPath, usesDns: false, hasCustomUrls: true, timeoutMs: 30_000 };
+    const freshclam = {
+      run: realChild,
+      configPath,
+      usesDns: false,
+      hasCustomUrls: true,
+      bounds: { fileBytes: 1024 ** 3, memoryBytes: 1024 ** 3 },
+      timeoutMs: 30_000,
+    };
     const keeper = await stage.keeper({ epochs, load, freshclam, firstUpdateMs: 60_000 });
     await keeper.start();
     const first = keeper.status();

@@ -93,6 +93,7 @@ export async function keeperStage(t: TestContext): Promise<KeeperStage> {
           configPath: join(root, "freshclam.conf"),
           usesDns: true,
           hasCustomUrls: false,
+          bounds: { fileBytes: 1024 ** 3, memoryBytes: 1024 ** 3 },
           timeoutMs: 900_000,
         },
         firstUpdateMs,

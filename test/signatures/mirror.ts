@@ -1,8 +1,10 @@
 /** A scripted database server on 127.0.0.1. */
 
+import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 
 export interface Mirror {
   /** `http://127.0.0.1:port` */
@@ -12,14 +14,14 @@ export interface Mirror {
   readonly requests: string[];
 }
 
-export type Answer = (request: IncomingMessage, response: ServerResponse) => void;
+export type Answer = (request: IncomingMessage, response: ServerResponse) => unknown;
 
 /** Closed after the test, with whoever still hangs on it. */
 export async function mirror(t: TestContext, answer: Answer): Promise<Mirror> {
   const requests: string[] = [];
   const server = createServer((request, response) => {
     requests.push(`${request.method} ${request.url}`);
-    answer(request, response);
+    void answer(request, response);
   });
   server.on("connect", (request, socket) => {
     requests.push(`CONNECT ${request.url} ${request.headers["proxy-authorization"]}`);
@@ -44,5 +46,19 @@ export const headerThen =
   (header: Uint8Array, answer: Answer): Answer =>
   (request, response) => {
     if (request.headers.range === "bytes=0-511") response.writeHead(206).end(header.subarray(0, 512));
-    else answer(request, response);
+    else void answer(request, response);
+  };
+
+/** A body without end, of so many bytes a time: as fast as they are taken, or, one byte a time, ten a second. */
+export const endless =
+  (pieceBytes: number): Answer =>
+  async (_request, response) => {
+    response.writeHead(200);
+    while (!response.destroyed) {
+      if (response.write(Buffer.alloc(pieceBytes, "x")) && pieceBytes > 1) continue;
+      const next = new AbortController();
+      const turns = [pieceBytes === 1 ? delay(100) : once(response, "drain", next), once(response, "close", next)];
+      await Promise.race(turns.map((turn) => turn.catch(() => {}))); // the other one is called off
+      next.abort();
+    }
   };
