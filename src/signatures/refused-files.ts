@@ -43,6 +43,12 @@ export function setWithout(found: SignatureSet, names: ReadonlySet<string>, earl
   );
 }
 
+/** Which of the official databases among `names` has nothing in its place in `usable`: without it most of what is known is not found. */
+export function lostDatabase(names: ReadonlySet<string>, usable: SignatureSet): string | null {
+  const present = new Set(usable.files.map(({ name }) => databaseOf(name)));
+  return [...names].find((name) => /^(?:main|daily)\.cvd$/i.test(databaseOf(name)) && !present.has(databaseOf(name))) ?? null;
+}
+
 function unknown(found: SignatureSet, earlier: SignatureSet | null): readonly SignatureFile[] {
   const names = new Set(found.companions.map(({ name }) => name));
   return earlier?.companions.filter(({ name }) => !names.has(name)) ?? [];

@@ -3,7 +3,7 @@
 import { ClamgateError } from "../core/errors.ts";
 import type { Clock, Observe } from "../core/ports.ts";
 import type { Epoch, Epochs } from "./epochs.ts";
-import { refusedFiles, setWithout } from "./refused-files.ts";
+import { lostDatabase, refusedFiles, setWithout } from "./refused-files.ts";
 import { pauseAfterLossMs } from "./schedule.ts";
 import { type FileFault, readSignatureSet, type SignatureSet } from "./signature-set.ts";
 
@@ -114,16 +114,16 @@ export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, cloc
 
   async function withoutRefused(found: SignatureSet): Promise<OfferOutcome> {
     for (;;) {
-      const outcome = await take(await usableOf(found));
+      const names = new Set([...found.unusable, ...refusedOnes.faults()].map(({ file }) => file));
+      const usable = names.size === 0 ? found : setWithout(found, names, await readLastGood(epochs).catch(() => null));
+      // Where something is loaded, either it has that database, which then stands in, or it goes on without it as before.
+      const lost = loaded === null ? lostDatabase(names, usable) : null;
+      if (lost !== null) return { kind: "rejected", reason: `it is of little use without ${lost}` };
+      const outcome = await take(usable);
       // clamd stops at the first file that it cannot load: what is left may hold another one.
       if (outcome.kind !== "refused-file") return outcome;
       if (!refusedOnes.add(found, outcome)) return { kind: "rejected", reason: outcome.reason };
     }
-  }
-
-  async function usableOf(found: SignatureSet): Promise<SignatureSet> {
-    const names = new Set([...found.unusable, ...refusedOnes.faults()].map(({ file }) => file));
-    return names.size === 0 ? found : setWithout(found, names, await readLastGood(epochs).catch(() => null));
   }
 
   async function take(set: SignatureSet): Promise<OfferOutcome | ({ readonly kind: "refused-file" } & FileFault)> {

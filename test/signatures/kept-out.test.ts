@@ -120,6 +120,22 @@ describe("keepSignatures: a file that does not load", () => {
     assert.deepEqual(keptOut(), [{ file: "daily.cvd", reason: "Malformed database" }]);
   });
 
+  test("makes nothing ready where it is an official database and no earlier one is there", async (t) => {
+    for (const name of ["daily.cvd", "main.cld"]) {
+      const stage = await refusing(t, ({ header }) => header?.version === 3);
+      await writeFiles(stage.database, { ...one, [name]: container(3, new Date("2026-11-23T08:00:00Z")) });
+      const { files, keptOut } = await started(stage);
+      assert.equal(files(), undefined);
+      assert.deepEqual(keptOut(), [
+        { file: name, reason: "Malformed database" },
+        { file: null, reason: `it is of little use without ${name}` },
+      ]);
+      await writeFiles(stage.database, { [name]: container(4, new Date("2026-11-24T08:00:00Z")) });
+      await handled(stage);
+      assert.deepEqual([files()?.sort(), keptOut()], [[name, "own.ndb"].sort(), []]);
+    }
+  });
+
   test("does not take away what is loaded when nothing else is there", async (t) => {
     const stage = await refusing(t, isNamedBad);
     await writeFiles(stage.database, one);
