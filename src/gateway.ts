@@ -163,6 +163,7 @@ async function open(
       spool: spool.usage(),
       signatures: { builtAt, isTestOnly, keptOut: keptOut.length },
       engine: pool.version(),
+      lostLogLines: log.lostLines(),
     };
   }
 

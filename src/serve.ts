@@ -1,9 +1,11 @@
 /** The serve command: runs a gateway until it is told to end. */
 
 import { setTimeout as delay } from "node:timers/promises";
+import { isatty } from "node:tty";
 import type { Config } from "./config/settings.ts";
 import { type Gateway, startGateway } from "./gateway.ts";
-import { createLog, type Log, logTo } from "./observe/log.ts";
+import { createLog, type Log } from "./observe/log.ts";
+import { logTo } from "./observe/log-destination.ts";
 
 export interface ServeOptions {
   readonly config: Config;
@@ -11,17 +13,20 @@ export interface ServeOptions {
   readonly warnings: readonly string[];
   readonly allowsTestSignatures: boolean;
   readonly version: string;
-  /** For its signals, standard output and environment. */
+  /** For its signals and environment. */
   readonly process: NodeJS.Process;
 }
+
+const standardOutput = 1;
 
 /** npm passes on a Ctrl-C that the terminal has sent us as well: two signals this close together are one. */
 const sameSignalMs = 1_000;
 
 /** Resolves with the exit code when nothing of the gateway is left. */
 export async function serve({ config, warnings, allowsTestSignatures, version, process }: ServeOptions): Promise<number> {
-  const format = config.LOG_FORMAT === "auto" ? (process.stdout.isTTY ? "text" : "json") : config.LOG_FORMAT;
-  const log = createLog({ level: config.LOG_LEVEL, format, destination: logTo(1), isColored: process.stdout.isTTY });
+  const isTerminal = isatty(standardOutput);
+  const format = config.LOG_FORMAT === "auto" ? (isTerminal ? "text" : "json") : config.LOG_FORMAT;
+  const log = createLog({ level: config.LOG_LEVEL, format, destination: logTo(standardOutput), isColored: isTerminal });
   for (const warning of warnings) log.write("warn", warning);
   warnIfRoot(process, config, log);
   const signals = heedSignals(process);

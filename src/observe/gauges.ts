@@ -1,6 +1,6 @@
 /** What is true right now: slots, queue, backends, spool, signatures. */
 
-import { Gauge, type Registry } from "@prometheus-io/client";
+import { Counter, Gauge, type Registry } from "@prometheus-io/client";
 import type { Spool } from "../core/ports.ts";
 import type { EngineVersion } from "../core/verdict.ts";
 
@@ -20,6 +20,8 @@ export interface GaugeSnapshot {
   };
   /** `Engine.version()`. */
   readonly engine: EngineVersion | null;
+  /** Since the start. */
+  readonly lostLogLines: number;
 }
 
 export interface GaugesOptions {
@@ -44,6 +46,11 @@ export function createGauges(options: GaugesOptions): (snapshot: GaugeSnapshot) 
   const signatureAge = gauge("signature_age_seconds", "Age of the loaded daily database; absent when none is loaded.");
   const testOnly = gauge("signatures_test_only", "1 when nothing but the built-in test signatures is loaded, else 0.");
   const keptOut = gauge("signatures_kept_out", "Signature files that do not load, or not whole; a whole set counts as one.");
+  const lostLogLines = new Counter({
+    name: "clamgate_log_lines_lost_total",
+    help: "Lines of the log that were left out because nobody read them or they could not be written.",
+    registers: [registry],
+  });
   const engineLabels = ["engine", "database", "tag"] as const;
   const engineInfo = labelled("engine_info", "The engine and the signatures that verdicts come from, always 1.", engineLabels);
   labelled("build_info", "The gateway's version and its runtime's, always 1.", ["version", "node"]).set(
@@ -66,6 +73,8 @@ export function createGauges(options: GaugesOptions): (snapshot: GaugeSnapshot) 
     else signatureAge.set(Math.max(0, (now() - builtAt.getTime()) / 1000));
     testOnly.set(isTestOnly ? 1 : 0);
     keptOut.set(snapshot.signatures.keptOut);
+    lostLogLines.reset();
+    lostLogLines.inc(snapshot.lostLogLines);
     // Labels of the version before must not stay beside the new ones.
     engineInfo.reset();
     if (snapshot.engine === null) return;

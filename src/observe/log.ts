@@ -1,4 +1,4 @@
-/** The log: one line per call, as JSON or for eyes; what is urgent is written before the call returns, all else within 10 ms. */
+/** The log: one line per call, as JSON or for eyes. Nobody ever waits for it. */
 
 import { pino } from "pino";
 import { escapeControlsInJson } from "./escape-controls.ts";
@@ -18,16 +18,24 @@ export interface Log {
   write(level: LogLevel, message: string, fields?: LogFields, isUrgent?: boolean): void;
   /** True when lines of that level are written: lets a caller save the work of making one. */
   isOn(level: LogLevel): boolean;
-  /** Gives the destination what it may still hold. To be called before the process ends. */
+  /** Lines that the destination had no room for. */
+  lostLines(): number;
+  /** Has the destination write what it may still hold, and waits for it only briefly. To be called before the process ends. */
   flush(): void;
 }
 
 /** Where whole lines go, each with its line feed. */
 export interface LogDestination {
-  /** One that is not urgent may be kept for a moment. */
+  /**
+   * One that is urgent is written before the call returns, unless the reader has stalled; others may be kept for a moment.
+   * Never waits: a line for which there is no room is left out and counted.
+   */
   write(line: string, isUrgent: boolean): void;
-  /** Writes what is kept. */
+  /** Writes what is kept, or gives up soon. */
   flush?(): void;
+  readonly lostLines?: number;
+  /** `tell` is called with the number of lines that were left out, once there is room again. */
+  onLost?(tell: (lines: number) => void): void;
 }
 
 export interface LogOptions {
@@ -54,7 +62,7 @@ export function createLog(options: LogOptions): Log {
     { write: (line: string) => destination.write(shape(line), isNow) },
   );
   let isNow = false;
-  return {
+  const log: Log = {
     write(level, message, fields, isUrgent = level === "error") {
       isNow = isUrgent;
       try {
@@ -65,47 +73,9 @@ export function createLog(options: LogOptions): Log {
       }
     },
     isOn: (level) => logger.isLevelEnabled(level),
+    lostLines: () => destination.lostLines ?? 0,
     flush: () => destination.flush?.(),
   };
-}
-
-/** What is held back while the descriptor refuses lines (a full disk); further ones are dropped. */
-const maxHeldBytes = 1024 * 1024;
-
-/** How long, and how much, is kept for one write. */
-const keepMs = 10;
-const maxKeptLength = 64 * 1024;
-
-/**
- * Lines to an open descriptor, as 1 for standard output. Those that are not urgent go together: a system call that wakes the reader
- * of a pipe is the dearest part of a small request (130 µs of 550, measured). Only a SIGKILL within that time loses them. A reader
- * that went away or a full disk costs lines, never the process.
- */
-export function logTo(descriptor: number): LogDestination {
-  const stream = pino.destination({ fd: descriptor, sync: true, maxLength: maxHeldBytes });
-  stream.on("error", () => {
-    // Without a listener the error would be thrown into whatever was being logged.
-  });
-  let kept = "";
-  let timer: NodeJS.Timeout | undefined;
-  const writeKept = () => {
-    clearTimeout(timer);
-    timer = undefined;
-    if (kept === "") return;
-    const lines = kept;
-    kept = "";
-    stream.write(lines);
-  };
-  process.once("exit", writeKept);
-  return {
-    write(line, isUrgent) {
-      kept += line;
-      if (isUrgent || kept.length > maxKeptLength) writeKept();
-      else timer ??= setTimeout(writeKept, keepMs).unref();
-    },
-    flush() {
-      writeKept();
-      stream.flushSync();
-    },
-  };
+  destination.onLost?.((lines) => log.write("warn", "log lines lost: nobody read them, or they could not be written", { lines }));
+  return log;
 }

@@ -23,6 +23,8 @@ export interface GatewayProcess extends AsyncDisposable {
   readonly lines: string[];
   /** Resolves with the first line, past or to come, that holds the text. */
   line(text: string): Promise<string>;
+  /** While false, nobody reads what it writes, and its pipes fill up. */
+  readLog(isRead: boolean): void;
   metric(name: string): Promise<number>;
   /** Resolves when `/readyz` answers 200. */
   ready(): Promise<void>;
@@ -103,6 +105,12 @@ export async function startGatewayProcess(options: GatewayProcessOptions = {}): 
     state,
     lines,
     line,
+    readLog(isRead) {
+      for (const pipe of [child.stdout, child.stderr]) {
+        if (isRead) pipe.resume();
+        else pipe.pause();
+      }
+    },
     metric: (name) => readMetric(url, name),
     async ready() {
       while ((await fetch(`${url}/readyz`)).status !== 200) {

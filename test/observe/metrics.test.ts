@@ -20,6 +20,7 @@ const idle: GaugeSnapshot = {
   spool: { bodies: 0, memoryBytes: 0, fileBytes: 0 },
   signatures: { builtAt: new Date(now - 86_400_000), isTestOnly: false, keptOut: 0 },
   engine: version,
+  lostLogLines: 0,
 };
 
 function makeMetrics(options: Partial<MetricsOptions> = {}): Metrics {
@@ -222,6 +223,7 @@ describe("createMetrics", () => {
       spool: { bodies: 4, memoryBytes: 500, fileBytes: 6000 },
       signatures: { builtAt: new Date(now - 1500), isTestOnly: true, keptOut: 2 },
       engine: { ...version, database: 27801, tag: "def456" },
+      lostLogLines: 5,
     };
     const all = await families(metrics);
     const value = (sample: string) => all.get(sample.replace(/\{.*/, ""))?.samples.get(sample);
@@ -236,6 +238,7 @@ describe("createMetrics", () => {
     assert.equal(value("clamgate_signature_age_seconds"), 1.5);
     assert.equal(value("clamgate_signatures_test_only"), 1);
     assert.equal(value("clamgate_signatures_kept_out"), 2);
+    assert.equal(value("clamgate_log_lines_lost_total"), 5);
     assert.deepEqual(
       [...(all.get("clamgate_engine_info")?.samples ?? [])],
       [['clamgate_engine_info{engine="1.4.6",database="27801",tag="def456"}', 1]],
