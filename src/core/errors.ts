@@ -15,6 +15,8 @@ export const errorCodes = [
   "forbidden",
   /** What was asked for does not exist. */
   "not-found",
+  /** A file changed while it was read: what was read of it may never have been there. */
+  "source-changed",
   /** No engine has proved itself yet, or none is left. */
   "engine-unavailable",
   /** The engine was lost in mid-scan, twice. */

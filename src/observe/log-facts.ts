@@ -20,6 +20,7 @@ const failureLevels = {
   "client-slow": "warn",
   forbidden: "warn",
   "not-found": "warn",
+  "source-changed": "warn",
   "engine-unavailable": "error",
   "backend-lost": "error",
   "engine-error": "error",

@@ -12,6 +12,8 @@ export const downloadStatus = {
   "client-slow": 408,
   forbidden: 403,
   "not-found": 404,
+  // Of files: no download is one.
+  "source-changed": 503,
   "engine-unavailable": 503,
   "backend-lost": 503,
   "engine-error": 503,

@@ -14,6 +14,7 @@ import { keepBodiesRaw } from "./raw-bodies.ts";
 import { createScanRoots } from "./scan-roots.ts";
 import type { SkipLimits } from "./skip-budget.ts";
 import { addStateRoutes, type PoolStats } from "./state-routes.ts";
+import { createTurns, type TurnLimits } from "./turns.ts";
 import { addUploadRoutes, type UploadPace } from "./upload-routes.ts";
 import type { WalkLimits } from "./walk.ts";
 import { addWrongRoutes } from "./wrong-routes.ts";
@@ -43,6 +44,8 @@ export interface RestFrontOptions {
   readonly maxUnfinished?: number;
   /** For a directory given to `/scanFile` or `/scanPath`. */
   readonly walkLimits?: WalkLimits;
+  /** Directories that are walked at once, and how long the others wait: each walk holds up to some megabytes of names and results. */
+  readonly walkTurns?: TurnLimits;
 }
 
 const defaults = {
@@ -51,6 +54,7 @@ const defaults = {
   maxParts: 10_000,
   maxUnfinished: 4,
   walkLimits: { maxDepth: 15, maxEntries: 10_000 },
+  walkTurns: { maxAtOnce: 4, maxWaitMs: 30_000 },
 };
 
 /**
@@ -70,7 +74,11 @@ export function restFront(given: RestFrontOptions): FastifyPluginAsync {
       addErrorAnswer(scope, options);
       addUploadRoutes(scope, options);
       addBodyRoute(scope, options);
-      addPathRoutes(scope, { ...options, roots: createScanRoots(options.scanPathRoots) });
+      addPathRoutes(scope, {
+        ...options,
+        roots: createScanRoots(options.scanPathRoots),
+        walkTurns: createTurns(options.walkTurns),
+      });
       addStateRoutes(scope, options);
     });
   };

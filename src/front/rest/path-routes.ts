@@ -12,6 +12,7 @@ import { findings, formatJson, type Result, resultOfError, resultOfScan } from "
 import type { ScanRoots } from "./scan-roots.ts";
 import { scanFileSchema, scanPathSchema } from "./schemas.ts";
 import { mostSevere } from "./status.ts";
+import type { Turns } from "./turns.ts";
 import { verdictHeaders } from "./verdict-headers.ts";
 import type { WalkLimits } from "./walk.ts";
 
@@ -20,6 +21,7 @@ export interface PathRoutesOptions extends AnswerOptions {
   readonly engineVersion: () => EngineVersion | null;
   readonly roots: ScanRoots;
   readonly walkLimits: WalkLimits;
+  readonly walkTurns: Turns;
 }
 
 /** What clamd's line about a path without a file becomes in clamav-rest (rest.md 41, 46). */

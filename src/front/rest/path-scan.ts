@@ -5,6 +5,7 @@ import type { Scan } from "../../core/scan.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
 import { type Judgement, judge } from "./judgement.ts";
 import type { OpenedFile, ScanRoots } from "./scan-roots.ts";
+import type { Turns } from "./turns.ts";
 import { type Walked, type WalkLimits, walk } from "./walk.ts";
 
 export interface PathScanOptions {
@@ -12,6 +13,7 @@ export interface PathScanOptions {
   readonly engineVersion: () => EngineVersion | null;
   readonly roots: ScanRoots;
   readonly walkLimits: WalkLimits;
+  readonly walkTurns: Turns;
   readonly requestId: string;
   readonly signal: AbortSignal;
 }
@@ -27,18 +29,27 @@ export async function* judgePath(path: Buffer, options: PathScanOptions): AsyncG
       yield await judgeFile(path, opened.file, options);
       return;
     }
-    let isEmpty = true;
-    for await (const walked of walk(opened.path, options.walkLimits)) {
-      isEmpty = false;
-      options.signal.throwIfAborted();
-      yield await judgeWalked(walked, options);
-    }
-    // Else an empty directory would be called clean while nothing could be found in a full one.
-    if (isEmpty && options.engineVersion() === null) {
-      throw new ClamgateError("engine-unavailable", "The scan engine is not available");
+    const endTurn = await options.walkTurns.take(options.signal);
+    try {
+      yield* judgeTree(opened.path, options);
+    } finally {
+      endTurn();
     }
   } catch (error) {
     yield failed(error);
+  }
+}
+
+async function* judgeTree(directory: Buffer, options: PathScanOptions): AsyncGenerator<Judgement> {
+  let isEmpty = true;
+  for await (const walked of walk(directory, options.walkLimits, options.signal)) {
+    isEmpty = false;
+    options.signal.throwIfAborted();
+    yield await judgeWalked(walked, options);
+  }
+  // Else an empty directory would be called clean while nothing could be found in a full one.
+  if (isEmpty && options.engineVersion() === null) {
+    throw new ClamgateError("engine-unavailable", "The scan engine is not available");
   }
 }
 

@@ -1,6 +1,8 @@
 /** Opens files below the directories that the operator has named, and nothing else (rest.md: SCAN_PATH_ROOTS). */
 
+import type { BigIntStats } from "node:fs";
 import { constants, type FileHandle, lstat, open, readlink, realpath } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import { ClamgateError } from "../../core/errors.ts";
 
 /** Paths are bytes: a file's name need not be UTF-8. */
@@ -12,7 +14,11 @@ export type Opened =
 export interface OpenedFile extends AsyncDisposable {
   /** Bytes, when it was opened. */
   readonly size: number;
-  /** To be called once; a chunk is valid until the next is asked for. Rejects with `not-found` when the file cannot be read to its end. */
+  /**
+   * To be called once; a chunk is valid until the next is asked for. Rejects with `not-found` when the file cannot be read to its end,
+   * and at its end with `source-changed` where it was written meanwhile. What is written
+   * through a mapping may leave no trace, nor what a single write(2) goes on writing that takes far longer than others.
+   */
   read(): AsyncIterable<Uint8Array>;
 }
 
@@ -29,6 +35,15 @@ export interface ScanRoots {
 const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 const chunkBytes = 65_536;
+
+/**
+ * Changes of a file within one tick of the kernel's clock, 10 ms at most, leave the same times. And one call of write(2) sets them when
+ * it begins: it may go on for as long as this, on a machine that is busy.
+ */
+const tickMs = 50;
+const writeMsPerMebibyte = 2;
+/** How often a file that is being written is given the time to come to rest. */
+const maxRests = 3;
 
 /** @param roots absolute paths; none closes everything. */
 export function createScanRoots(roots: readonly string[]): ScanRoots {
@@ -57,11 +72,12 @@ export function createScanRoots(roots: readonly string[]): ScanRoots {
 async function openFile(path: Buffer, realRoots: readonly string[]): Promise<OpenedFile> {
   const handle = await open(path, flags).catch(missing);
   try {
-    const stats = await handle.stat();
+    const stats = await handle.stat({ bigint: true });
     if (!stats.isFile()) throw notAFile();
     const opened = await pathOf(handle, path, stats);
     if (opened === null || !isBelow(opened.toString("latin1"), realRoots)) throw outside();
-    return { size: stats.size, read: () => read(handle), [Symbol.asyncDispose]: () => handle.close() };
+    const atRest = await statAtRest(handle, stats);
+    return { size: Number(atRest.size), read: () => readUnchanged(handle, atRest), [Symbol.asyncDispose]: () => handle.close() };
   } catch (error) {
     await handle.close();
     throw error;
@@ -69,15 +85,41 @@ async function openFile(path: Buffer, realRoots: readonly string[]): Promise<Ope
 }
 
 /** Where the opened file really is: a directory on the way may have become a link since its path was looked at. */
-async function pathOf(handle: FileHandle, path: Buffer, { dev, ino }: { dev: number; ino: number }): Promise<Buffer | null> {
+async function pathOf(handle: FileHandle, path: Buffer, { dev, ino }: BigIntStats): Promise<Buffer | null> {
   try {
     return await readlink(`/proc/self/fd/${handle.fd}`, { encoding: "buffer" });
   } catch {
     // Not Linux: what the path leads to now must be what was opened.
     const real = await realpath(path, { encoding: "buffer" }).catch(missing);
-    const now = await lstat(real).catch(missing);
+    const now = await lstat(real, { bigint: true }).catch(missing);
     return now.dev === dev && now.ino === ino ? real : null;
   }
+}
+
+/**
+ * The state of a file from which on every change will show: it has been the same for longer than changes may go unseen, by our clock, or
+ * while we looked on where the file's clock is ahead. Rejects with `source-changed` when it does not come to rest.
+ */
+async function statAtRest(handle: FileHandle, first: BigIntStats): Promise<BigIntStats> {
+  let stats = first;
+  for (let rest = 0; rest < maxRests; rest += 1) {
+    const restMs = tickMs + Number(stats.size >> 20n) * writeMsPerMebibyte;
+    if (Date.now() - Number(stats.ctimeMs) > restMs) return stats;
+    await delay(restMs);
+    const now = await handle.stat({ bigint: true });
+    if (isUnchanged(stats, now)) return now;
+    stats = now;
+  }
+  throw changed();
+}
+
+async function* readUnchanged(handle: FileHandle, before: BigIntStats): AsyncGenerator<Uint8Array> {
+  yield* read(handle);
+  if (!isUnchanged(before, await handle.stat({ bigint: true }))) throw changed();
+}
+
+function isUnchanged(one: BigIntStats, other: BigIntStats): boolean {
+  return one.size === other.size && one.mtimeNs === other.mtimeNs && one.ctimeNs === other.ctimeNs;
 }
 
 /** Not a stream of Node's: closing the handle would wait for one that its reader has left. */
@@ -124,6 +166,10 @@ function outside(): ClamgateError {
 
 function notAFile(): ClamgateError {
   return new ClamgateError("not-found", "The path leads to neither a file nor a directory");
+}
+
+function changed(): ClamgateError {
+  return new ClamgateError("source-changed", "The file changed while it was read");
 }
 
 function missing(error: unknown): never {

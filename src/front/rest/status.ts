@@ -14,6 +14,8 @@ export const errorStatus = {
   "client-slow": 408,
   forbidden: 403,
   "not-found": 412,
+  // Nothing is known of the bytes that are there now; another try may find them at rest.
+  "source-changed": 503,
   "engine-unavailable": 503,
   "backend-lost": 503,
   "engine-error": 503,

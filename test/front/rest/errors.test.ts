@@ -14,6 +14,7 @@ const table = {
   "client-slow": 408,
   forbidden: 403,
   "not-found": 412,
+  "source-changed": 503,
   "engine-unavailable": 503,
   "backend-lost": 503,
   "engine-error": 503,

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { chmod, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { connect as connectHttp2, type IncomingHttpHeaders } from "node:http2";
 import { describe, test } from "node:test";
+import type { Verdict } from "../../../src/core/verdict.ts";
 import {
   exchange,
   maxBytes,
@@ -258,6 +259,30 @@ describe("GET /scanPath", () => {
     const answer = await get(few, "/scanPath", scratch.at("in"));
     assert.equal(answer.body, '[{"Status":"ERROR","Description":"The directory has too many files or levels"}]');
     assert.equal((await get(few, "/scanFile", scratch.at("in"))).status, 400);
+  });
+
+  test("walks a few directories at once; others wait, files do not, and who waits too long is told 503", async () => {
+    await using scratch = await scratchDirectory({ "in/1": "hang", "other/file": "x" });
+    const started = Promise.withResolvers<void>();
+    const held = Promise.withResolvers<Verdict>();
+    await using server = await startWith(scratch, {
+      front: { scanPathRoots: [scratch.path], walkTurns: { maxAtOnce: 1, maxWaitMs: 50 } },
+      scan: {
+        answer: (call) => {
+          if (call.bytes.toString() !== "hang") return { kind: "clean" };
+          started.resolve();
+          return held.promise;
+        },
+      },
+    });
+    const first = get(server, "/scanPath", scratch.at("in"));
+    await started.promise;
+    const refused = await get(server, "/scanFile", scratch.at("other"));
+    assert.deepEqual([refused.status, refused.headers.get("retry-after")], [503, "7"]);
+    assert.equal((await get(server, "/scanFile", scratch.at("other/file"))).status, 200);
+    held.resolve({ kind: "clean" });
+    assert.equal((await first).status, 200);
+    assert.equal((await get(server, "/scanPath", scratch.at("other"))).status, 200);
   });
 
   test("scans a name that is not UTF-8", async () => {

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdir, open, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { writeFileSync } from "node:fs";
+import { type FileHandle, mkdir, open, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { describe, test } from "node:test";
-import type { ErrorCode } from "../../../src/core/errors.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
+import { ClamgateError, type ErrorCode } from "../../../src/core/errors.ts";
 import { createScanRoots, type ScanRoots } from "../../../src/front/rest/scan-roots.ts";
 import { scratchDirectory } from "./scratch-directory.ts";
 
@@ -13,12 +16,17 @@ async function refuses(roots: ScanRoots, path: string, code: ErrorCode): Promise
   await assert.rejects(roots.open(Buffer.from(path)), { name: "ClamgateError", code });
 }
 
-async function contentOf(roots: ScanRoots, path: string | Buffer): Promise<string> {
+async function contentOf(roots: ScanRoots, path: string | Buffer, pause = async () => {}): Promise<string> {
   const opened = await roots.open(Buffer.from(path));
   assert.equal(opened.kind, "file");
   if (opened.kind !== "file") return "";
   await using file = opened.file;
-  return (await buffer(file.read())).toString();
+  const pieces: string[] = [];
+  for await (const piece of file.read()) {
+    pieces.push(Buffer.from(piece).toString());
+    await pause();
+  }
+  return pieces.join("");
 }
 
 describe("createScanRoots", () => {
@@ -129,7 +137,7 @@ describe("createScanRoots", () => {
     assert.equal(await contentOf(createScanRoots([scratch.at("in")]), path), "bytes");
   });
 
-  test("reads on from the file it opened when its place is taken", async () => {
+  test("reads nothing but the file it opened when its place is taken, and says that it changed", async () => {
     await using scratch = await scratchDirectory({ "in/a": "old", "out/secret": "secret" });
     const opened = await createScanRoots([scratch.at("in")]).open(Buffer.from(scratch.at("in/a")));
     assert.equal(opened.kind, "file");
@@ -137,7 +145,14 @@ describe("createScanRoots", () => {
     await using file = opened.file;
     await rm(scratch.at("in/a"));
     await symlink(scratch.at("out/secret"), scratch.at("in/a"));
-    assert.equal((await buffer(file.read())).toString(), "old");
+    const read: string[] = [];
+    await assert.rejects(
+      async () => {
+        for await (const piece of file.read()) read.push(Buffer.from(piece).toString());
+      },
+      { code: "source-changed" },
+    );
+    assert.deepEqual(read, ["old"]);
   });
 
   test("never gives bytes from outside while a directory flips to a link and back", async () => {
@@ -179,5 +194,105 @@ describe("createScanRoots", () => {
       assert.equal(await contentOf(roots, scratch.at("in/a")), "x");
     }
     assert.equal(await nextDescriptor(), before);
+  });
+
+  for (const [name, change] of [
+    ["overwritten", (handle: FileHandle) => handle.write("y", 100_000)],
+    ["longer", (handle: FileHandle) => handle.write("y", 200_000)],
+    ["shorter", (handle: FileHandle) => handle.truncate(199_999)],
+    [
+      "overwritten and given its old times",
+      async (handle: FileHandle) => {
+        const { atime, mtime } = await handle.stat();
+        await handle.write("y", 100_000);
+        await handle.utimes(atime, mtime);
+      },
+    ],
+  ] as const) {
+    test(`does not read to its end a file that is ${name} meanwhile`, async () => {
+      await using scratch = await scratchDirectory({ "in/a": "x".repeat(200_000) });
+      const opened = await createScanRoots([scratch.at("in")]).open(Buffer.from(scratch.at("in/a")));
+      assert.equal(opened.kind, "file");
+      if (opened.kind !== "file") return;
+      await using file = opened.file;
+      const pieces = file.read()[Symbol.asyncIterator]();
+      await pieces.next();
+      await using handle = await open(scratch.at("in/a"), "r+");
+      await change(handle);
+      await assert.rejects(
+        async () => {
+          while (!(await pieces.next()).done);
+        },
+        { name: "ClamgateError", code: "source-changed" },
+      );
+    });
+  }
+
+  test("reads a file that was written this moment, and sees a change within the same tick of the clock", async () => {
+    await using scratch = await scratchDirectory({ "in/a": "" });
+    const roots = createScanRoots([scratch.at("in")]);
+    for (let round = 0; round < 50; round += 1) {
+      writeFileSync(scratch.at("in/a"), `round ${round}`);
+      const opened = await roots.open(Buffer.from(scratch.at("in/a")));
+      writeFileSync(scratch.at("in/a"), `other ${round}`);
+      assert.equal(opened.kind, "file");
+      if (opened.kind !== "file") return;
+      await using file = opened.file;
+      await assert.rejects(buffer(file.read()), { code: "source-changed" });
+    }
+    assert.equal(await contentOf(roots, scratch.at("in/a")), "other 49");
+  });
+
+  test("gives up a file that is written all the time, and one whose times lie ahead is read", async () => {
+    await using scratch = await scratchDirectory({ "in/a": "x" });
+    const roots = createScanRoots([scratch.at("in")]);
+    const writing = setInterval(() => writeFileSync(scratch.at("in/a"), "y"), 1);
+    try {
+      await refuses(roots, scratch.at("in/a"), "source-changed");
+    } finally {
+      clearInterval(writing);
+    }
+    const ahead = new Date(Date.now() + 86_400_000);
+    await utimes(scratch.at("in/a"), ahead, ahead);
+    assert.equal(await contentOf(roots, scratch.at("in/a")), "y");
+  });
+
+  test("never gives a reading that is stitched together of two contents, whole as each of them is", async () => {
+    const mark = "virus";
+    const length = 2 * 65_536;
+    const first = mark + "-".repeat(length - mark.length);
+    const last = "-".repeat(length - mark.length) + mark;
+    await using scratch = await scratchDirectory({ "in/a": first });
+    const roots = createScanRoots([scratch.at("in")]);
+    // Each content in one write(2), with pauses that let some readings through.
+    const writer = new Worker(
+      `const { workerData: { path, contents } } = require("node:worker_threads");
+       const { openSync, writeSync } = require("node:fs");
+       const descriptor = openSync(path, "r+");
+       const pause = new Int32Array(new SharedArrayBuffer(4));
+       for (let round = 0; ; round += 1) {
+         writeSync(descriptor, contents[round % 2], 0);
+         Atomics.wait(pause, 0, 0, Math.random() * 120);
+       }`,
+      { eval: true, workerData: { path: scratch.at("in/a"), contents: [last, first] } },
+    );
+    const readings = { whole: 0, refused: 0 };
+    try {
+      for (let round = 0; round < 200; round += 1) {
+        const content = await contentOf(roots, scratch.at("in/a"), () => delay(10 * Math.random())).catch(
+          (error: unknown) => error,
+        );
+        if (typeof content !== "string") {
+          assert.ok(content instanceof ClamgateError && content.code === "source-changed", String(content));
+          readings.refused += 1;
+          continue;
+        }
+        assert.equal(content === first || content === last, true, "a stitched reading");
+        readings.whole += 1;
+      }
+    } finally {
+      await writer.terminate();
+    }
+    assert.equal(readings.whole > 0 && readings.refused > 0, true, JSON.stringify(readings));
   });
 });

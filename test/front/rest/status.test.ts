@@ -10,6 +10,7 @@ describe("errorStatus", () => {
 
   test("says 503 for everything that leaves a body unjudged", () => {
     const unjudged = [
+      "source-changed",
       "engine-unavailable",
       "backend-lost",
       "engine-error",

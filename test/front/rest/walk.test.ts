@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { symlink, writeFile } from "node:fs/promises";
+import { readdirSync } from "node:fs";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { relative } from "node:path";
 import { describe, test } from "node:test";
+import fc from "fast-check";
 import { type WalkLimits, walk } from "../../../src/front/rest/walk.ts";
 import { type ScratchDirectory, scratchDirectory } from "./scratch-directory.ts";
 
+const { signal: live } = new AbortController();
+
 async function seen(scratch: ScratchDirectory, limits: Partial<WalkLimits> = {}): Promise<string[]> {
   const found: string[] = [];
-  for await (const walked of walk(Buffer.from(scratch.path), { maxDepth: 15, maxEntries: 1000, ...limits })) {
+  for await (const walked of walk(Buffer.from(scratch.path), { maxDepth: 15, maxEntries: 1000, ...limits }, live)) {
     found.push(walked.kind === "limit" ? "limit" : `${walked.kind} ${relative(scratch.path, walked.path.toString("latin1"))}`);
   }
   return found;
@@ -54,10 +58,62 @@ describe("walk", () => {
 
   test("says of a directory that went away that it was not seen", async () => {
     await using scratch = await scratchDirectory({});
-    const found = await Array.fromAsync(walk(Buffer.from(scratch.at("gone")), { maxDepth: 15, maxEntries: 10 }));
+    const found = await Array.fromAsync(walk(Buffer.from(scratch.at("gone")), { maxDepth: 15, maxEntries: 10 }, live));
     assert.deepEqual(
       found.map(({ kind }) => kind),
       ["unreadable"],
     );
   });
+
+  test("stops between two reads of a directory when it is called off", async () => {
+    await using scratch = await scratchDirectory({ a: "", b: "" });
+    const controller = new AbortController();
+    const reason = new Error("called off");
+    controller.abort(reason);
+    const walking = walk(Buffer.from(scratch.path), { maxDepth: 15, maxEntries: 10 }, controller.signal);
+    await assert.rejects(Array.fromAsync(walking), reason);
+  });
+
+  test("gives what it always gave of any tree, whatever the limit, and holds few names", async () => {
+    const name = fc.string({ unit: fc.constantFrom("a", "b", "\xe9", "Z", "."), minLength: 1, maxLength: 3 });
+    const tree = fc.uniqueArray(fc.tuple(name, fc.array(name, { maxLength: 3 })), { maxLength: 12, selector: ([top]) => top });
+    await fc.assert(
+      fc.asyncProperty(tree, fc.nat({ max: 20 }), async (tops, maxEntries) => {
+        await using scratch = await scratchDirectory({});
+        for (const [top, below] of tops) {
+          if (/^\.+$/.test(top)) continue;
+          const path = Buffer.concat([Buffer.from(`${scratch.path}/`), Buffer.from(top, "latin1")]);
+          if (below.length === 0) await writeFile(path, "");
+          else await mkdir(path);
+          for (const each of below.filter((one) => !/^\.+$/.test(one))) {
+            await writeFile(Buffer.concat([path, Buffer.from("/"), Buffer.from(each, "latin1")]), "");
+          }
+        }
+        assert.deepEqual(await seen(scratch, { maxEntries }), plainWalk(scratch.path, maxEntries));
+      }),
+      { numRuns: 60 },
+    );
+  });
 });
+
+/** The same with everything held at once. */
+function plainWalk(root: string, maxEntries: number): string[] {
+  const found: string[] = [];
+  let left = maxEntries;
+  const below = (directory: Buffer, shown: string): boolean => {
+    const entries = readdirSync(directory, { encoding: "buffer", withFileTypes: true });
+    for (const entry of entries.sort((one, other) => Buffer.compare(one.name, other.name))) {
+      if (left === 0) {
+        found.push("limit");
+        return false;
+      }
+      left -= 1;
+      const name = shown + entry.name.toString("latin1");
+      if (entry.isFile()) found.push(`file ${name}`);
+      else if (!below(Buffer.concat([directory, Buffer.from("/"), entry.name]), `${name}/`)) return false;
+    }
+    return true;
+  };
+  below(Buffer.from(root), "");
+  return found;
+}

@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { createTurns } from "../../../src/front/rest/turns.ts";
+
+const { signal: live } = new AbortController();
+
+describe("createTurns", () => {
+  test("lets n at once, and the next when one ends, in the order in which they came", async () => {
+    const turns = createTurns({ maxAtOnce: 2, maxWaitMs: 10_000 });
+    const order: number[] = [];
+    const first = await turns.take(live);
+    const second = await turns.take(live);
+    const later = [3, 4].map(async (number) => {
+      const end = await turns.take(live);
+      order.push(number);
+      return end;
+    });
+    await new Promise(setImmediate);
+    assert.deepEqual(order, []);
+    second();
+    const third = await later[0];
+    assert.deepEqual(order, [3]);
+    first();
+    const fourth = await later[1];
+    assert.deepEqual(order, [3, 4]);
+    third?.();
+    fourth?.();
+    await turns.take(live);
+    await turns.take(live);
+  });
+
+  test("rejects who waited too long or does not want it any more, and passes them over", async () => {
+    const turns = createTurns({ maxAtOnce: 1, maxWaitMs: 20 });
+    const end = await turns.take(live);
+    const leaving = new AbortController();
+    const left = turns.take(leaving.signal);
+    const late = turns.take(live);
+    leaving.abort(new Error("gone"));
+    await assert.rejects(left, /gone/);
+    await assert.rejects(late, { name: "ClamgateError", code: "queue-timeout" });
+    await assert.rejects(turns.take(leaving.signal), /gone/);
+    end();
+    (await turns.take(live))();
+  });
+});
