@@ -1,12 +1,15 @@
 /** Makes whatever a stranger sent safe to stand on one line of a log or a terminal. */
 
-/** C0, DEL and C1; the line and paragraph separators; the marks that turn the direction of what follows. */
-const unsafe = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+/**
+ * C0, DEL and C1; the line and paragraph separators; every format character, as the marks that turn the direction of what follows, tags
+ * and what has no width; what fonts show nothing for (variation selectors, fillers); halves of characters.
+ */
+const unsafe = /[\p{Cc}\p{Zl}\p{Zp}\p{Cf}\p{Cs}\p{Default_Ignorable_Code_Point}]/gu;
 
-/** The same, but for what JSON escapes by itself. */
-const unsafeInJson = /[\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+/** The same, but for C0: JSON escapes it by itself, and a line of it ends with one. */
+const unsafeInJson = /[\u007f-\u009f\p{Zl}\p{Zp}\p{Cf}\p{Cs}\p{Default_Ignorable_Code_Point}]/gu;
 
-/** Each unsafe character becomes `\uXXXX`: no text breaks a line, moves a cursor, or hides what stands beside it. */
+/** Each unsafe character becomes `\uXXXX`, twice that beyond U+FFFF: no text breaks a line, moves a cursor, or hides what stands beside it. */
 export function escapeControls(text: string): string {
   return text.replace(unsafe, escaped);
 }
@@ -25,5 +28,6 @@ export function cut(text: string, maxLength: number): string {
 }
 
 function escaped(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  const units = character.split("");
+  return units.map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join("");
 }
