@@ -64,7 +64,7 @@ async function openCache<Value>(
     case "redis": {
       // Whoever has no redis does not wait for its client at every start.
       const { redisCacheOf } = await import("./cache/redis-cache.ts");
-      const keyPrefix = by === "content" ? "clamgate:1:" : "clamgate:1:url:";
+      const keyPrefix = by === "content" ? "clamgate:2:" : "clamgate:2:url:";
       return guarded(redisCacheOf(parse, { target: choice.target, keyPrefix, observe, clock }));
     }
   }
@@ -86,7 +86,7 @@ async function openCopies(
       return inFront(sqliteCopies({ path: `${choice.path}-given`, maxEntries, observe, now }));
     case "redis": {
       const { redisCopies } = await import("./cache/redis-copies.ts");
-      return inFront(redisCopies({ target: choice.target, keyPrefix: "clamgate:1:given:", observe, clock }));
+      return inFront(redisCopies({ target: choice.target, keyPrefix: "clamgate:2:given:", observe, clock }));
     }
   }
 }

@@ -53,11 +53,26 @@ export function parseVerdict(value: unknown): Verdict | null {
   return null;
 }
 
-/** As `parse`, of JSON text. */
-export function parseJson<Value>(text: unknown, parse: Parse<Value>): Value | null {
-  if (typeof text !== "string") return null;
+/** Of the text that a store keeps; another form of it has another number. */
+const storedFormat = 1;
+
+/** A longer one is neither stored nor read: no verdict comes near it. UTF-16 units, or bytes where a store counts them. */
+export const maxStoredLength = 65_536;
+
+/** What a store keeps of a value: with its format and its key, for stores are copied, mended by hand, and answered by others. */
+export function storedText(id: string, value: unknown): string | null {
+  const text = JSON.stringify({ format: storedFormat, key: id, value });
+  return text.length <= maxStoredLength ? text : null;
+}
+
+/** The value of that text; null where it is none, is that of another key, or has a format that is not known. */
+export function parseStored<Value>(text: unknown, id: string, parse: Parse<Value>): Value | null {
+  if (typeof text !== "string" || text.length > maxStoredLength) return null;
   try {
-    return parse(JSON.parse(text));
+    const stored: unknown = JSON.parse(text);
+    if (typeof stored !== "object" || stored === null || !("format" in stored && "key" in stored && "value" in stored))
+      return null;
+    return stored.format === storedFormat && stored.key === id ? parse(stored.value) : null;
   } catch {
     // Not JSON is not a value either.
     return null;

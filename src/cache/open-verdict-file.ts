@@ -9,6 +9,8 @@ import { ForeignFileError, VerdictFile } from "./verdict-file.ts";
 const sqliteError = 1;
 const sqliteCorrupt = 11;
 const sqliteNotADatabase = 26;
+/** An extended one: something else, or nothing, is at the path of a file that is open. */
+const sqliteMoved = 1032;
 
 /** sqlite.org/fileformat.html §1.3 */
 const sqliteHeaderBytes = 100;
@@ -26,7 +28,7 @@ export function openVerdictFile(path: string, observe: Observe): VerdictFile | n
     try {
       return openAt(path);
     } catch (thrown) {
-      if (!(thrown instanceof ForeignFileError) && !isCorrupt(thrown) && sqliteCode(thrown) !== sqliteError) throw thrown;
+      if (!(thrown instanceof ForeignFileError) && !isDamaged(thrown) && sqliteCode(thrown) !== sqliteError) throw thrown;
       const aside = putAside(path);
       observe({ kind: "cache-failed", operation: "open", detail: `${textOf(thrown)}; renamed to ${aside}` });
       return openAt(path);
@@ -37,10 +39,10 @@ export function openVerdictFile(path: string, observe: Observe): VerdictFile | n
   }
 }
 
-/** Whether an SQLite error means that the file itself is damaged. */
-export function isCorrupt(thrown: unknown): boolean {
+/** Whether an SQLite error means that the file itself is damaged, or was taken away. */
+export function isDamaged(thrown: unknown): boolean {
   const code = sqliteCode(thrown);
-  return code === sqliteCorrupt || code === sqliteNotADatabase;
+  return code === sqliteCorrupt || code === sqliteNotADatabase || extendedCode(thrown) === sqliteMoved;
 }
 
 function openAt(path: string): VerdictFile {
@@ -64,10 +66,14 @@ function putAside(path: string): string {
   return aside;
 }
 
+/** The upper bytes of an extended code only say more of the same. */
 function sqliteCode(thrown: unknown): number | null {
-  if (!(thrown instanceof Error) || !("errcode" in thrown) || typeof thrown.errcode !== "number") return null;
-  // The upper bytes of an extended code only say more of the same.
-  return thrown.errcode & 0xff;
+  const code = extendedCode(thrown);
+  return code === null ? null : code & 0xff;
+}
+
+function extendedCode(thrown: unknown): number | null {
+  return thrown instanceof Error && "errcode" in thrown && typeof thrown.errcode === "number" ? thrown.errcode : null;
 }
 
 function textOf(thrown: unknown): string {

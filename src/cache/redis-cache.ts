@@ -1,7 +1,7 @@
 /** Verdicts in a Redis or Valkey, which several gateways share. While it is not there, all is a miss at once. */
 
 import type { Cache, VerdictCache } from "../core/ports.ts";
-import { admit, keyId, type Parse, parseJson, parseVerdict } from "./admission.ts";
+import { admit, keyId, maxStoredLength, type Parse, parseStored, parseVerdict, storedText } from "./admission.ts";
 import { RedisStore, type RedisStoreOptions } from "./redis-store.ts";
 
 /**
@@ -17,17 +17,20 @@ export function redisCacheOf<Value>(parse: Parse<Value>, options: RedisStoreOpti
   return {
     async get(key) {
       const id = keyId(key);
-      const text = id === null ? undefined : await store.ask("get", ["GET", store.prefix + id]);
-      if (text === undefined || text === null) return null;
-      const value = parseJson(text, parse);
+      if (id === null) return null;
+      // GET would take into memory whatever stands there, up to 512 MB.
+      const text = await store.ask("get", ["GETRANGE", store.prefix + id, "0", String(maxStoredLength)]);
+      if (text === undefined || text === "") return null;
+      const value = parseStored(text, id, parse);
       if (value === null) store.fail("get", "a key holds nothing that belongs there");
       return value;
     },
     async set(key, value, ttlSeconds) {
       const admission = admit(key, value, ttlSeconds, parse);
       const seconds = Math.floor((admission?.ttlMs ?? 0) / 1000);
-      if (admission === null || seconds === 0) return;
-      await store.ask("set", ["SET", store.prefix + admission.id, JSON.stringify(admission.value), "EX", String(seconds)]);
+      const text = admission === null ? null : storedText(admission.id, admission.value);
+      if (admission === null || text === null || seconds === 0) return;
+      await store.ask("set", ["SET", store.prefix + admission.id, text, "EX", String(seconds)]);
     },
     health: () => store.health(),
     close: () => store.close(),

@@ -52,10 +52,12 @@ export async function openCluster(
   }
   signal.throwIfAborted();
   return {
-    send: (command) => cluster.sendCommand(keyOf(command), command[0] === "GET", [...command]),
+    send: (command) => cluster.sendCommand(keyOf(command), command[0] === "GETRANGE", [...command]),
     // Asks every node, so that each is known to be there or not; where the key is kept elsewhere, it says so.
     async probe(key) {
-      const asked = cluster.masters.map(async (node) => (await cluster.nodeClient(node)).sendCommand(["GET", key]));
+      const asked = cluster.masters.map(async (node) =>
+        (await cluster.nodeClient(node)).sendCommand(["GETRANGE", key, "0", "0"]),
+      );
       await Promise.any(asked.map((answer) => answer.catch(unlessAnswered)));
     },
     isWhole: () => silent.size === 0,

@@ -1,6 +1,7 @@
 /** Given copies in a Redis or Valkey, which several gateways share. */
 
 import { type GivenCopies, givenSeconds } from "../core/ports.ts";
+import { maxStoredLength } from "./admission.ts";
 import { isRecord, knownCopies, lineOf, maxCopies, recordHead } from "./given-record.ts";
 import { RedisStore, type RedisStoreOptions } from "./redis-store.ts";
 
@@ -9,7 +10,8 @@ import { RedisStore, type RedisStoreOptions } from "./redis-store.ts";
  * each give a part of a copy of its own. What stands there and is no record is left alone, and no copy is known.
  */
 const givenScript = `
-local head, record = ARGV[2], redis.call('GET', KEYS[1]) or ARGV[2]
+local head, record = ARGV[2], redis.call('GETRANGE', KEYS[1], 0, ARGV[5])
+if record == '' then record = head end
 local now, known, lostAt, read = tonumber(redis.call('TIME')[1]), {}, -1, #head
 for at, line in record:gmatch('(%d+) ([^\\n]+)\\n') do
   read = read + #at + #line + 2
@@ -19,7 +21,7 @@ for at, line in record:gmatch('(%d+) ([^\\n]+)\\n') do
     elseif line ~= ARGV[1] then known[#known + 1] = { at, line } end
   end
 end
-if record:sub(1, #head) ~= head or read ~= #record then return redis.error_reply('a key holds nothing that belongs there') end
+if record:sub(1, #head) ~= head or read ~= #record or #record > tonumber(ARGV[5]) then return redis.error_reply('a key holds nothing that belongs there') end
 while #known >= tonumber(ARGV[4]) do lostAt = math.max(lostAt, table.remove(known, 1)[1]) end
 known[#known + 1] = { now, ARGV[1] }
 if lostAt >= 0 then table.insert(known, 1, { lostAt, '*' }) end
@@ -28,12 +30,12 @@ for _, one in ipairs(known) do text = text .. string.format('%.0f', one[1]) .. '
 redis.call('SET', KEYS[1], text, 'EX', ARGV[3])
 return text`;
 
-/** Needs GET, SET, EVAL and TIME, and a Redis of version 5 or newer. */
+/** Needs GETRANGE, SET, EVAL and TIME, and a Redis of version 5 or newer. */
 export function redisCopies(options: RedisStoreOptions): GivenCopies {
   const store = new RedisStore(options);
   return {
     async give(address, copy) {
-      const given = [lineOf(copy), recordHead, String(givenSeconds), String(maxCopies)];
+      const given = [lineOf(copy), recordHead, String(givenSeconds), String(maxCopies), String(maxStoredLength)];
       const text = await store.ask("set", ["EVAL", givenScript, "1", store.prefix + address, ...given]);
       if (isRecord(text)) return knownCopies(text);
       if (text !== undefined) store.fail("get", "a key holds nothing that belongs there");

@@ -71,10 +71,10 @@ export async function openNode(at: HostPort, access: Access, database: number, s
   signal.throwIfAborted();
   return {
     send: (command) => client.sendCommand(command),
-    // GET, as every user of the cache may; and whatever stands under that key.
+    // As every user of the cache may; and whatever stands under that key.
     async probe(key) {
       try {
-        await client.sendCommand(["GET", key]);
+        await client.sendCommand(["GETRANGE", key, "0", "0"]);
       } catch (thrown) {
         if (refusalCode(thrown) !== "WRONGTYPE") throw thrown;
       }

@@ -17,7 +17,7 @@ export interface RedisSession {
 
 /** Of one key: the second word, or the fourth of an EVAL. */
 export type RedisCommand =
-  | readonly [name: "GET" | "SET" | "SENTINEL", key: string, ...rest: readonly string[]]
+  | readonly [name: "GETRANGE" | "SET" | "SENTINEL", key: string, ...rest: readonly string[]]
   | readonly [name: "EVAL", script: string, keys: "1", key: string, ...rest: readonly string[]];
 
 export function keyOf(command: RedisCommand): string {

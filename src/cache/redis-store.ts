@@ -47,7 +47,7 @@ export class RedisStore {
     const { target, clock, random = Math.random, timers = systemTimers } = options;
     this.#options = options;
     this.#name = nameOf(target);
-    this.prefix = options.keyPrefix ?? "clamgate:1:";
+    this.prefix = options.keyPrefix ?? "clamgate:2:";
     this.#link = new RedisLink({
       open: (signal) => openRedis(target, { random, signal }),
       probeKey: `${this.prefix}probe`,

@@ -3,9 +3,9 @@
 import { resolve } from "node:path";
 import { LRUCache } from "lru-cache";
 import type { Cache, CacheHealth, Clock, Observe, VerdictCache, VerdictKey } from "../core/ports.ts";
-import { admit, keyId, type Parse, parseJson, parseVerdict } from "./admission.ts";
+import { admit, keyId, type Parse, parseStored, parseVerdict, storedText } from "./admission.ts";
 import { Breaker } from "./breaker.ts";
-import { isCorrupt, openVerdictFile } from "./open-verdict-file.ts";
+import { isDamaged, openVerdictFile } from "./open-verdict-file.ts";
 import { TagAges } from "./tag-ages.ts";
 import { systemTimers, type Timers } from "./timers.ts";
 import type { FoundRow, VerdictFile } from "./verdict-file.ts";
@@ -44,7 +44,7 @@ const tagSweepMs = 60_000;
 
 /**
  * Opens the file at once. Where there cannot be one (observed as `open`), the cache works and always misses; where it turns
- * out to be damaged later, it is put aside and replaced, once.
+ * out to be damaged or gone later, it is put aside and replaced, once.
  */
 export function sqliteCache(options: SqliteCacheOptions): VerdictCache {
   return sqliteCacheOf(parseVerdict, options);
@@ -100,7 +100,7 @@ class SqliteCache<Value> implements Cache<Value> {
 
   async set(key: VerdictKey, value: Value, ttlSeconds: number): Promise<void> {
     const admission = admit(key, value, ttlSeconds, this.#parse);
-    if (admission === null || this.#file === null) return;
+    if (admission === null || storedText(admission.id, admission.value) === null || this.#file === null) return;
     this.#tagAges.use(key.tag);
     const storedAt = Math.floor(this.#options.now());
     const { sha256, tag } = key;
@@ -160,7 +160,8 @@ class SqliteCache<Value> implements Cache<Value> {
     try {
       file.transact(() => {
         for (const [, { key, value, storedAt, expiresAt }] of batch) {
-          file.put({ ...key, verdict: JSON.stringify(value), storedAt, expiresAt });
+          const text = storedText(key.sha256 + key.tag, value);
+          if (text !== null) file.put({ ...key, verdict: text, storedAt, expiresAt });
         }
         this.#prune(file);
       });
@@ -190,13 +191,13 @@ class SqliteCache<Value> implements Cache<Value> {
 
   #fail(operation: "get" | "set", thrown: unknown): void {
     const detail = thrown instanceof Error ? thrown.message : String(thrown);
-    const isLast = isCorrupt(thrown) && this.#isReplaced;
+    const isLast = isDamaged(thrown) && this.#isReplaced;
     this.#options.observe({
       kind: "cache-failed",
       operation,
       detail: isLast ? `nothing is remembered any more: ${detail}` : detail,
     });
-    if (!isCorrupt(thrown)) return;
+    if (!isDamaged(thrown)) return;
     this.#closeFile();
     if (!this.#isReplaced && !this.#isClosed) {
       this.#isReplaced = true;
@@ -222,7 +223,7 @@ function isLive({ storedAt, expiresAt }: Pick<Entry<unknown>, "storedAt" | "expi
 }
 
 function parseRow<Value>(key: VerdictKey, { verdict, storedAt, expiresAt }: FoundRow, parse: Parse<Value>): Entry<Value> | null {
-  const parsed = parseJson(verdict, parse);
+  const parsed = parseStored(verdict, key.sha256 + key.tag, parse);
   if (parsed === null || typeof storedAt !== "number" || typeof expiresAt !== "number") return null;
   return { key, value: parsed, storedAt, expiresAt };
 }

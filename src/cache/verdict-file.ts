@@ -5,7 +5,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 export interface VerdictRow {
   readonly sha256: string;
   readonly tag: string;
-  /** JSON. */
+  /** `storedText`. */
   readonly verdict: string;
   /** Milliseconds of the wall clock, as all times here. */
   readonly storedAt: number;
@@ -22,7 +22,7 @@ export class ForeignFileError extends Error {
 
 /** "CLMG", in the header field that SQLite has for telling whose file it is. */
 const applicationId = 0x434c4d47;
-const schemaVersion = 1;
+const schemaVersion = 2;
 /** At the start another process may be closing the same file; later a wait would stop the whole gateway. */
 const openBusyMs = 500;
 const busyMs = 10;
@@ -53,7 +53,9 @@ export class VerdictFile {
     const database = new DatabaseSync(path, { timeout: openBusyMs });
     try {
       claim(database);
-      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 8388608");
+      // No WAL: its index is memory mapped, and who truncates that file ends every process that has it open (SIGBUS). Nothing is
+      // synced: a crash of the machine may cost the file, which is then put aside; a crash of the process costs nothing.
+      database.exec("PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = OFF; PRAGMA mmap_size = 0");
       this.#read = database.prepare(
         "SELECT verdict, stored_at AS storedAt, expires_at AS expiresAt FROM verdicts WHERE tag = ? AND sha256 = ?",
       );

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { admit, parseJson, parseVerdict } from "../../src/cache/admission.ts";
+import { admit, keyId, maxStoredLength, parseStored, parseVerdict, storedText } from "../../src/cache/admission.ts";
 import { unscannableReasons } from "../../src/core/verdict.ts";
 
 const key = { sha256: "0a".repeat(32), tag: "t" };
@@ -25,9 +25,44 @@ describe("admit", () => {
   });
 });
 
-const parseVerdictJson = (text: unknown) => parseJson(text, parseVerdict);
+const id = keyId(key) ?? "";
+const parseVerdictJson = (json: string) => parseStored(`{"format":1,"key":"${id}","value":${json}}`, id, parseVerdict);
 
-describe("parseJson of a verdict", () => {
+describe("parseStored", () => {
+  test("reads what storedText wrote, under the key it was written for", () => {
+    const text = storedText(id, { kind: "clean" });
+    assert.deepEqual(parseStored(text, id, parseVerdict), { kind: "clean" });
+    assert.equal(parseStored(text, `${id}x`, parseVerdict), null);
+    assert.equal(parseStored(text, id.slice(1), parseVerdict), null);
+  });
+
+  test("reads no other format, and none without one", () => {
+    for (const format of ["0", "2", '"1"', "null", "[1]"]) {
+      assert.equal(parseStored(`{"format":${format},"key":"${id}","value":{"kind":"clean"}}`, id, parseVerdict), null, format);
+    }
+    for (const text of [
+      '{"kind":"clean"}',
+      `{"key":"${id}","value":{"kind":"clean"}}`,
+      `{"format":1,"value":{"kind":"clean"}}`,
+    ]) {
+      assert.equal(parseStored(text, id, parseVerdict), null, text);
+    }
+  });
+
+  test("neither writes nor reads a text that is longer than any value", () => {
+    const emptyLength = storedText(id, "")?.length ?? 0;
+    const longest = "x".repeat(maxStoredLength - emptyLength);
+    const text = storedText(id, longest);
+    assert.equal(text?.length, maxStoredLength);
+    const asIs = (value: unknown) => value;
+    assert.equal(parseStored(text, id, asIs), longest);
+    assert.equal(storedText(id, `${longest}x`), null);
+    assert.equal(parseStored(`${text} `, id, asIs), null);
+    assert.equal(parseStored(undefined, id, asIs), null);
+  });
+});
+
+describe("parseStored of a verdict", () => {
   test("reads what was written, and drops what does not belong", () => {
     assert.deepEqual(parseVerdictJson('{"kind":"clean","signatures":["X"]}'), { kind: "clean" });
     assert.deepEqual(parseVerdictJson('{"kind":"infected","signatures":["X"]}'), { kind: "infected", signatures: ["X"] });
@@ -59,7 +94,7 @@ describe("parseJson of a verdict", () => {
       '{"__proto__":{"kind":"clean"}}',
     ];
     for (const text of wrong) assert.equal(parseVerdictJson(text), null, text);
-    for (const value of [null, undefined, 1, {}, new Uint8Array(3)]) assert.equal(parseVerdictJson(value), null);
+    for (const value of [null, undefined, 1, {}, new Uint8Array(3)]) assert.equal(parseStored(value, id, parseVerdict), null);
   });
 
   test("never makes a verdict of any other JSON, nor throws", () => {

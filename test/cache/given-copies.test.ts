@@ -31,7 +31,7 @@ after(() => redis[Symbol.asyncDispose]());
 function openRedisCopies(observe: (fact: Fact) => void, user: { username: string; password: string } | null = null): GivenCopies {
   const place = { kind: "standalone", host: redis.host, port: redis.port } as const;
   const target = { place, username: null, password: null, database: 0, tls: null, ...user };
-  return redisCopies({ target, keyPrefix: "clamgate:1:given:", observe, clock });
+  return redisCopies({ target, keyPrefix: "clamgate:2:given:", observe, clock });
 }
 
 describeGivenCopies("memoryCopies", async () => {
@@ -158,8 +158,8 @@ describe("redisCopies", () => {
     const copies = openRedisCopies(() => {});
     await untilTrue(() => copies.health?.() === "ok");
     await copies.give(address, one);
-    assert.match(String(await redis.command("GET", `clamgate:1:given:${address}`)), /^given\n\d{10} 1{64} [0-9a-f]{16}\n$/);
-    assert.equal(await redis.command("TTL", `clamgate:1:given:${address}`), givenSeconds);
+    assert.match(String(await redis.command("GET", `clamgate:2:given:${address}`)), /^given\n\d{10} 1{64} [0-9a-f]{16}\n$/);
+    assert.equal(await redis.command("TTL", `clamgate:2:given:${address}`), givenSeconds);
     await copies.close();
   });
 
@@ -168,7 +168,7 @@ describe("redisCopies", () => {
     const faults: string[] = [];
     const copies = openRedisCopies((fact) => fact.kind === "cache-failed" && faults.push(fact.detail));
     await untilTrue(() => copies.health?.() === "ok");
-    const name = `clamgate:1:given:${address}`;
+    const name = `clamgate:2:given:${address}`;
     for (const garbage of [
       "x",
       '{"verdict":1}',
@@ -187,7 +187,7 @@ describe("redisCopies", () => {
   });
 
   test("tells nothing to a user who may not run its script, and nothing while redis is away", async () => {
-    await redis.command("ACL", "SETUSER", "old", "on", ">secret", "~clamgate:1:*", "+get", "+set");
+    await redis.command("ACL", "SETUSER", "old", "on", ">secret", "~clamgate:2:*", "+getrange", "+set");
     const copies = openRedisCopies(() => {}, { username: "old", password: "secret" });
     await untilTrue(() => copies.health?.() === "ok");
     assert.equal(await copies.give(address, one), null);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { describeVerdictCache } from "../contract/verdict-cache.ts";
 import { type LiveRedis, startRedis } from "../live/redis.ts";
-import { clean, connectedCache, infected, key, type StagedCache, standalone, storedKey } from "./redis-stage.ts";
+import { clean, connectedCache, infected, key, type StagedCache, standalone, stored, storedKey } from "./redis-stage.ts";
 
 let redis: LiveRedis;
 before(async () => {
@@ -63,7 +63,7 @@ describe("redisCache", () => {
 
   test("stores compact JSON under prefix, digest and tag, with the time to live", async () => {
     await one.cache.set(key, infected, 86_400);
-    assert.equal(await redis.command("GET", storedKey), JSON.stringify(infected));
+    assert.equal(await redis.command("GET", storedKey), stored(infected));
     assert.equal(await redis.command("TTL", storedKey), 86_400);
     await one.cache.set(key, clean, 1.999);
     assert.equal(await redis.command("TTL", storedKey), 1);
@@ -91,8 +91,34 @@ describe("redisCache", () => {
     assert.deepEqual(await one.cache.get(key), clean);
   });
 
+  test("misses a value that is copied to another key", async () => {
+    await one.cache.set(key, clean, 60);
+    await redis.command("COPY", storedKey, `clamgate:2:${"cd".repeat(32)}${key.tag}`);
+    assert.equal(await one.cache.get({ ...key, sha256: "cd".repeat(32) }), null);
+    assert.deepEqual(await one.cache.get(key), clean);
+  });
+
+  test("takes no more of a key into memory than a value is long", async () => {
+    await redis.command("SETRANGE", storedKey, String(64 * 1024 * 1024), "x");
+    await one.untilOk();
+    const before = process.memoryUsage().rss;
+    assert.equal(await one.cache.get(key), null);
+    const grownBytes = process.memoryUsage().rss - before;
+    assert.equal(grownBytes < 32 * 1024 * 1024, true, `${grownBytes} bytes`);
+    assert.equal(one.faults("get").length, 1);
+    await one.cache.set(key, clean, 60);
+    assert.deepEqual(await one.cache.get(key), clean);
+  });
+
+  test("misses a key that holds nothing", async () => {
+    await redis.command("SET", storedKey, "");
+    assert.equal(await one.cache.get(key), null);
+  });
+
   const garbage = [
-    "",
+    stored(clean, 2),
+    stored({ kind: "Clean" }),
+    stored({ kind: "infected", signatures: [] }),
     "contains no virus",
     "{",
     "null",
@@ -132,7 +158,7 @@ describe("redisCache", () => {
   });
 
   test("connects though something stands under the key it asks for", async () => {
-    await redis.command("RPUSH", "clamgate:1:probe", "x");
+    await redis.command("RPUSH", "clamgate:2:probe", "x");
     await using two = await connectedCache(standalone(redis));
     assert.deepEqual(two.faults(), []);
   });

@@ -9,7 +9,17 @@ import type { GivenCopies, VerdictKey } from "../../src/core/ports.ts";
 import { makeCertificate } from "../e2e/certificate.ts";
 import { type LiveCluster, type LiveRedis, moveSlot, startCluster, startRedis, startSentinel, untilTrue } from "../live/redis.ts";
 import { type ScratchDirectory, scratchDirectory } from "../spool/scratch-directory.ts";
-import { clean, connectedCache, infected, key, type StagedCache, stageCache, standalone } from "./redis-stage.ts";
+import {
+  clean,
+  connectedCache,
+  infected,
+  key,
+  type StagedCache,
+  stageCache,
+  standalone,
+  stored,
+  storedKey,
+} from "./redis-stage.ts";
 
 const options = { timeout: 60_000 };
 
@@ -28,7 +38,7 @@ function openCopies(
   user: { readonly username: string; readonly password: string } | null = null,
 ): GivenCopies {
   const target = { place, username: null, password: null, database: 0, tls: null, ...user };
-  const copies = redisCopies({ target, keyPrefix: "clamgate:1:given:", observe: () => {}, clock: () => performance.now() });
+  const copies = redisCopies({ target, keyPrefix: "clamgate:2:given:", observe: () => {}, clock: () => performance.now() });
   opened.defer(() => copies.close());
   return copies;
 }
@@ -37,12 +47,12 @@ describe("redisCache of a user", () => {
   let redis: LiveRedis;
   before(async () => {
     redis = await startRedis({
-      conf: ["user gate on >p@ss:word/1 ~clamgate:1:* +get +set", "user reader on >other ~clamgate:1:* +get"],
+      conf: ["user gate on >p@ss:word/1 ~clamgate:2:* +getrange +set", "user reader on >other ~clamgate:2:* +getrange"],
     });
   });
   after(() => redis[Symbol.asyncDispose]());
 
-  test("needs GET and SET on its own keys, and nothing else", options, async () => {
+  test("needs GETRANGE and SET on its own keys, and nothing else", options, async () => {
     await using staged = await connectedCache(standalone(redis), { username: "gate", password: "p@ss:word/1" });
     await staged.cache.set(key, clean, 60);
     assert.deepEqual(await staged.cache.get(key), clean);
@@ -50,7 +60,7 @@ describe("redisCache of a user", () => {
   });
 
   test("needs EVAL and TIME as well for what was given", options, async () => {
-    await redis.command("ACL", "SETUSER", "giver", "on", ">given", "~clamgate:1:*", "+get", "+set", "+eval", "+time");
+    await redis.command("ACL", "SETUSER", "giver", "on", ">given", "~clamgate:2:*", "+getrange", "+set", "+eval", "+time");
     await using opened = new AsyncDisposableStack();
     const copies = openCopies(standalone(redis), opened, { username: "giver", password: "given" });
     await untilTrue(() => copies.health?.() === "ok");
@@ -58,7 +68,7 @@ describe("redisCache of a user", () => {
   });
 
   test("reads where it may not write, and is degraded", options, async () => {
-    await redis.command("SET", `clamgate:1:${key.sha256}${key.tag}`, JSON.stringify(infected));
+    await redis.command("SET", storedKey, stored(infected));
     await using staged = await connectedCache(standalone(redis), { username: "reader", password: "other" });
     for (let index = 0; index < 10; index += 1) await staged.cache.set(key, clean, 60);
     assert.deepEqual(await staged.cache.get(key), infected);
@@ -201,7 +211,7 @@ describe("redisCache of a cluster", () => {
   test("follows a slot to another node", options, async () => {
     await using staged = await connectedCache({ kind: "cluster", nodes: cluster.nodes });
     await staged.cache.set(keyNumber(1000), clean, 600);
-    const name = `clamgate:1:${keyNumber(1000).sha256}${key.tag}`;
+    const name = `clamgate:2:${keyNumber(1000).sha256}${key.tag}`;
     const [first] = cluster.nodes;
     const slot = String(await first?.command("CLUSTER", "KEYSLOT", name));
     const owner = cluster.nodes[Math.floor((Number(slot) * 3) / 16_384)];

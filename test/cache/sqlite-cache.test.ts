@@ -1,7 +1,18 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -252,9 +263,15 @@ describe("sqliteCache", () => {
     const first = open();
     await first.set(keyOf(1), clean, 3600);
     await first.close();
+    const stored = (value: unknown, index = 1, format = 1) =>
+      JSON.stringify({ format, key: keyOf(index).sha256 + keyOf(index).tag, value });
     const wrong = [
       "",
       "clean",
+      stored(clean, 2),
+      stored(clean, 1, 2),
+      stored({ kind: "unscannable", reason: "poison", heuristic: null }),
+      '{"kind":"clean"}',
       '{"kind":"clean"',
       '{"kind":"infected"}',
       '{"kind":"unscannable","reason":"poison","heuristic":null}',
@@ -267,7 +284,7 @@ describe("sqliteCache", () => {
       assert.deepEqual(faults(), [["get", "a row holds nothing that belongs there"]]);
       await cache.close();
     }
-    inFile((database) => database.exec(`UPDATE verdicts SET verdict = '{"kind":"clean"}', expires_at = 9223372036854775807`));
+    inFile((database) => database.exec(`UPDATE verdicts SET verdict = '${stored(clean)}', expires_at = 9223372036854775807`));
     const cache = open();
     facts = [];
     assert.equal(await cache.get(keyOf(1)), null);
@@ -293,7 +310,7 @@ describe("sqliteCache", () => {
         "overwritten",
         () => writeFileSync(path, Buffer.concat([whole.subarray(0, 4096), Buffer.alloc(whole.length - 4096, 0x5a)])),
       ],
-      ["a newer version", () => inFile((database) => database.exec("PRAGMA user_version = 2"))],
+      ["a newer version", () => inFile((database) => database.exec("PRAGMA user_version = 3"))],
       ["without its table", () => inFile((database) => database.exec("DROP TABLE verdicts"))],
       ["another program's, not one of ours", () => inFile((database) => database.exec("PRAGMA application_id = 7"))],
     ];
@@ -366,6 +383,57 @@ describe("sqliteCache", () => {
     await cache.close();
     assert.deepEqual(await open().get(keyOf(7)), infected);
   });
+
+  const damages: Readonly<Record<string, () => void>> = {
+    "cut to nothing": () => {
+      for (const name of readdirSync(directory)) truncateSync(join(directory, name), 0);
+    },
+    "cut in a page": () => truncateSync(path, 5000),
+    "filled with garbage, journals and all": () => {
+      for (const name of readdirSync(directory)) {
+        const whole = join(directory, name);
+        writeFileSync(whole, Buffer.alloc(statSync(whole).size + 70_000, 0xa5), { flag: "r+" });
+      }
+    },
+    deleted: () => {
+      for (const name of readdirSync(directory)) rmSync(join(directory, name));
+    },
+    "replaced by a text": () => {
+      writeFileSync(`${path}.new`, "not a database at all ".repeat(500));
+      renameSync(`${path}.new`, path);
+    },
+    "replaced by a directory": () => {
+      rmSync(path);
+      mkdirSync(path);
+    },
+    "made read-only": () => chmodSync(path, 0o400),
+  };
+  for (const [name, damage] of Object.entries(damages)) {
+    test(`never ends the process, and tells no verdict that was not set, where its file is ${name} while it is open`, async () => {
+      const cache = open({ frontEntries: 1 });
+      await fill(cache, 0, 400);
+      for (let flush = 0; flush < 3; flush += 1) time.advance(50);
+      damage();
+      for (let round = 0; round < 3; round += 1) {
+        for (let index = 0; index < 400; index += 1) {
+          const found = await cache.get(keyOf(index));
+          assert.equal(found === null || found.kind === "clean", true);
+        }
+        for (let index = 1000; index < 1050; index += 1) await cache.set(keyOf(index + round * 50), infected, 3600);
+        for (let step = 0; step < 200; step += 1) time.advance(50);
+      }
+      for (let index = 1000; index < 1150; index += 1) {
+        const found = await cache.get(keyOf(index));
+        assert.equal(found === null || found.kind === "infected", true);
+      }
+      for (const [operation] of faults()) assert.equal(["get", "set", "open", "close"].includes(operation), true);
+      // Root writes where it may not.
+      assert.equal(name === "made read-only" || faults().length > 0, true, "a fault is observed");
+      await cache.close();
+      if (name !== "deleted" && name !== "replaced by a text") return;
+      assert.deepEqual(await open().get(keyOf(1149)), infected, "it goes on in a file of its own");
+    });
+  }
 
   test("keeps what a locked file does not take, tries again less and less often, and writes it when it can", async () => {
     const cache = open({ frontEntries: 1 });
