@@ -21,25 +21,25 @@ const managers = { debian: "apt-get", alpine: "apk", fedora: "dnf", macos: "brew
  * @param {Machine} need.machine
  * @param {Run} need.run
  * @param {Progress} need.progress
- * @param {boolean} need.isForTests
+ * @param {import("./parts.mjs").Goal} need.goal
  */
-export async function installParts({ machine, run, progress, isForTests }) {
+export async function installParts({ machine, run, progress, goal }) {
   const { kind, name } = detectSystem(machine);
-  const missing = missingParts(machine, { kind, isForTests });
+  const missing = missingParts(machine, { kind, goal });
   // What a killed set-up unpacked is here, and yet may lack its configuration: then all of it is gone over again.
   const isInterrupted = kind === "debian" && machine.isRoot && isHoldLeftBehind(machine);
   if (missing.length === 0 && !isInterrupted) return;
   const step = missing.length > 0 ? `installing ${namesOf(missing)}` : "finishing an interrupted installation";
   if (kind === "unknown" || findProgram(machine, managers[kind]) === null) throw unknownSystem(step, name, missing);
 
-  const packages = packagesFor(isInterrupted ? wantedParts({ kind, isForTests }) : missing, kind);
+  const packages = packagesFor(isInterrupted ? wantedParts({ kind, goal }) : missing, kind);
   if (packages.length > 0) {
     refuseWithoutRight(step, kind, machine, packages);
     if (kind === "debian") await installWithApt({ machine, run, progress, packages, isInterrupted });
     else await installAtOnce(kind, { run, progress, packages });
   }
 
-  const still = missingParts(machine, { kind, isForTests });
+  const still = missingParts(machine, { kind, goal });
   const unobtainable = still.filter((part) => part.packages[kind] === undefined);
   const lost = still.filter((part) => !unobtainable.includes(part));
   if (lost.length > 0) {

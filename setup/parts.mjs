@@ -7,11 +7,16 @@ import { at } from "./machine.mjs";
 /** @typedef {import("./machine.mjs").Machine} Machine */
 /** @typedef {import("./machine.mjs").SystemKind} SystemKind */
 
+/** @typedef {"start" | "tests" | "fuzz"} Goal */
+
+/** Each needs what the ones before it need. @type {readonly Goal[]} */
+const goals = ["start", "tests", "fuzz"];
+
 /**
  * @typedef {object} Part
  * @property {string} name
  * @property {(machine: Machine) => boolean} isHere
- * @property {boolean} isForTests the gateway runs without it
+ * @property {Goal} goal the first one that needs it; those behind it need it too
  * @property {readonly SystemKind[] | null} onlyOn the systems where it is wanted; null: on all
  * @property {Readonly<Partial<Record<SystemKind, readonly string[]>>>} packages no entry: that system has no package of it
  */
@@ -36,7 +41,7 @@ const parts = [
     // The pinned Node is linked with it, and a small Debian or Fedora comes without. Elsewhere nothing says whose package it is.
     name: "libatomic.so.1",
     isHere: (machine) => findLibrary(machine, "libatomic.so.1"),
-    isForTests: false,
+    goal: "start",
     onlyOn: ["debian", "fedora"],
     packages: { debian: ["libatomic1"], fedora: ["libatomic"] },
   },
@@ -44,34 +49,45 @@ const parts = [
     // A yardstick of the benchmark, which goes on without it.
     name: "clamdscan",
     isHere: (machine) => findProgram(machine, "clamdscan") !== null,
-    isForTests: true,
+    goal: "tests",
     onlyOn: ["debian"],
     packages: { debian: ["clamdscan"] },
   },
   {
     name: "ClamAV's test files",
     isHere: (machine) => entries(at(machine, testFilesDirectory)).length > 0,
-    isForTests: true,
+    goal: "tests",
     onlyOn: null,
     packages: { debian: ["clamav-testfiles"] },
   },
+  // Other people's readers, which test/fuzz/readers.ts judges the gateway by. Few for every run of the tests, the heavy ones for fuzzing.
+  ...["werkzeug", "django", "multipart", "aiohttp", "urllib3", "requests"].map((name) =>
+    reader(`Python's ${name}`, "tests", `/usr/lib/python3/dist-packages/${name}`, [`python3-${name}`]),
+  ),
+  reader("Go", "fuzz", "/usr/bin/go", ["golang-go"]),
+  reader("PHP", "fuzz", "/usr/bin/php", ["php-cli"]),
+  reader("Rack", "fuzz", "/usr/lib/ruby/vendor_ruby/rack.rb", ["ruby-rack"]),
+  reader("Java's compiler", "fuzz", "/usr/bin/javac", ["default-jdk-headless"]),
+  reader("commons-fileupload", "fuzz", "/usr/share/java/commons-fileupload.jar", ["libcommons-fileupload-java"]),
+  reader("Java's servlet API", "fuzz", "/usr/share/java/servlet-api.jar", ["libservlet-api-java"]),
 ];
 
 /** Daemons live where an ordinary user's PATH does not look. The same places as in src/program.ts, or one would find what the other misses. */
 const moreDirectories = ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin", "/opt/homebrew/sbin", "/opt/homebrew/bin"];
 
 /**
- * @param {{ readonly kind: SystemKind, readonly isForTests: boolean }} need
+ * @param {{ readonly kind: SystemKind, readonly goal: Goal }} need
  * @returns {Part[]}
  */
-export function wantedParts({ kind, isForTests }) {
-  return parts.filter((part) => (isForTests || !part.isForTests) && (part.onlyOn === null || part.onlyOn.includes(kind)));
+export function wantedParts({ kind, goal }) {
+  const isNeeded = (/** @type {Part} */ part) => goals.indexOf(part.goal) <= goals.indexOf(goal);
+  return parts.filter((part) => isNeeded(part) && (part.onlyOn === null || part.onlyOn.includes(kind)));
 }
 
 /**
  * The wanted parts that are not here, in a fixed order.
  * @param {Machine} machine
- * @param {{ readonly kind: SystemKind, readonly isForTests: boolean }} need
+ * @param {{ readonly kind: SystemKind, readonly goal: Goal }} need
  * @returns {Part[]}
  */
 export function missingParts(machine, need) {
@@ -139,19 +155,31 @@ function entries(path) {
 
 /**
  * @param {string} name
- * @param {"start" | "tests"} use
+ * @param {Goal} goal
  * @param {readonly string[]} debian
  * @param {readonly string[]} alpine
  * @param {readonly string[]} fedora
  * @param {readonly string[]} macos
  * @returns {Part}
  */
-function program(name, use, debian, alpine, fedora, macos) {
+function program(name, goal, debian, alpine, fedora, macos) {
   return {
     name,
     isHere: (machine) => findProgram(machine, name) !== null,
-    isForTests: use === "tests",
+    goal,
     onlyOn: null,
     packages: { debian, alpine, fedora, macos },
   };
+}
+
+/**
+ * Wanted on Debian alone: elsewhere these lie in other places, and the campaign says which it misses.
+ * @param {string} name
+ * @param {Goal} goal
+ * @param {string} path
+ * @param {readonly string[]} debian
+ * @returns {Part}
+ */
+function reader(name, goal, path, debian) {
+  return { name, isHere: (machine) => existsSync(at(machine, path)), goal, onlyOn: ["debian"], packages: { debian } };
 }

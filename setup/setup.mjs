@@ -11,6 +11,7 @@ const usage = `Installs what clamgate needs and this machine does not have yet: 
 
   node setup/setup.mjs                       for npm start
   node setup/setup.mjs --for-tests           for npm test: redis-server, nginx and ClamAV's test files too
+  node setup/setup.mjs --for-fuzz            for npm run fuzz: the other readers of forms and downloads too
   node setup/setup.mjs --dependencies-only   the npm packages alone
   --verbose                                  show the tools' own output as it comes
 `;
@@ -24,7 +25,9 @@ process.exitCode = await main(process.argv.slice(2));
  * @returns {Promise<number>} the exit code
  */
 async function main(args) {
-  const unknown = args.filter((arg) => !["--for-tests", "--dependencies-only", "--verbose", "--help"].includes(arg));
+  const unknown = args.filter(
+    (arg) => !["--for-tests", "--for-fuzz", "--dependencies-only", "--verbose", "--help"].includes(arg),
+  );
   if (unknown.length > 0 || args.includes("--help")) {
     (unknown.length > 0 ? process.stderr : process.stdout).write(usage);
     return unknown.length > 0 ? 1 : 0;
@@ -46,7 +49,7 @@ async function main(args) {
       run: createRun({ env: process.env, stop: stop.signal, show: isVerbose ? write : null }),
       progress: createProgress({ write, now: () => performance.now(), isVerbose }),
       directory: dirname(dirname(fileURLToPath(import.meta.url))),
-      goal: args.includes("--dependencies-only") ? "dependencies" : args.includes("--for-tests") ? "tests" : "start",
+      goal: goalOf(args),
     });
     return 0;
   } catch (error) {
@@ -59,6 +62,13 @@ async function main(args) {
   } finally {
     stop.close();
   }
+}
+
+/** @param {readonly string[]} args */
+function goalOf(args) {
+  if (args.includes("--dependencies-only")) return "dependencies";
+  if (args.includes("--for-fuzz")) return "fuzz";
+  return args.includes("--for-tests") ? "tests" : "start";
 }
 
 /**

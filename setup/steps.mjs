@@ -9,7 +9,7 @@ import { installParts } from "./packages.mjs";
  * @property {import("./command.mjs").Run} run
  * @property {import("./progress.mjs").Progress} progress
  * @property {string} directory the repository
- * @property {"start" | "tests" | "dependencies"} goal
+ * @property {"start" | "tests" | "fuzz" | "dependencies"} goal
  */
 
 /**
@@ -18,6 +18,6 @@ import { installParts } from "./packages.mjs";
  * @param {SetupOptions} options
  */
 export async function setUp({ machine, run, progress, directory, goal }) {
-  if (goal !== "dependencies") await installParts({ machine, run, progress, isForTests: goal === "tests" });
+  if (goal !== "dependencies") await installParts({ machine, run, progress, goal });
   await installDependencies({ machine, run, progress, directory });
 }

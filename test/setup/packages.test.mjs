@@ -38,7 +38,7 @@ describe("installParts", () => {
     const scratch = scratchMachine({ release: releases.plan9, isRoot: false });
     scratch.addPrograms("/usr/sbin/clamd", "/usr/bin/freshclam");
     const [{ run, calls }, { progress, shown }] = [scriptedRun(), recordedProgress()];
-    await installParts({ machine: scratch.machine, run, progress, isForTests: false });
+    await installParts({ machine: scratch.machine, run, progress, goal: "start" });
     assert.deepEqual([calls, shown], [[], []]);
   });
 
@@ -63,7 +63,7 @@ describe("installParts", () => {
       const scratch = scratchMachine(options);
       scratch.addPrograms(manager);
       const [{ run, lines }, { progress, shown }] = [scriptedRun([[command, clamav(scratch)]]), recordedProgress()];
-      await installParts({ machine: scratch.machine, run, progress, isForTests: false });
+      await installParts({ machine: scratch.machine, run, progress, goal: "start" });
       assert.deepEqual(lines(), [command]);
       assert.equal(shown.length, 1);
     });
@@ -96,7 +96,7 @@ describe("installParts", () => {
       const scratch = scratchMachine(options);
       scratch.addPrograms(manager, "/usr/bin/sudo");
       const [{ run, calls }, { progress }] = [scriptedRun(), recordedProgress()];
-      const failure = await failureOf(installParts({ machine: scratch.machine, run, progress, isForTests: false }));
+      const failure = await failureOf(installParts({ machine: scratch.machine, run, progress, goal: "start" }));
       assert.ok(failure.split("\n").includes(command), failure);
       assert.deepEqual(calls, []);
     });
@@ -111,7 +111,7 @@ describe("installParts", () => {
           machine: scratch.machine,
           run: scriptedRun().run,
           progress: recordedProgress().progress,
-          isForTests: false,
+          goal: "start",
         }),
       );
     assert.match(await attempt(), /^ {2}sudo apt-get update\n {2}sudo apt-get install -y/m);
@@ -124,7 +124,7 @@ describe("installParts", () => {
     scratch.addPrograms("/usr/bin/apt-get", "/usr/bin/freshclam");
     scratch.write("/run/systemd/system/.keep", "");
     const [{ run }, { progress }] = [scriptedRun(), recordedProgress()];
-    const failure = await failureOf(installParts({ machine: scratch.machine, run, progress, isForTests: false }));
+    const failure = await failureOf(installParts({ machine: scratch.machine, run, progress, goal: "start" }));
     assert.match(failure, /^ {2}sudo systemctl disable --now clamav-daemon\.service clamav-daemon\.socket$/m);
   });
 
@@ -139,7 +139,7 @@ describe("installParts", () => {
     test(`says on ${name} which programs are needed`, async () => {
       const [{ run, calls }, { progress }] = [scriptedRun(), recordedProgress()];
       const { machine } = scratchMachine(options);
-      const failure = await failureOf(installParts({ machine, run, progress, isForTests: false }));
+      const failure = await failureOf(installParts({ machine, run, progress, goal: "start" }));
       assert.match(failure, /on PATH: clamd, freshclam\./);
       assert.deepEqual(calls, []);
     });
@@ -150,7 +150,7 @@ describe("installParts", () => {
     scratch.addPrograms("/usr/bin/apt-get", "/usr/sbin/clamd", "/usr/bin/freshclam");
     scratch.write("/usr/sbin/policy-rc.d.before-clamgate", "#!/bin/sh\nexit 101\n");
     const [{ run, lines }, { progress }] = [scriptedRun(), recordedProgress()];
-    await installParts({ machine: scratch.machine, run, progress, isForTests: false });
+    await installParts({ machine: scratch.machine, run, progress, goal: "start" });
     assert.deepEqual(
       lines().filter((line) => line.startsWith("dpkg ") || line.startsWith("apt-get install")),
       [
@@ -159,7 +159,7 @@ describe("installParts", () => {
       ],
     );
     const before = lines().length;
-    await installParts({ machine: scratch.machine, run, progress, isForTests: false });
+    await installParts({ machine: scratch.machine, run, progress, goal: "start" });
     assert.equal(lines().length, before);
   });
 
@@ -167,7 +167,7 @@ describe("installParts", () => {
     const scratch = scratchMachine({ release: releases.alpine });
     scratch.addPrograms("/sbin/apk", "/usr/sbin/clamd");
     const [{ run, lines }, { progress }] = [scriptedRun([["apk", clamav(scratch)]]), recordedProgress()];
-    await installParts({ machine: scratch.machine, run, progress, isForTests: false });
+    await installParts({ machine: scratch.machine, run, progress, goal: "start" });
     assert.deepEqual(lines(), ["apk add --wait 120 --update-cache --no-progress freshclam"]);
   });
 
@@ -175,7 +175,7 @@ describe("installParts", () => {
     const scratch = scratchMachine({ release: releases.alpine });
     scratch.addPrograms("/sbin/apk");
     const [{ run }, { progress }] = [scriptedRun(), recordedProgress()];
-    const failure = await failureOf(installParts({ machine: scratch.machine, run, progress, isForTests: false }));
+    const failure = await failureOf(installParts({ machine: scratch.machine, run, progress, goal: "start" }));
     assert.match(failure, /clamd, freshclam is still not to be found/);
   });
 
@@ -184,7 +184,7 @@ describe("installParts", () => {
     scratch.addPrograms("/usr/bin/dnf");
     const { run } = scriptedRun([["dnf", { code: 1, output: "Last metadata check\nNo match for argument: clamd\n" }]]);
     const { progress } = recordedProgress();
-    const failure = await failureOf(installParts({ machine: scratch.machine, run, progress, isForTests: false }));
+    const failure = await failureOf(installParts({ machine: scratch.machine, run, progress, goal: "start" }));
     assert.match(failure, / {2}\| No match for argument: clamd/);
     assert.match(failure, /EPEL/);
   });
@@ -211,7 +211,7 @@ describe("installParts for the tests", () => {
 
   test("says in one line that a system has no package of the test files", async () => {
     const [{ run, calls }, { progress, shown }] = [scriptedRun(), recordedProgress()];
-    await installParts({ machine: alpineWithTools({}).machine, run, progress, isForTests: true });
+    await installParts({ machine: alpineWithTools({}).machine, run, progress, goal: "tests" });
     assert.deepEqual(calls, []);
     assert.equal(shown.length, 1);
     assert.match(shown.join(), /Alpine Linux v3\.23 has no package of ClamAV's test files.*\/usr\/share\/clamav-testfiles/);
@@ -221,7 +221,7 @@ describe("installParts for the tests", () => {
     const [{ run }, { progress }] = [scriptedRun(), recordedProgress()];
     const { machine } = alpineWithTools({ CI: "true" });
     assert.match(
-      await failureOf(installParts({ machine, run, progress, isForTests: true })),
+      await failureOf(installParts({ machine, run, progress, goal: "tests" })),
       /With CI=true a missing part is a failure/,
     );
   });

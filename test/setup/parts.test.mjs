@@ -15,7 +15,7 @@ afterEach(() => scratch.remove());
 
 describe("missingParts", () => {
   test("names clamd and freshclam for a start", () => {
-    const missing = missingParts(scratch.machine, { kind: "macos", isForTests: false });
+    const missing = missingParts(scratch.machine, { kind: "macos", goal: "start" });
     assert.deepEqual(
       missing.map((part) => part.name),
       ["clamd", "freshclam"],
@@ -24,11 +24,19 @@ describe("missingParts", () => {
 
   test("names everything the tests need besides", () => {
     scratch.addPrograms("/usr/sbin/clamd", "/usr/bin/freshclam");
-    const missing = missingParts(scratch.machine, { kind: "macos", isForTests: true });
+    const missing = missingParts(scratch.machine, { kind: "macos", goal: "tests" });
     assert.deepEqual(
       missing.map((part) => part.name),
       ["clamscan", "sigtool", "redis-server", "nginx", "curl", "wget", "aria2c", "openssl", "ClamAV's test files"],
     );
+  });
+
+  test("names the readers in other languages for fuzzing, and where they lie already does not", () => {
+    const names = () => missingParts(scratch.machine, { kind: "debian", goal: "fuzz" }).map((part) => part.name);
+    assert.ok(names().includes("commons-fileupload") && names().includes("Python's django"));
+    scratch.write("/usr/share/java/commons-fileupload.jar", "");
+    assert.ok(!names().includes("commons-fileupload"));
+    assert.ok(!missingParts(scratch.machine, { kind: "debian", goal: "tests" }).some((part) => part.name === "Rack"));
   });
 
   for (const [kind, place] of /** @type {const} */ ([
@@ -37,7 +45,7 @@ describe("missingParts", () => {
     ["fedora", "/usr/lib64"],
   ])) {
     test(`wants the library of the pinned Node on ${kind} and finds it in ${place}`, () => {
-      const names = () => missingParts(scratch.machine, { kind, isForTests: false }).map((part) => part.name);
+      const names = () => missingParts(scratch.machine, { kind, goal: "start" }).map((part) => part.name);
       assert.ok(names().includes("libatomic.so.1"));
       scratch.write(`${place}/libatomic.so.1`, "");
       assert.ok(!names().includes("libatomic.so.1"));
@@ -46,7 +54,7 @@ describe("missingParts", () => {
 
   test("takes an empty directory of test files for none", () => {
     mkdirSync(scratch.at("/usr/share/clamav-testfiles"), { recursive: true });
-    const names = () => missingParts(scratch.machine, { kind: "macos", isForTests: true }).map((part) => part.name);
+    const names = () => missingParts(scratch.machine, { kind: "macos", goal: "tests" }).map((part) => part.name);
     assert.ok(names().includes("ClamAV's test files"));
     scratch.write("/usr/share/clamav-testfiles/clam.zip", "x");
     assert.ok(!names().includes("ClamAV's test files"));
@@ -58,7 +66,7 @@ describe("packagesFor", () => {
   const cases = [
     [
       "debian",
-      "clamav-daemon clamav-freshclam clamav redis-server nginx curl wget aria2 openssl libatomic1 clamdscan clamav-testfiles",
+      "clamav-daemon clamav-freshclam clamav redis-server nginx curl wget aria2 openssl libatomic1 clamdscan clamav-testfiles python3-werkzeug python3-django python3-multipart python3-aiohttp python3-urllib3 python3-requests",
     ],
     ["alpine", "clamav-daemon freshclam clamav-scanner valkey valkey-compat nginx curl wget aria2 openssl"],
     ["fedora", "clamd clamav-freshclam clamav valkey valkey-compat-redis nginx curl wget aria2 openssl libatomic"],
@@ -67,7 +75,7 @@ describe("packagesFor", () => {
   ];
   for (const [kind, packages] of cases) {
     test(`names each package once on ${kind}`, () => {
-      assert.equal(packagesFor(missingParts(scratch.machine, { kind, isForTests: true }), kind).join(" "), packages);
+      assert.equal(packagesFor(missingParts(scratch.machine, { kind, goal: "tests" }), kind).join(" "), packages);
     });
   }
 });
