@@ -14,12 +14,20 @@ export interface CampaignRun {
   readonly shrinkMs?: number;
 }
 
+/** How often each outcome has come of an input. */
+export type Outcomes = ReadonlyMap<string, number>;
+
+export interface CampaignResult {
+  readonly inputs: number;
+  readonly outcomes: Outcomes;
+}
+
 export interface Campaign {
   readonly name: string;
   /** Generated inputs of one round: the round of all campaigns together takes about half a minute on two cores. */
   readonly testRuns: number;
-  /** Tries the corpus and then generated inputs; resolves with how many there were, rejects with the counterexample. */
-  run(options: CampaignRun): Promise<number>;
+  /** Tries the corpus and then generated inputs; resolves with what came of them, rejects with the counterexample. */
+  run(options: CampaignRun): Promise<CampaignResult>;
 }
 
 export interface CampaignOptions<T> {
@@ -75,7 +83,7 @@ export function campaign<T>({
           `seed ${seed}: "${outcome}" came of ${times} in ${numRuns} inputs: too few to show anything`,
         );
       }
-      return numRuns;
+      return { inputs: numRuns, outcomes: counts };
     },
   };
 }

@@ -11,7 +11,7 @@ describe("bad inputs", () => {
     await using stage = await openFuzzStage();
     for (const campaign of stage.campaigns) {
       await context.test(campaign.name, async (part) => {
-        const inputs = await campaign.run({ seed, runs: campaign.testRuns, withCorpus: true });
+        const { inputs } = await campaign.run({ seed, runs: campaign.testRuns, withCorpus: true });
         part.diagnostic(`${inputs} inputs`);
       });
     }

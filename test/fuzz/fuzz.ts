@@ -1,32 +1,49 @@
-/** `npm run fuzz -- --minutes N`: every campaign in turn with seeds of its own, until the time is over or one fails; at least once. */
+/**
+ * `npm run fuzz -- --minutes N`: every campaign in turn with seeds of its own, until the time is over or one fails; at least once.
+ * `--only TEXT` takes those alone whose name holds the text, as `--only sizes`.
+ */
 
+import { parseArgs } from "node:util";
 import { chooseSeed } from "../fault/random.ts";
 import { numbersFrom } from "../load/arguments.ts";
 import { table } from "../load/table.ts";
+import type { Outcomes } from "./campaign.ts";
 import { openFuzzStage } from "./stage.ts";
 
-const { minutes } = numbersFrom({ minutes: 10 });
+const { only = "", minutes: given = "10" } = parseArgs({
+  options: { only: { type: "string" }, minutes: { type: "string" } },
+}).values;
+const { minutes } = numbersFrom({ minutes: 10 }, [`--minutes=${given}`]);
 const end = performance.now() + minutes * 60_000;
 const first = chooseSeed();
 console.log(`seeds from ${first} on (SEED=${first} repeats them)`);
 
 await using stage = await openFuzzStage();
-const counts = new Map<string, { inputs: number; ms: number }>();
+const campaigns = stage.campaigns.filter(({ name }) => name.includes(only));
+const counts = new Map<string, { inputs: number; ms: number; outcomes: Map<string, number> }>();
 const residentAtStart = await stage.gateway.residentBytes();
-let isFaultless = true;
+let isFaultless = campaigns.length > 0;
 for (let seed = first; isFaultless && (seed === first || performance.now() < end); seed += 1) {
-  for (const one of stage.campaigns) {
+  for (const one of campaigns) {
     const startedAt = performance.now();
-    const inputs = await attempt(`${one.name} with SEED=${seed}`, () =>
+    const tried = await attempt(`${one.name} with SEED=${seed}`, () =>
       one.run({ seed, runs: one.testRuns, withCorpus: seed === first }),
     );
-    const noted = counts.get(one.name) ?? { inputs: 0, ms: 0 };
-    counts.set(one.name, { inputs: noted.inputs + (inputs ?? 0), ms: noted.ms + performance.now() - startedAt });
+    const noted = counts.get(one.name) ?? { inputs: 0, ms: 0, outcomes: new Map() };
+    counts.set(one.name, noted);
+    noted.inputs += tried?.inputs ?? 0;
+    noted.ms += performance.now() - startedAt;
+    for (const [outcome, times] of tried?.outcomes ?? []) noted.outcomes.set(outcome, (noted.outcomes.get(outcome) ?? 0) + times);
   }
 }
 const residue = await attempt("the closing look", () => stage.closingLook());
-const rows = [...counts].map(([name, { inputs, ms }]) => [name, inputs, `${(ms / 1000).toFixed(0)} s`]);
-console.log(table(["Campaign", "Inputs", "Took"], rows));
+const rows = [...counts].map(([name, { inputs, ms, outcomes }]) => [
+  name,
+  inputs,
+  inWords(outcomes),
+  `${(ms / 1000).toFixed(0)} s`,
+]);
+console.log(table(["Campaign", "Inputs", "Outcomes", "Took"], rows));
 if (residue !== null)
   console.log(`resident ${residentAtStart >> 20} MiB at the start, ${residue.residentBytes >> 20} MiB at the end`);
 console.log(isFaultless ? "no fault" : "FAILED");
@@ -40,6 +57,10 @@ async function attempt<T>(what: string, work: () => Promise<T>): Promise<T | nul
     console.log(`${what}: ${messagesOf(error).join("\n")}`);
     return null;
   }
+}
+
+function inWords(outcomes: Outcomes): string {
+  return [...outcomes].map(([outcome, times]) => `${times} ${outcome}`).join(", ");
 }
 
 /** What has failed stands in the cause of what fast-check says. */
