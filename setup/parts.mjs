@@ -66,7 +66,7 @@ const parts = [
   ),
   reader("Go", "fuzz", "/usr/bin/go", ["golang-go"]),
   reader("PHP", "fuzz", "/usr/bin/php", ["php-cli"]),
-  reader("Rack", "fuzz", "/usr/lib/ruby/vendor_ruby/rack.rb", ["ruby-rack"]),
+  reader("Rack", "fuzz", "/var/lib/dpkg/info/ruby-rack.list", ["ruby-rack"]),
   reader("Java's compiler", "fuzz", "/usr/bin/javac", ["default-jdk-headless"]),
   reader("commons-fileupload", "fuzz", "/usr/share/java/commons-fileupload.jar", ["libcommons-fileupload-java"]),
   reader("Java's servlet API", "fuzz", "/usr/share/java/servlet-api.jar", ["libservlet-api-java"]),

@@ -1,6 +1,6 @@
 /**
  * `npm run fuzz -- --minutes N`: every campaign in turn with seeds of its own, until the time is over or one fails; at least once.
- * `--only TEXT` takes those alone whose name holds the text, as `--only sizes`.
+ * `--only TEXT` takes those alone whose name holds the text, as `--only "other readers"`.
  */
 
 import { parseArgs } from "node:util";
@@ -8,6 +8,7 @@ import { chooseSeed } from "../fault/random.ts";
 import { numbersFrom } from "../load/arguments.ts";
 import { table } from "../load/table.ts";
 import type { Outcomes } from "./campaign.ts";
+import { openJudges } from "./judges.ts";
 import { openFuzzStage } from "./stage.ts";
 
 const { only = "", minutes: given = "10" } = parseArgs({
@@ -19,7 +20,8 @@ const first = chooseSeed();
 console.log(`seeds from ${first} on (SEED=${first} repeats them)`);
 
 await using stage = await openFuzzStage();
-const campaigns = stage.campaigns.filter(({ name }) => name.includes(only));
+await using judges = await openJudges("all");
+const campaigns = [...stage.campaigns, ...judges.campaigns].filter(({ name }) => name.includes(only));
 const counts = new Map<string, { inputs: number; ms: number; outcomes: Map<string, number> }>();
 const residentAtStart = await stage.gateway.residentBytes();
 let isFaultless = campaigns.length > 0;
@@ -44,6 +46,7 @@ const rows = [...counts].map(([name, { inputs, ms, outcomes }]) => [
   `${(ms / 1000).toFixed(0)} s`,
 ]);
 console.log(table(["Campaign", "Inputs", "Outcomes", "Took"], rows));
+console.log(judges.account());
 if (residue !== null)
   console.log(`resident ${residentAtStart >> 20} MiB at the start, ${residue.residentBytes >> 20} MiB at the end`);
 console.log(isFaultless ? "no fault" : "FAILED");
