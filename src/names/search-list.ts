@@ -1,0 +1,47 @@
+/** Which full names a short one may stand for: resolv.conf(5), `search` and `ndots`. */
+
+export interface SearchList {
+  /** Without dots at their ends; the empty one is the root. */
+  readonly domains: readonly string[];
+  /** A name with as many dots is asked for as it is first. */
+  readonly ndots: number;
+}
+
+export interface SearchDefaults {
+  /** Its domain is searched where the file names none. */
+  readonly hostName: string;
+  /** `LOCALDOMAIN` and `RES_OPTIONS` come before what the file says. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+export function parseSearchList(text: string, { hostName, environment }: SearchDefaults): SearchList {
+  let domains = hostName.includes(".") ? [hostName.slice(hostName.indexOf(".") + 1)] : [];
+  let ndots = 1;
+  const setNdots = (options: readonly string[]) => {
+    for (const option of options) ndots = Number(/^ndots:(\d{1,9})$/.exec(option)?.[1] ?? ndots);
+  };
+  for (const line of text.split("\n")) {
+    const [keyword = "", ...values] = wordsOf(line);
+    if (keyword === "search") domains = values;
+    if (keyword === "domain") domains = values.slice(0, 1);
+    if (keyword === "options") setNdots(values);
+  }
+  if (environment.LOCALDOMAIN !== undefined) domains = wordsOf(environment.LOCALDOMAIN);
+  setNdots(wordsOf(environment.RES_OPTIONS ?? ""));
+  return { domains: domains.map((domain) => domain.replace(/\.+$/, "").toLowerCase()), ndots: Math.min(ndots, maxNdots) };
+}
+
+/** In the order in which glibc asks for them, each once. */
+export function namesToAsk(name: string, { domains, ndots }: SearchList): readonly string[] {
+  if (name.endsWith(".")) return [name.slice(0, -1)];
+  const searched = domains.map((domain) => (domain === "" ? name : `${name}.${domain}`));
+  const isAskedFirst = name.split(".").length - 1 >= ndots;
+  return [...new Set(isAskedFirst ? [name, ...searched] : [...searched, name])];
+}
+
+/** glibc's. */
+const maxNdots = 15;
+
+function wordsOf(line: string): string[] {
+  return line.split(/\s+/).filter((word) => word !== "");
+}
