@@ -1,6 +1,5 @@
 /** The engine's side when clamd servers are given: found by their addresses, proved by EICAR. */
 
-import { lookup } from "node:dns/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Config } from "./config/settings.ts";
 import type { Observe } from "./core/ports.ts";
@@ -9,6 +8,7 @@ import { type BackendOptions, createBackend } from "./engine/backend.ts";
 import { discoverBackends } from "./engine/discovery.ts";
 import type { EnginePool } from "./engine/pool.ts";
 import type { EngineSide } from "./engine-side.ts";
+import { createSystemNames, thisSystem } from "./names/system-names.ts";
 
 export interface GivenEngineOptions {
   readonly addresses: NonNullable<Config["CLAMD_PORT"]>;
@@ -21,6 +21,7 @@ export interface GivenEngineOptions {
 
 /** As clamav-rest: rest.md 69. */
 const attemptMs = 4_000;
+const lookupMs = 5_000;
 const refreshMs = 30_000;
 const pollMs = 100;
 
@@ -35,7 +36,8 @@ export function givenEngine({ addresses, backend, pool, attempts, observe }: Giv
         pool,
         createBackend: (address) =>
           createBackend({ ...backend, address, name: describeAddress(address), onChange: () => pool.dispatch() }),
-        lookup: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
+        lookup: createSystemNames(thisSystem()),
+        timeoutMs: lookupMs,
         intervalMs: refreshMs,
         observe,
       });

@@ -3,6 +3,7 @@
 import { isIP } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Observe } from "../core/ports.ts";
+import { untilAborted } from "../core/until-aborted.ts";
 import { type ClamdAddress, describeAddress } from "./address.ts";
 import type { Backend } from "./backend.ts";
 import type { EnginePool } from "./pool.ts";
@@ -11,49 +12,63 @@ export interface DiscoveryOptions {
   readonly addresses: readonly ClamdAddress[];
   readonly pool: EnginePool;
   readonly createBackend: (address: ClamdAddress) => Backend;
-  /** All addresses of a name, as `dns.lookup` with `all`. */
-  readonly lookup: (host: string) => Promise<readonly string[]>;
+  /** All addresses of a name. The signal calls it off. */
+  readonly lookup: (host: string, signal: AbortSignal) => Promise<readonly string[]>;
+  /** Of one lookup. */
+  readonly timeoutMs: number;
   readonly intervalMs: number;
   readonly observe: Observe;
 }
 
 /** Keeps the pool's backends equal to what the names resolve to. A name that fails to resolve keeps the backends it had. */
 export function discoverBackends(options: DiscoveryOptions): { close(): void } {
-  const { addresses, pool, observe } = options;
+  const { addresses, pool, timeoutMs, observe } = options;
   const closed = new AbortController();
   const known = new Map<string, Backend>();
-  const lastAnswer = new Map<string, readonly ClamdAddress[]>();
+  const answers = new Map<string, readonly ClamdAddress[]>();
 
-  async function expand(address: ClamdAddress): Promise<readonly ClamdAddress[]> {
-    if (address.kind === "unix" || isIP(address.host) !== 0) return [address];
-    const key = describeAddress(address);
+  /** Each name by itself: one that nobody answers for keeps none of the others waiting. */
+  async function refresh(address: ClamdAddress): Promise<void> {
+    if (address.kind === "unix" || isIP(address.host) !== 0) return apply(address, [address]);
     try {
-      const hosts = await options.lookup(address.host);
+      const hosts = await lookup(address.host);
       if (hosts.length === 0) throw new Error("it has no address");
-      const found = hosts.map((host): ClamdAddress => ({ ...address, host }));
-      lastAnswer.set(key, found);
-      return found;
+      apply(
+        address,
+        hosts.map((host): ClamdAddress => ({ ...address, host })),
+      );
     } catch (error) {
+      if (closed.signal.aborted) return;
       const reason = error instanceof Error ? error.message : String(error);
       observe({ kind: "notice", level: "warn", message: `CLAMD_PORT: ${address.host} was not resolved: ${reason}` });
-      return lastAnswer.get(key) ?? [];
     }
   }
 
-  async function refresh(): Promise<void> {
-    const found = new Map<string, ClamdAddress>();
-    for (const list of await Promise.all(addresses.map(expand))) {
-      for (const address of list) found.set(describeAddress(address), address);
+  async function lookup(host: string): Promise<readonly string[]> {
+    const ending = new AbortController();
+    const onClose = () => ending.abort(closed.signal.reason);
+    closed.signal.addEventListener("abort", onClose);
+    const timer = setTimeout(() => ending.abort(new Error(`no answer in ${timeoutMs / 1000} s`)), timeoutMs);
+    try {
+      return await untilAborted(options.lookup(host, ending.signal), ending.signal);
+    } finally {
+      clearTimeout(timer);
+      closed.signal.removeEventListener("abort", onClose);
     }
+  }
+
+  function apply(address: ClamdAddress, found: readonly ClamdAddress[]): void {
     if (closed.signal.aborted) return;
+    answers.set(describeAddress(address), found);
+    const wanted = new Map([...answers.values()].flat().map((one) => [describeAddress(one), one]));
     for (const [key, backend] of known) {
-      if (found.has(key)) continue;
+      if (wanted.has(key)) continue;
       known.delete(key);
       pool.remove(backend);
     }
-    for (const [key, address] of found) {
+    for (const [key, one] of wanted) {
       if (known.has(key)) continue;
-      const backend = options.createBackend(address);
+      const backend = options.createBackend(one);
       known.set(key, backend);
       pool.add(backend);
     }
@@ -61,7 +76,7 @@ export function discoverBackends(options: DiscoveryOptions): { close(): void } {
 
   async function watch(): Promise<void> {
     while (!closed.signal.aborted) {
-      await refresh();
+      await Promise.all(addresses.map(refresh));
       await delay(options.intervalMs, undefined, { signal: closed.signal, ref: false }).catch(() => {}); // closed
     }
   }

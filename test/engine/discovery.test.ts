@@ -20,7 +20,7 @@ describe("discoverBackends", () => {
   test("makes each address of a name a backend, with the name's port, and each address one only", async () => {
     const addresses = [named("clamd"), named("clamd", 3311), named("192.0.2.2")];
     using stage = discover({ addresses, lookup: async () => ["192.0.2.1", "192.0.2.2", "192.0.2.1"] });
-    await stage.has("tcp://192.0.2.1:3310", "tcp://192.0.2.2:3310", "tcp://192.0.2.1:3311", "tcp://192.0.2.2:3311");
+    await stage.has("tcp://192.0.2.2:3310", "tcp://192.0.2.1:3310", "tcp://192.0.2.1:3311", "tcp://192.0.2.2:3311");
   });
 
   test("follows what a name resolves to and leaves alone what stays", async () => {
@@ -88,6 +88,39 @@ describe("discoverBackends", () => {
     await stage.has("tcp://192.0.2.1:3310");
   });
 
+  test("does not let a name that nobody answers for keep the others waiting, and calls it off in its time", async () => {
+    const calledOff: unknown[] = [];
+    const lookup = (host: string, signal: AbortSignal) => {
+      if (host === "other") return Promise.resolve(["192.0.2.9"]);
+      signal.addEventListener("abort", () => calledOff.push(signal.reason));
+      return new Promise<string[]>(() => {});
+    };
+    using stage = discover({ addresses: [named("silent"), named("other")], lookup });
+    await stage.has("tcp://192.0.2.9:3310");
+    assert.equal(stage.facts.length, 0);
+    await eventually("it was said", () => stage.facts.length > 0);
+    const [fact] = stage.facts;
+    assert.equal(fact?.kind === "notice" && fact.message, "CLAMD_PORT: silent was not resolved: no answer in 0.05 s");
+    assert.equal(calledOff.length, 1);
+    await stage.has("tcp://192.0.2.9:3310");
+  });
+
+  test("calls a lookup off when it is closed, and says nothing of it", async () => {
+    const called = Promise.withResolvers<void>();
+    const lookup = (_host: string, signal: AbortSignal) =>
+      new Promise<string[]>((_, reject) => {
+        signal.addEventListener("abort", () => {
+          reject(signal.reason);
+          called.resolve();
+        });
+      });
+    using stage = discover({ addresses: [named("silent")], lookup });
+    stage.close();
+    await called.promise;
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(stage.facts, []);
+  });
+
   test("adds nothing once it is closed, also when a name is being looked up", async () => {
     const answer = Promise.withResolvers<string[]>();
     let lookups = 0;
@@ -104,7 +137,13 @@ describe("discoverBackends", () => {
   });
 });
 
-function discover({ addresses, lookup }: { addresses: readonly ClamdAddress[]; lookup: (host: string) => Promise<string[]> }) {
+function discover({
+  addresses,
+  lookup,
+}: {
+  addresses: readonly ClamdAddress[];
+  lookup: (host: string, signal: AbortSignal) => Promise<string[]>;
+}) {
   const facts: Fact[] = [];
   const made: FakeBackend[] = [];
   const pool = createPool({ queueMax: 10, queueTimeoutMs: 1000, clock: () => performance.now() });
@@ -117,6 +156,7 @@ function discover({ addresses, lookup }: { addresses: readonly ClamdAddress[]; l
       return backend;
     },
     lookup,
+    timeoutMs: 50,
     intervalMs: 5,
     observe: (fact) => facts.push(fact),
   });
