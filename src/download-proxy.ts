@@ -10,12 +10,13 @@ import type { Scan } from "./core/scan.ts";
 import type { EngineVersion } from "./core/verdict.ts";
 import { tcpConnect } from "./front/proxy/dialer.ts";
 import { dripDefaults } from "./front/proxy/drip.ts";
-import { createNameLookup, systemResolve } from "./front/proxy/name-lookup.ts";
+import { createNameLookup } from "./front/proxy/name-lookup.ts";
 import type { Endpoint } from "./front/proxy/origin-rules.ts";
 import { createProxyServer, proxyLimits } from "./front/proxy/proxy-server.ts";
 import { parseRouteTable, type Route } from "./front/proxy/routes.ts";
 import { createSources } from "./front/proxy/sources.ts";
 import { lookupDefaults, upstreamDefaults } from "./front/proxy/upstream.ts";
+import { createSystemNames, thisSystem } from "./names/system-names.ts";
 
 export interface DownloadProxyOptions {
   readonly config: Config;
@@ -59,7 +60,7 @@ export async function startDownloadProxy(options: DownloadProxyOptions): Promise
       headers: { forwardAuthorization: true, forwardHeaders: [], gatewayId: randomUUID() },
       extraCa,
       times: { ...upstreamDefaults.times, idleTimeoutMs: config.DOWNLOAD_IDLE_TIMEOUT, totalTimeoutMs: config.DOWNLOAD_TIMEOUT },
-      lookup: createNameLookup({ ...lookupDefaults, resolve: systemResolve, clock }),
+      lookup: createNameLookup({ ...lookupDefaults, resolve: createSystemNames(thisSystem()), clock }),
       connect: tcpConnect,
       clock,
       random: Math.random,

@@ -1,6 +1,7 @@
 /** One request of a client and its response, byte by byte: what has begun either ends whole or is reset (download-proxy.md H2, H3). */
 
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import { parseIpAddress } from "../../codec/ip-address.ts";
 import { ClamgateError } from "../../core/errors.ts";
 import { freeChunk } from "../../core/free-chunk.ts";
 import { clientGone } from "../http/client-gone.ts";
@@ -27,6 +28,8 @@ export class ClientExchange {
   readonly response: ServerResponse;
   /** Aborts when the client has gone, or the gateway stops. */
   readonly signal: AbortSignal;
+  /** The client's address in its one spelling, so that it can be counted and compared. */
+  readonly peer: string;
   readonly #options: ClientExchangeOptions;
   readonly #ending = new AbortController();
   /** 0 before there was an answer. */
@@ -35,6 +38,8 @@ export class ClientExchange {
   constructor(request: IncomingMessage, response: ServerResponse, options: ClientExchangeOptions) {
     this.request = request;
     this.response = response;
+    const address = request.socket.remoteAddress ?? "";
+    this.peer = parseIpAddress(address)?.text ?? address;
     this.#options = options;
     this.signal = this.#ending.signal;
     const gone = clientGone(request, response);

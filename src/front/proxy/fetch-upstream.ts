@@ -18,6 +18,8 @@ export interface UpstreamRequest {
   readonly target: Target;
   /** The client's, as Node's `rawHeaders`; what may be sent on is chosen here. */
   readonly rawHeaders: HeaderLines;
+  /** In whose turn names are looked up. */
+  readonly client: string;
   /** Ends the fetch, and the body, with its reason. */
   readonly signal: AbortSignal;
   /** Of the body. */
@@ -44,7 +46,8 @@ export interface UpstreamResponse {
 }
 
 /**
- * Rejects with `forbidden`, `malformed` (a header), `request-loop`, `upstream-failed`, `upstream-timeout`, `too-large`, or the signal's reason.
+ * Rejects with `forbidden`, `malformed` (a header), `request-loop`, `upstream-failed`, `upstream-timeout`, `queue-full`, `too-large`, or the
+ * signal's reason.
  * The caller reads the body or discards it.
  */
 export type FetchUpstream = (request: UpstreamRequest) => Promise<UpstreamResponse>;
@@ -138,9 +141,9 @@ export function createFetchUpstream(options: FetchUpstreamOptions): FetchUpstrea
   }
 
   async function ask(request: UpstreamRequest, kind: "request" | "redirect", isFirstOrigin: boolean): Promise<ExchangeAnswer> {
-    const { method, target, signal } = request;
+    const { method, target, client, signal } = request;
     const headers = requestHeaders(request.rawHeaders, options.headers, isFirstOrigin);
-    const addresses = await options.gate(target, kind, signal);
+    const addresses = await options.gate({ target, kind, client, signal });
     const pool = options.pools.borrow(target, addresses);
     const { headTimeoutMs, idleTimeoutMs, minBytesPerSecond } = options.times;
     const limits = { headTimeoutMs, idleTimeoutMs, minBytesPerSecond, signal, clock: options.clock };

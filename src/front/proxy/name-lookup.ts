@@ -1,59 +1,156 @@
-/** The addresses behind a name: asked once for a while, within a time, with an end to how many there may be (download-proxy.md P24, S18, S22). */
+/** The addresses behind a name: asked once for a while, within a time, in fair turns, with an end to how many there may be (download-proxy.md P24, S18, S22). */
 
-import { lookup } from "node:dns/promises";
+import { createFairPlaces } from "../../core/fair-places.ts";
 import type { Clock } from "../../core/ports.ts";
-import { tookTooLong, unreachable } from "./refusal.ts";
+import { untilAborted } from "../../core/until-aborted.ts";
+import { tookTooLong, UpstreamError, unreachable } from "./refusal.ts";
 
-/** All A and AAAA records of a name, in the order to try them. Rejects when there are none. */
-export type Resolve = (name: string) => Promise<readonly string[]>;
+/** All A and AAAA records of a name, in the order to try them. Rejects when there are none; the signal calls the question off. */
+export type Resolve = (name: string, signal: AbortSignal) => Promise<readonly string[]>;
 
 export interface NameLookupOptions {
   readonly resolve: Resolve;
+  /** Of one lookup, its wait for a turn included. */
   readonly timeoutMs: number;
   /** How long an answer stands. At most 30 s, whatever the records say (S22): an address that was checked is dialled, not asked for again. */
   readonly ttlMs: number;
+  /** How much longer it does while there is no new one, */
+  readonly staleMs: number;
+  /** and how long the new one is waited for first. */
+  readonly freshWaitMs: number;
   readonly maxEntries: number;
+  /** Names that are asked for at once; see `createFairPlaces` for these two. */
+  readonly places: number;
+  readonly maxWaiting: number;
   readonly clock: Clock;
 }
 
-/** Rejects with `upstream-failed`, `upstream-timeout`, or the signal's reason. Failures are not remembered. */
-export type NameLookup = (name: string, signal: AbortSignal) => Promise<readonly string[]>;
+/**
+ * Rejects with `upstream-failed`, `upstream-timeout`, `queue-full`, or the signal's reason. Failures are not remembered.
+ * @param client whose turn it is.
+ */
+export type NameLookup = (name: string, client: string, signal: AbortSignal) => Promise<readonly string[]>;
 
-/** As the machine resolves names, its hosts file included. A question in the thread pool cannot be called off, only no longer waited for. */
-export async function systemResolve(name: string): Promise<readonly string[]> {
-  const found = await lookup(name, { all: true, order: "verbatim" });
-  return found.map(({ address }) => address);
+interface Answer {
+  readonly addresses: readonly string[];
+  readonly at: number;
+}
+
+/** One that is being asked, for all who want to know. */
+interface Question {
+  readonly addresses: Promise<readonly string[]>;
+  readonly end: (reason: unknown) => void;
+  askers: number;
 }
 
 const maxTtlMs = 30_000;
 /** A name with more is no honest download host; each of them would have to be checked on each request. */
 const maxAddresses = 256;
 
-export function createNameLookup({ resolve, timeoutMs, ttlMs, maxEntries, clock }: NameLookupOptions): NameLookup {
-  const answers = new Map<string, { readonly addresses: Promise<readonly string[]>; expiresAt: number }>();
-  return (name, signal) => within(timeoutMs, signal, ask(name));
+export function createNameLookup(options: NameLookupOptions): NameLookup {
+  const { resolve, timeoutMs, freshWaitMs, maxEntries, clock } = options;
+  const ttlMs = Math.min(options.ttlMs, maxTtlMs);
+  const places = createFairPlaces(options);
+  const answers = new Map<string, Answer>();
+  const questions = new Map<string, Question>();
 
-  function ask(name: string): Promise<readonly string[]> {
+  return async (name, client, signal) => {
+    signal.throwIfAborted();
+    const known = answerOf(name, ttlMs + options.staleMs);
+    if (known === null) return await asked(name, client, signal);
+    if (isFresh(known)) return known.addresses;
+    return await askedUnlessSlow(name, client, signal, known.addresses);
+  };
+
+  function answerOf(name: string, maxAgeMs: number): Answer | null {
     const known = answers.get(name);
-    if (known !== undefined && clock() < known.expiresAt) return known.addresses;
-    const addresses = resolve(name).then(bounded);
-    // Whoever comes while it is asked shares the question, but not one that may never be answered.
-    const entry = { addresses, expiresAt: clock() + timeoutMs };
+    return known !== undefined && clock() - known.at < maxAgeMs ? known : null;
+  }
+
+  function isFresh({ at }: Answer): boolean {
+    return clock() - at < ttlMs;
+  }
+
+  /** RFC 8767 §5. That the name is not there is an answer too. */
+  async function askedUnlessSlow(name: string, client: string, signal: AbortSignal, stale: readonly string[]) {
+    const slow = Promise.withResolvers<readonly string[]>();
+    const timer = setTimeout(() => slow.resolve(stale), freshWaitMs);
+    try {
+      // It is asked to the end: the next one who comes shall find a fresh answer.
+      return await Promise.race([asked(name, client, signal), slow.promise]);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (isFinal(error)) throw error;
+      return stale;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async function asked(name: string, client: string, signal: AbortSignal): Promise<readonly string[]> {
+    const wanted = new AbortController();
+    const onAbort = () => wanted.abort(signal.reason);
+    signal.addEventListener("abort", onAbort);
+    const timer = setTimeout(() => wanted.abort(tookTooLong("Looking up the origin's name took too long")), timeoutMs);
+    try {
+      const running = questions.get(name);
+      if (running !== undefined) return await shared(running, wanted.signal);
+      // A wait is nothing to share: a name that stands in another client's long line is asked for in this client's turn.
+      const release = await places.take(client, wanted.signal);
+      // Somebody else may have asked meanwhile, or even have been answered.
+      const known = answerOf(name, ttlMs);
+      const other = questions.get(name);
+      if (known !== null || other !== undefined) release();
+      if (known !== null) return known.addresses;
+      return await shared(other ?? ask(name, release), wanted.signal);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async function shared(question: Question, signal: AbortSignal): Promise<readonly string[]> {
+    question.askers += 1;
+    try {
+      return await untilAborted(question.addresses, signal);
+    } finally {
+      question.askers -= 1;
+      if (question.askers === 0) question.end(new Error("nobody waits for it any more"));
+    }
+  }
+
+  function ask(name: string, release: () => void): Question {
+    const calledOff = new AbortController();
+    const end = (reason: unknown) => {
+      if (questions.get(name) !== question) return;
+      questions.delete(name);
+      clearTimeout(timer);
+      calledOff.abort(reason);
+      release();
+    };
+    // Those who come later share it, but not one that may never be answered.
+    const timer = setTimeout(() => end(tookTooLong("Looking up the origin's name took too long")), timeoutMs);
+    const addresses = untilAborted(resolve(name, calledOff.signal), calledOff.signal).then(bounded).catch(translated);
+    const question: Question = { addresses, end, askers: 0 };
+    questions.set(name, question);
+    addresses
+      .then(
+        (found) => remember(name, found),
+        (error: unknown) => {
+          if (isFinal(error)) answers.delete(name);
+        },
+      )
+      .then(() => end(null));
+    return question;
+  }
+
+  function remember(name: string, addresses: readonly string[]): void {
     answers.delete(name);
-    answers.set(name, entry);
+    answers.set(name, { addresses, at: clock() });
     for (const oldest of answers.keys()) {
       if (answers.size <= maxEntries) break;
       answers.delete(oldest);
     }
-    addresses.then(
-      () => {
-        entry.expiresAt = clock() + Math.min(ttlMs, maxTtlMs);
-      },
-      () => {
-        if (answers.get(name) === entry) answers.delete(name);
-      },
-    );
-    return addresses;
   }
 }
 
@@ -63,25 +160,16 @@ function bounded(addresses: readonly string[]): readonly string[] {
   return addresses;
 }
 
-function within<T>(timeoutMs: number, signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  if (signal.aborted) return Promise.reject(signal.reason);
-  return new Promise((fulfil, reject) => {
-    const timer = setTimeout(() => end(() => reject(tookTooLong("Looking up the origin's name took too long"))), timeoutMs);
-    const onAbort = () => end(() => reject(signal.reason));
-    const end = (settle: () => void) => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", onAbort);
-      settle();
-    };
-    signal.addEventListener("abort", onAbort);
-    promise.then(
-      (value) => end(() => fulfil(value)),
-      (error: unknown) => end(() => reject(unreachable(error, { isTransient: isTemporary(error) }))),
-    );
-  });
+function translated(error: unknown): never {
+  throw error instanceof UpstreamError ? error : unreachable(error, { isTransient: isTemporary(error) });
 }
 
 /** A name that does not exist will not exist in a moment either. */
 function isTemporary(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "EAI_AGAIN";
+}
+
+/** There is no such name, or nothing that could be dialled behind it: what was known of it before is wrong. */
+function isFinal(error: unknown): boolean {
+  return error instanceof UpstreamError && error.code === "upstream-failed" && !error.isTransient;
 }

@@ -12,17 +12,25 @@ export interface OriginGateOptions {
   readonly addresses: AddressGate;
 }
 
+export interface Passage {
+  readonly target: Target;
+  readonly kind: "request" | "redirect";
+  /** See `NameLookup`. */
+  readonly client: string;
+  readonly signal: AbortSignal;
+}
+
 /**
  * Returns the addresses that may be dialled for this target, all checked, at least one.
- * Rejects with `forbidden`, `upstream-failed`, `upstream-timeout`, or the signal's reason.
+ * Rejects with `forbidden`, `upstream-failed`, `upstream-timeout`, `queue-full`, or the signal's reason.
  */
-export type OriginGate = (target: Target, kind: "request" | "redirect", signal: AbortSignal) => Promise<readonly string[]>;
+export type OriginGate = (passage: Passage) => Promise<readonly string[]>;
 
 export function createOriginGate({ rules, lookup, addresses }: OriginGateOptions): OriginGate {
-  return async function pass(target, kind, signal) {
+  return async function pass({ target, kind, client, signal }) {
     const permit = rules.check(target, kind);
     // An address is no name to look up, and is checked like the answer to one (undici#2019).
-    const found = parseIpAddress(target.host) === null ? await lookup(target.host, signal) : [target.host];
+    const found = parseIpAddress(target.host) === null ? await lookup(target.host, client, signal) : [target.host];
     return addresses.check(target, found, permit);
   };
 }

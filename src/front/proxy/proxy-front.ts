@@ -2,7 +2,6 @@
 
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { parseIpAddress } from "../../codec/ip-address.ts";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import type { GivenCopies } from "../../core/ports.ts";
 import { Roster } from "../../core/roster.ts";
@@ -99,12 +98,12 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
     if (hasUnknownExpectation(request)) return await say(exchange, unknownExpectation());
     if (!(await forgetBody(exchange))) throw new ClamgateError("too-large", "The body of the request is too large");
     if (exchange.knowsChunks && soleValue(request.rawHeaders, "host").kind === "absent") throw malformed("Host is missing");
-    const asked = readDownload(request.rawHeaders, request.url ?? "", peerOf(request), options);
+    const asked = readDownload(request.rawHeaders, request.url ?? "", exchange.peer, options);
     record.url = urlOf(asked.target).split("?", 1).join("");
     record.host = asked.target.host;
     record.mode = asked.mode;
     warn(asked, exchange);
-    const release = slots.takeClient(peerOf(request));
+    const release = slots.takeClient(exchange.peer);
     try {
       await serveAsked(exchange, record, asked);
     } finally {
@@ -174,7 +173,7 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
     record.error = error;
     if (error.code === "forbidden") {
       const { requestId, host } = record;
-      observe({ kind: "download-denied", requestId, peer: peerOf(exchange.request), host: host ?? "", detail: error.message });
+      observe({ kind: "download-denied", requestId, peer: exchange.peer, host: host ?? "", detail: error.message });
     }
     if (error.code === "client-gone" || exchange.hasBegun) {
       record.outcome = error.code === "client-gone" ? "gone" : "cut";
@@ -196,10 +195,4 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
     told.add(message);
     observe({ kind: "notice", level: "warn", message });
   }
-}
-
-/** In its one spelling, so that it can be counted and compared. */
-function peerOf({ socket }: IncomingMessage): string {
-  const address = socket.remoteAddress ?? "";
-  return parseIpAddress(address)?.text ?? address;
 }

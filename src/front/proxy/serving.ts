@@ -35,7 +35,8 @@ export interface Serving {
 
 export function fetchFor(serving: Serving, method: "GET" | "HEAD", signal: AbortSignal): Promise<UpstreamResponse> {
   const { asked, exchange, maxBytes } = serving;
-  return asked.source.fetch({ method, target: asked.target, rawHeaders: exchange.request.rawHeaders, signal, maxBytes });
+  const { rawHeaders } = exchange.request;
+  return asked.source.fetch({ method, target: asked.target, rawHeaders, client: exchange.peer, signal, maxBytes });
 }
 
 export function orderFor(serving: Serving, signal: AbortSignal, fetch: () => Promise<UpstreamResponse>): DownloadOrder {

@@ -62,7 +62,15 @@ export const upstreamDefaults = {
 } as const satisfies Partial<UpstreamOptions>;
 
 /** For `createNameLookup`. */
-export const lookupDefaults = { timeoutMs: 5000, ttlMs: 30_000, maxEntries: 1000 } as const;
+export const lookupDefaults = {
+  timeoutMs: 5000,
+  ttlMs: 30_000,
+  staleMs: 5 * 60_000,
+  freshWaitMs: 200,
+  maxEntries: 1000,
+  places: 1024,
+  maxWaiting: 512,
+} as const;
 
 const keepAliveMs = 4000;
 const maxHeaderBytes = 64 * 1024;

@@ -1,25 +1,38 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createNameLookup, type Resolve } from "../../../src/front/proxy/name-lookup.ts";
+import { createNameLookup, type NameLookupOptions, type Resolve } from "../../../src/front/proxy/name-lookup.ts";
 import { UpstreamError } from "../../../src/front/proxy/refusal.ts";
 import { failsWith } from "./refusing.ts";
 
-function lookupWith(resolve: Resolve, options: { ttlMs?: number; timeoutMs?: number; maxEntries?: number } = {}) {
+type Given = Partial<Omit<NameLookupOptions, "resolve" | "clock">>;
+
+function lookupWith(resolve: Resolve, options: Given = {}) {
   const clock = { now: 0 };
   const asked: string[] = [];
   const lookup = createNameLookup({
-    resolve: (name) => {
+    resolve: (name, signal) => {
       asked.push(name);
-      return resolve(name);
+      return resolve(name, signal);
     },
     timeoutMs: 1000,
     ttlMs: 30_000,
+    staleMs: 300_000,
+    freshWaitMs: 10,
     maxEntries: 100,
+    places: 512,
+    maxWaiting: 512,
     ...options,
     clock: () => clock.now,
   });
-  return { lookup: (name: string, signal = new AbortController().signal) => lookup(name, signal), clock, asked };
+  return {
+    lookup: (name: string, signal = new AbortController().signal, client = "192.0.2.1") => lookup(name, client, signal),
+    clock,
+    asked,
+  };
 }
+
+const never = () => new Promise<never>(() => {});
+const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 const failure = (code: string) => Object.assign(new Error(`getaddrinfo ${code} secret.internal`), { code });
 
@@ -84,9 +97,168 @@ describe("a name lookup (S22)", () => {
     await assert.rejects(lookup("h", controller.signal), reason);
   });
 
+  test("a question that nobody waits for any more is called off, one that somebody does is not", async () => {
+    const signals: AbortSignal[] = [];
+    const { lookup } = lookupWith((_name, signal) => {
+      signals.push(signal);
+      return never();
+    });
+    const [first, second] = [new AbortController(), new AbortController()];
+    const both = [lookup("h", first.signal), lookup("h", second.signal)];
+    const ended = Promise.allSettled(both);
+    await settled();
+    first.abort(new Error("gone"));
+    await settled();
+    assert.deepEqual([signals.length, signals[0]?.aborted], [1, false]);
+    second.abort(new Error("gone"));
+    await ended;
+    assert.equal(signals[0]?.aborted, true);
+    const third = new AbortController();
+    const next = assert.rejects(lookup("h", third.signal));
+    await settled();
+    assert.deepEqual([signals.length, signals[1]?.aborted], [2, false]);
+    third.abort(new Error("gone"));
+    await next;
+  });
+
   test("remembers no more names than it may", async () => {
     const { lookup, asked } = lookupWith(async () => ["1.1.1.1"], { maxEntries: 2 });
     for (const name of ["a", "b", "c", "a"]) await lookup(name);
     assert.deepEqual(asked, ["a", "b", "c", "a"]);
+  });
+});
+
+describe("a name lookup whose answer has grown old", () => {
+  /** Answers once; what comes then is for the test to say. */
+  function agedLookup(next: Resolve, options: Given = {}) {
+    let isFirst = true;
+    const stage = lookupWith(async (name, signal) => {
+      if (!isFirst) return next(name, signal);
+      isFirst = false;
+      return ["1.1.1.1"];
+    }, options);
+    return { ...stage, prime: () => stage.lookup("h") };
+  }
+
+  test("gives the new answer where that is quick", async () => {
+    const { lookup, clock, prime } = agedLookup(async () => ["2.2.2.2"], { freshWaitMs: 1000 });
+    await prime();
+    clock.now = 30_000;
+    assert.deepEqual(await lookup("h"), ["2.2.2.2"]);
+  });
+
+  test("gives the old one while the new one is slow, which the next one gets", async () => {
+    const answer = Promise.withResolvers<readonly string[]>();
+    const { lookup, clock, asked, prime } = agedLookup(() => answer.promise);
+    await prime();
+    clock.now = 30_000;
+    assert.deepEqual(await lookup("h"), ["1.1.1.1"]);
+    assert.deepEqual(await lookup("h"), ["1.1.1.1"]);
+    assert.deepEqual(asked, ["h", "h"]);
+    answer.resolve(["2.2.2.2"]);
+    await settled();
+    assert.deepEqual(await lookup("h"), ["2.2.2.2"]);
+    assert.equal(asked.length, 2);
+  });
+
+  test("gives the old one where nobody can say, for as long as may be and no longer", async () => {
+    const { lookup, clock, prime } = agedLookup(() => Promise.reject(failure("EAI_AGAIN")), { freshWaitMs: 1000 });
+    await prime();
+    clock.now = 329_999;
+    assert.deepEqual(await lookup("h"), ["1.1.1.1"]);
+    clock.now = 330_000;
+    await assert.rejects(lookup("h"), failsWith("upstream-failed"));
+  });
+
+  for (const [what, next] of [
+    ["the name is gone", () => Promise.reject(failure("ENOTFOUND"))],
+    ["it has no address", async () => []],
+  ] as const satisfies readonly (readonly [string, Resolve])[]) {
+    test(`forgets the old one once ${what}`, async () => {
+      const { lookup, clock, prime, asked } = agedLookup(next, { freshWaitMs: 1000 });
+      await prime();
+      clock.now = 30_000;
+      await assert.rejects(lookup("h"), failsWith("upstream-failed", "The origin could not be reached"));
+      clock.now = 29_999;
+      await assert.rejects(lookup("h"), failsWith("upstream-failed"));
+      assert.equal(asked.length, 3);
+    });
+  }
+
+  test("waits no longer than its client", async () => {
+    const { lookup, clock, prime } = agedLookup(never, { freshWaitMs: 60_000 });
+    await prime();
+    clock.now = 30_000;
+    const controller = new AbortController();
+    const waiting = lookup("h", controller.signal);
+    const reason = new Error("gone");
+    controller.abort(reason);
+    await assert.rejects(waiting, reason);
+  });
+});
+
+describe("a name lookup among many (fair turns)", () => {
+  /** One client may ask for a ninth at once. */
+  const few = { places: 18, maxWaiting: 3, timeoutMs: 60_000 };
+
+  function silentBut(answers: Readonly<Record<string, string>>, options: Given = few) {
+    const ending = new AbortController();
+    const stage = lookupWith((name) => (answers[name] === undefined ? never() : Promise.resolve([answers[name]])), options);
+    return {
+      ...stage,
+      ask: (name: string, client: string) => {
+        const asked = stage.lookup(name, ending.signal, client);
+        asked.catch(() => {}); // heard by the test, if it listens
+        return asked;
+      },
+      [Symbol.dispose]: () => ending.abort(new Error("the test is over")),
+    };
+  }
+
+  test("asks for no more of one client's names at once than its share, and refuses what cannot even wait", async () => {
+    using stage = silentBut({});
+    for (const name of ["a", "b", "c", "d", "e"]) void stage.ask(name, "one");
+    await settled();
+    assert.deepEqual(stage.asked, ["a", "b"]);
+    await assert.rejects(
+      stage
+        .ask("g", "one")
+        .then(() => stage.ask("g", "one"))
+        .catch(async () => stage.ask("h", "one")),
+      failsWith("queue-full"),
+    );
+  });
+
+  test("asks for a name in the turn of a client that has one, though another's long line has it too", async () => {
+    using stage = silentBut({ popular: "1.1.1.1" });
+    for (const name of ["a", "b", "c", "popular"]) void stage.ask(name, "one");
+    await settled();
+    assert.deepEqual(await stage.ask("popular", "two"), ["1.1.1.1"]);
+  });
+
+  test("answers those in a line with what others have found meanwhile", async () => {
+    const first = new AbortController();
+    using stage = silentBut({ popular: "1.1.1.1" });
+    const gone = assert.rejects(stage.lookup("a", first.signal, "one"), /gone/);
+    void stage.ask("b", "one");
+    const waiting = stage.ask("popular", "one");
+    await stage.ask("popular", "two");
+    first.abort(new Error("gone"));
+    await gone;
+    assert.deepEqual(await waiting, ["1.1.1.1"]);
+    assert.deepEqual(stage.asked, ["a", "b", "popular"]);
+  });
+
+  test("a wait for a turn ends in time too, and with its client", async () => {
+    using stage = silentBut({}, { ...few, timeoutMs: 30 });
+    for (const name of ["a", "b"]) void stage.ask(name, "one");
+    const controller = new AbortController();
+    const gone = stage.lookup("c", controller.signal, "one");
+    controller.abort(new Error("gone"));
+    await assert.rejects(gone, /gone/);
+    await settled();
+    assert.deepEqual(stage.asked, ["a", "b"]);
+    // The first two end at the same time, so it may get its turn, but no answer.
+    await assert.rejects(stage.ask("d", "one"), failsWith("upstream-timeout"));
   });
 });

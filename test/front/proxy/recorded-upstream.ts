@@ -68,7 +68,15 @@ export function recordedUpstream(given: Given = {}): RecordedUpstream {
       const base = parseBase(url.split("?", 1).join(""));
       const target = { ...base, path: base.path + (/\?.*$/.exec(url)?.[0] ?? "") };
       const { signal } = new AbortController();
-      return upstream.fetch({ method: "GET", rawHeaders: [], maxBytes: 1024 * 1024, signal, target, ...request });
+      return upstream.fetch({
+        method: "GET",
+        rawHeaders: [],
+        client: "192.0.2.1",
+        maxBytes: 1024 * 1024,
+        signal,
+        target,
+        ...request,
+      });
     },
     close: () => upstream.close(),
     [Symbol.asyncDispose]: () => upstream.close(),

@@ -38,7 +38,14 @@ function open(routes: readonly object[]): Sources {
 async function fetched(source: Source | undefined, url: string, rawHeaders: readonly string[] = []): Promise<string> {
   assert.ok(source !== undefined);
   const { signal } = new AbortController();
-  const response = await source.fetch({ method: "GET", target: parseBase(url), rawHeaders, signal, maxBytes: 1000 });
+  const response = await source.fetch({
+    method: "GET",
+    target: parseBase(url),
+    rawHeaders,
+    client: "192.0.2.1",
+    signal,
+    maxBytes: 1000,
+  });
   return (await bytesOf(response.body)).toString();
 }
 
