@@ -15,6 +15,7 @@ import {
 import { ClamgateError } from "./errors.ts";
 import type { SpooledBody } from "./ports.ts";
 import type { Codings, Decode } from "./scan-layers.ts";
+import { ZstdFrames } from "./zstd-frames.ts";
 
 type ContentCoding = "gzip" | "deflate" | "br" | "zstd";
 
@@ -67,19 +68,41 @@ function undecodable(publicMessage: string, cause?: unknown): ClamgateError {
   return new ClamgateError("undecodable", publicMessage, { cause });
 }
 
-/** Throws `undecodable` where the body is not whole in its coding, or has bytes behind its end that some readers take for more. */
+/**
+ * Throws `undecodable` where the body is not whole in its coding, or has bytes behind its end that some readers take for more. A second
+ * gzip member or zstd frame is such: wget stops before it, curl goes on.
+ */
 async function* decode(body: SpooledBody, coding: ContentCoding): AsyncGenerator<Uint8Array, void, undefined> {
   const decoder = await decoderOf(body, coding);
+  const frames = new ZstdFrames();
+  let bytes = 0;
   try {
-    yield* through(body.read(), decoder);
+    for await (const chunk of through(coding === "zstd" ? watched(body.read(), frames) : body.read(), decoder)) {
+      bytes += chunk.length;
+      yield chunk;
+    }
     // Node stops at what is no further member or frame, without a word. Some readers go on behind it.
-    if (decoder.bytesWritten !== body.size || (coding === "zstd" && (await endsInMagic(body))))
+    const isSole = coding === "gzip" ? await isSoleMember(body, bytes) : coding !== "zstd" || frames.isSole;
+    if (decoder.bytesWritten !== body.size || !isSole)
       throw undecodable(`The body cannot be decoded: bytes are left over behind the end of its ${coding} coding`);
   } catch (error) {
     throw isCodingError(error)
       ? undecodable(`The body cannot be decoded: its ${coding} coding is broken or unfinished`, error)
       : error;
   }
+}
+
+async function* watched(bytes: AsyncIterable<Uint8Array>, frames: ZstdFrames): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of bytes) {
+    frames.feed(chunk);
+    yield chunk;
+  }
+}
+
+/** A member ends with the length of what it yields (RFC 1952 §2.3.1), which Node has compared: of several the last one's is less than all, unless the others are empty. */
+async function isSoleMember(body: SpooledBody, yieldedBytes: number): Promise<boolean> {
+  const end = await bytesOf(body, body.size - 4, body.size);
+  return end.readUInt32LE(0) === yieldedBytes % 2 ** 32;
 }
 
 async function* through(bytes: AsyncIterable<Uint8Array>, decoder: Decoder): AsyncGenerator<Uint8Array, void, undefined> {
@@ -94,27 +117,6 @@ async function* through(bytes: AsyncIterable<Uint8Array>, decoder: Decoder): Asy
 }
 
 type Decoder = Gunzip | ZstdDecompress;
-
-/** The first bytes of a frame's magic number, at the end (RFC 8878 §3.1.1, §3.1.2). */
-const startOfMagic = /(\x28(\xb5\x2f?)?|[\x50-\x5f](\x2a\x4d?)?)$/;
-/** A skippable frame without content. */
-const emptyFrame = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0]);
-
-/**
- * Whether up to three bytes of a further frame stand behind the last whole one, of which Node says nothing. They may as well be the end of
- * that frame, its checksum: then an empty frame may stand behind them.
- */
-async function endsInMagic(body: SpooledBody): Promise<boolean> {
-  const end = await bytesOf(body, Math.max(0, body.size - 3), body.size);
-  if (!startOfMagic.test(end.toString("latin1"))) return false;
-  const decoder = zstdDecoder();
-  async function* continued(): AsyncGenerator<Uint8Array, void, undefined> {
-    yield* body.read();
-    yield emptyFrame;
-  }
-  for await (const _chunk of through(continued(), decoder));
-  return decoder.bytesWritten !== body.size + emptyFrame.length;
-}
 
 /** RFC 9659: no window of more than 8 MiB; Node would take up 128 MiB of memory for one. */
 function zstdDecoder(): ZstdDecompress {
