@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { eventually } from "../supervise/stage.ts";
 import { startGatewayProcess } from "./gateway-process.ts";
 import { eicar } from "./samples.ts";
 
@@ -35,7 +36,10 @@ describe("a log that nobody reads", () => {
     }
     gateway.readLog(true);
     const told = JSON.parse(await gateway.line("log lines lost"));
-    assert.equal(told.lines, await gateway.metric("clamgate_log_lines_lost_total"));
+    await eventually(
+      "the metric says the same",
+      async () => (await gateway.metric("clamgate_log_lines_lost_total")) === told.lines,
+    );
 
     gateway.readLog(false);
     const before = await gateway.metric("clamgate_log_lines_lost_total");

@@ -33,7 +33,8 @@ const garbage = [
   '{"v":1,"verdict":"clean"}',
   "clean",
   '"clean"',
-  "",
+  // A value without a byte looks like none.
+  " ",
   "null",
   '{"kind":"clean"',
   '{"kind":"CLEAN"}',
