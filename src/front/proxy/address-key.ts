@@ -4,7 +4,7 @@ import { hash } from "node:crypto";
 import { type HeaderLines, pairs } from "./header-lines.ts";
 import { preconditionNames } from "./preconditions.ts";
 import type { Replacement } from "./replace-text.ts";
-import { type RequestHeadersOptions, requestHeaders } from "./request-headers.ts";
+import { forwardedHeaders, type RequestHeadersOptions } from "./request-headers.ts";
 import { type Target, urlOf } from "./target.ts";
 
 export interface AddressKeys {
@@ -13,14 +13,15 @@ export interface AddressKeys {
    * have another Authorization for each part.
    */
   readonly address: string;
-  /** Requests to the same source with the same one get the same answer now. */
+  /**
+   * Of all that the origin is told: what it answers may depend on any of it, whatever it says. Downloads are shared, and verdicts are
+   * remembered, under this one; under less, one client could make the answer that another one gets.
+   */
   readonly request: string;
-  /** Answers of status 200 to it are the same object, however fresh the client wants it: for verdicts. */
+  /** That of the same request without a word on how fresh the answer has to be: what is infected there is nothing to have kept, either. */
   readonly object: string;
 }
 
-/** Who asks makes no difference to what is scanned; the others are ours, the same for all. */
-const leftOut: ReadonlySet<string> = new Set(["user-agent", "accept-encoding", "via"]);
 /** They decide whether there is an answer, not which. */
 const freshness: ReadonlySet<string> = new Set([
   "if-none-match",
@@ -40,9 +41,8 @@ export function addressKeys(
   headers: RequestHeadersOptions,
   rewrite: readonly Replacement[],
 ): AddressKeys {
-  const sent = [...pairs(requestHeaders(client, headers, true))]
+  const sent = [...pairs(forwardedHeaders(client, headers, true))]
     .map(([name, value]) => [name.toLowerCase(), value] as const)
-    .filter(([name]) => !leftOut.has(name))
     .toSorted(([one], [other]) => (one < other ? -1 : one > other ? 1 : 0));
   const lasting = sent.filter(([name]) => !freshness.has(name));
   const digest = (lines: readonly (readonly [string, string])[]) => hash("sha256", textOf(target, lines, rewrite), "hex");

@@ -39,8 +39,8 @@ export interface UpstreamResponse {
   readonly body: AsyncIterable<Uint8Array>;
   /** Canonical, of the last hop. May hold secrets in its query. */
   readonly finalUrl: string;
-  /** Redirects followed. */
-  readonly hops: number;
+  /** Heads of the redirects that were followed, in order; as `rawHeaders`. */
+  readonly redirects: readonly HeaderLines[];
   /** For whoever does not read the body, or not to its end. May be called at any time, and again. */
   discard(): void;
 }
@@ -84,9 +84,10 @@ export function createFetchUpstream(options: FetchUpstreamOptions): FetchUpstrea
       throw new ClamgateError("request-loop", "The request has passed through this gateway before");
     const deadline = startDeadline(options.times.totalTimeoutMs, request.signal);
     try {
-      const { answer, target, hops } = await follow({ ...request, signal: deadline.signal });
+      const followed = await follow({ ...request, signal: deadline.signal });
+      const { answer } = followed;
       try {
-        const response = responseOf(request, answer, target, hops);
+        const response = responseOf(request, followed);
         void answer.ended.then(deadline.stop);
         return response;
       } catch (error) {
@@ -99,18 +100,20 @@ export function createFetchUpstream(options: FetchUpstreamOptions): FetchUpstrea
     }
   };
 
-  async function follow(request: UpstreamRequest): Promise<{ answer: ExchangeAnswer; target: Target; hops: number }> {
+  async function follow(request: UpstreamRequest): Promise<Followed> {
     const visited = new Set<string>();
+    const redirects: HeaderLines[] = [];
     let target = request.target;
     let isFirstOrigin = true;
-    for (let hops = 0; ; hops += 1) {
+    for (;;) {
       visited.add(urlOf(target));
-      const answer = await askWithRetries({ ...request, target }, hops === 0 ? "request" : "redirect", isFirstOrigin);
+      const kind = redirects.length === 0 ? "request" : "redirect";
+      const answer = await askWithRetries({ ...request, target }, kind, isFirstOrigin);
       let next: Target | null;
       try {
         next = redirectOf(target, answer);
-        if (next === null) return { answer, target, hops };
-        if (hops === options.maxRedirects) throw brokenAnswer("The origin redirects too often");
+        if (next === null) return { answer, target, redirects };
+        if (redirects.length === options.maxRedirects) throw brokenAnswer("The origin redirects too often");
         if (visited.has(urlOf(next))) throw brokenAnswer("The origin redirects in a circle");
         if (target.scheme === "https" && next.scheme === "http" && !options.allowDowngrade)
           throw brokenAnswer("The origin redirects to an address without TLS");
@@ -119,6 +122,7 @@ export function createFetchUpstream(options: FetchUpstreamOptions): FetchUpstrea
         throw error;
       }
       answer.discard();
+      redirects.push(answer.lines);
       // Credentials that were dropped once stay dropped, also when a later hop leads back.
       isFirstOrigin &&= originOf(next) === originOf(target);
       target = next;
@@ -151,12 +155,14 @@ export function createFetchUpstream(options: FetchUpstreamOptions): FetchUpstrea
   }
 }
 
-function responseOf(
-  { method, maxBytes }: UpstreamRequest,
-  answer: ExchangeAnswer,
-  target: Target,
-  hops: number,
-): UpstreamResponse {
+interface Followed {
+  readonly answer: ExchangeAnswer;
+  /** That gave it. */
+  readonly target: Target;
+  readonly redirects: readonly HeaderLines[];
+}
+
+function responseOf({ method, maxBytes }: UpstreamRequest, { answer, target, redirects }: Followed): UpstreamResponse {
   checkIsWhole(answer.status, answer.lines);
   const { declaredBytes } = readFraming(answer.lines);
   const hasBody = method === "GET" && answer.status !== 304;
@@ -167,7 +173,7 @@ function responseOf(
     declaredBytes,
     body: upTo(maxBytes, answer.body),
     finalUrl: urlOf(target),
-    hops,
+    redirects,
     discard: () => answer.discard(),
   };
 }

@@ -3,10 +3,10 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
-import type { GivenCopies } from "../../core/ports.ts";
+import type { GivenCopies, UrlVerdict, UrlVerdictKey } from "../../core/ports.ts";
 import { Roster } from "../../core/roster.ts";
 import { hasUnknownExpectation } from "../http/expectations.ts";
-import { addressKeys } from "./address-key.ts";
+import { type AddressKeys, addressKeys } from "./address-key.ts";
 import { ClientExchange } from "./client-exchange.ts";
 import { createCutDrips } from "./cut-drips.ts";
 import { deliverBodiless } from "./deliver.ts";
@@ -52,6 +52,12 @@ export interface ProxyFront {
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
   /** Whoever has no answer yet gets 503; what is half sent is cut. */
   stop(): void;
+}
+
+interface Remembered {
+  readonly known: UrlVerdict;
+  /** Under which it is. */
+  readonly key: UrlVerdictKey;
 }
 
 const cutTtlMs = 10 * 60_000;
@@ -120,8 +126,8 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
       return await say(exchange, cutAnswer(cut.found?.verdict ?? null, record.cache));
     }
     const tag = options.engineVersion()?.tag ?? null;
-    const key = asked.isCacheOn && tag !== null ? { address: keys.object, tag } : null;
-    const known = key === null ? null : await unlessBroken(() => options.urlVerdicts.get(key));
+    const remembered = asked.isCacheOn && tag !== null ? await recall(keys, tag) : null;
+    const known = remembered?.known ?? null;
     exchange.signal.throwIfAborted();
     if (known?.verdict.kind === "infected") {
       record.cache = "hit";
@@ -133,8 +139,8 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
     if (exchange.isHead) return await serveHead(serving);
     const isWhole = !isSelective(exchange.request.rawHeaders);
     const proof = asked.mode === "verified-stream" && isWhole ? streamablePieces(known, pieces) : null;
-    if (proof !== null && known !== null && key !== null) {
-      if (await serveVerified(serving, { known, key, proof }, parts)) return;
+    if (proof !== null && remembered !== null) {
+      if (await serveVerified(serving, { ...remembered, proof }, parts)) return;
     }
     await serveShared(serving, parts);
   }
@@ -155,6 +161,17 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
     } finally {
       release();
     }
+  }
+
+  /** What is infected without a condition is so whatever the client has of it already, and however fresh it wants it (P43). */
+  async function recall({ request, object }: AddressKeys, tag: string): Promise<Remembered | null> {
+    const all: Remembered[] = [];
+    for (const address of new Set([request, object])) {
+      const key = { address, tag };
+      const known = await unlessBroken(() => options.urlVerdicts.get(key));
+      if (known !== null) all.push({ known, key });
+    }
+    return all.find(({ known }) => known.verdict.kind === "infected") ?? all[0] ?? null;
   }
 
   async function unlessBroken<T>(recall: () => Promise<T | null>): Promise<T | null> {

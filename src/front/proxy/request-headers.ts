@@ -1,6 +1,6 @@
 /** Which of a client's headers reach the origin, and the ones that are ours (download-proxy.md P11, P20, P21, P29, S15, S20). */
 
-import { type HeaderLines, hopByHopNames, isWritable, listOf, pairs } from "./header-lines.ts";
+import { type HeaderLines, hopByHopNames, isWritable, listOf, pairs, valuesOf } from "./header-lines.ts";
 import { preconditionNames } from "./preconditions.ts";
 import { malformed } from "./refusal.ts";
 
@@ -43,13 +43,21 @@ const neverForwarded: ReadonlySet<string> = new Set([
 ]);
 const neverForwardedPrefixes = ["proxy-", "x-forwarded-", "x-clamgate-"];
 
+/** All that is sent besides the target. What is ours is the same for every request, so no key needs it. */
+export function requestHeaders(client: HeaderLines, options: RequestHeadersOptions, isFirstOrigin: boolean): string[] {
+  // What the origin sends is what is scanned and what is delivered: no coding is asked for (P21).
+  const own = ["Accept-Encoding", "identity", "Via", `1.1 ${viaName(options.gatewayId)}`];
+  return [...forwardedHeaders(client, options, isFirstOrigin), ...own];
+}
+
 /**
+ * All that an origin is told of a client and what it wants, so all that its answer can depend on: `addressKeys` has every line of it.
  * @param isFirstOrigin false once a redirect has led to another origin: then nothing is sent that could be a credential (S9).
  * @throws ClamgateError `malformed` for a value that would not stay one header line.
  */
-export function requestHeaders(
+export function forwardedHeaders(
   client: HeaderLines,
-  { forwardAuthorization, forwardHeaders, gatewayId }: RequestHeadersOptions,
+  { forwardAuthorization, forwardHeaders }: RequestHeadersOptions,
   isFirstOrigin: boolean,
 ): string[] {
   const forwarded = new Set(alwaysForwarded);
@@ -63,10 +71,14 @@ export function requestHeaders(
     if (!isWritable(name, value)) throw malformed("A header holds control characters", name);
     sent.push(name, value);
   }
-  // What the origin sends is what is scanned and what is delivered: no coding is asked for (P21).
-  sent.push("Accept-Encoding", "identity");
-  sent.push("Via", [...ownKind(client), `1.1 ${viaName(gatewayId)}`].join(", "));
+  const gateways = ownKind(client);
+  if (gateways.length > 0) sent.push("Via", gateways.join(", "));
   return sent;
+}
+
+/** Whether the origin is told who asks, by Authorization. */
+export function isAuthorized(client: HeaderLines, options: RequestHeadersOptions): boolean {
+  return valuesOf(forwardedHeaders(client, options, true), "authorization").length > 0;
 }
 
 /** Whether the request has been sent by this very gateway: answering it would ask ourselves for ever. */

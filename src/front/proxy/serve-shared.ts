@@ -6,9 +6,11 @@ import { type Download, type DownloadParts, type Outcome, startDownload } from "
 import type { DownloadSlots, Release } from "./download-slots.ts";
 import { type DripPace, dripUntilSettled } from "./drip.ts";
 import { objectHeaders } from "./object-headers.ts";
+import { isAuthorized } from "./request-headers.ts";
 import { isSelective } from "./selection.ts";
 import { conclude, copyOf, fetchFor, give, headerOptions, note, orderFor, outcomeOf, type Serving } from "./serving.ts";
-import type { SharedDownloads } from "./shared-downloads.ts";
+import { isShareable } from "./shareable.ts";
+import type { SharedDownload, SharedDownloads } from "./shared-downloads.ts";
 import { originOf } from "./target.ts";
 
 export interface ServeSharedParts extends DownloadParts {
@@ -25,25 +27,34 @@ export async function serveShared(serving: Serving, parts: ServeSharedParts): Pr
   const key = `${keys.request} ${asked.isCacheOn} ${asked.source.id}`;
   const ticket = parts.shared.join(key, (signal) => begin(serving, signal, parts));
   try {
-    record.isCollapsed = ticket.isCollapsed;
     const isDripping = asked.mode === "drip" && !isSelective(exchange.request.rawHeaders);
     if (isDripping) await serveDripping(serving, ticket.download, parts);
     else await conclude(serving, await outcomeOf(ticket.download, serving));
   } finally {
+    record.isCollapsed = ticket.isCollapsed();
     await ticket[Symbol.asyncDispose]();
   }
 }
 
-function begin(serving: Serving, signal: AbortSignal, parts: ServeSharedParts): Download {
+function begin(serving: Serving, signal: AbortSignal, parts: ServeSharedParts): SharedDownload {
+  const { asked, exchange } = serving;
+  const isForAll = Promise.withResolvers<boolean>();
   let release: Release = () => {};
   const order = orderFor(serving, signal, async () => {
-    release = parts.slots.takeDownload(originOf(serving.asked.target));
-    return await fetchFor(serving, "GET", signal);
+    release = parts.slots.takeDownload(originOf(asked.target));
+    const response = await fetchFor(serving, "GET", signal);
+    const heads = [...response.redirects, response.rawHeaders];
+    isForAll.resolve(isShareable(heads, isAuthorized(exchange.request.rawHeaders, asked.source.headers)));
+    return response;
   });
   const download = startDownload(order, parts);
-  const end = () => release();
+  const end = () => {
+    release();
+    // Where there was no answer, all get the same failure.
+    isForAll.resolve(true);
+  };
   download.outcome.then(end, end);
-  return download;
+  return { ...download, isForAll: isForAll.promise };
 }
 
 async function serveDripping(serving: Serving, download: Download, parts: ServeSharedParts): Promise<void> {

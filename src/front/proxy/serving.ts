@@ -49,7 +49,7 @@ export function orderFor(serving: Serving, signal: AbortSignal, fetch: () => Pro
     rewrite: asked.rewrite.length === 0 ? null : (response) => rewritten(response, asked),
     // Nobody else needs them.
     pieces: asked.mode === "verified-stream" && asked.isCacheOn ? pieces : null,
-    rememberAs: asked.isCacheOn ? keys.object : null,
+    rememberAs: asked.isCacheOn ? keys.request : null,
   };
 }
 

@@ -1,13 +1,19 @@
-/** One download for all who ask for the same at the same time (download-proxy.md P70, P49). */
+/** One download for all who ask for the same at the same time, where its answer is for all of them (download-proxy.md P70, P49). */
 
 import { ClamgateError } from "../../core/errors.ts";
-import type { Download } from "./download.ts";
+import type { Download, Progress } from "./download.ts";
+
+export interface SharedDownload extends Download {
+  /** Resolves with the head: false for an answer that is only for the request it was made for. True where there is none. Never rejects. */
+  readonly isForAll: Promise<boolean>;
+}
 
 /** One request's share. Disposed when its client has its answer or has gone; the last one to go ends the download and its body. */
 export interface Ticket extends AsyncDisposable {
+  /** The one that another request had begun, or one of its own where the head of that one is not for all. */
   readonly download: Download;
-  /** Another request had begun it. */
-  readonly isCollapsed: boolean;
+  /** Another request had begun it, as far as is known. */
+  isCollapsed(): boolean;
 }
 
 export interface SharedDownloads {
@@ -15,56 +21,95 @@ export interface SharedDownloads {
    * Whoever comes until the outcome is known joins; whoever comes later begins anew.
    * @param start its signal aborts when nobody waits any more.
    */
-  join(key: string, start: (signal: AbortSignal) => Download): Ticket;
+  join(key: string, start: Start): Ticket;
 }
 
+type Start = (signal: AbortSignal) => SharedDownload;
+
 interface Running {
-  readonly download: Download;
+  readonly download: SharedDownload;
   readonly calledOff: AbortController;
   tickets: number;
   isSettled: boolean;
 }
 
+const nothingYet: Progress = { head: null, receivedBytes: 0, prefix: new Uint8Array() };
+
 export function createSharedDownloads(): SharedDownloads {
   /** No Map, for the reason that `Roster` gives. */
-  const running: Record<string, Running> = Object.create(null);
-
-  function begin(key: string, start: (signal: AbortSignal) => Download): Running {
-    const calledOff = new AbortController();
-    const begun: Running = { download: start(calledOff.signal), calledOff, tickets: 0, isSettled: false };
-    running[key] = begun;
-    const settle = () => {
-      begun.isSettled = true;
-      forgetOne(key, begun);
-    };
-    begun.download.outcome.then(settle, settle);
-    return begun;
-  }
-
-  function forgetOne(key: string, which: Running): void {
-    if (running[key] === which) delete running[key];
-  }
+  const joinable: Record<string, Running> = Object.create(null);
 
   return {
     join(key, start) {
-      const known = running[key];
-      const joined = known ?? begin(key, start);
-      joined.tickets += 1;
-      let isHeld = true;
-      return {
-        download: joined.download,
-        isCollapsed: known !== undefined,
-        async [Symbol.asyncDispose]() {
-          if (!isHeld) return;
-          isHeld = false;
-          joined.tickets -= 1;
-          if (joined.tickets > 0) return;
-          forgetOne(key, joined);
-          if (!joined.isSettled) joined.calledOff.abort(new ClamgateError("client-gone", "Every client has gone"));
-          await release(joined.download);
-        },
-      };
+      const known = joinable[key];
+      return known === undefined ? lead(key, start) : follow(key, known, start);
     },
+  };
+
+  function lead(key: string, start: Start): Ticket {
+    const begun = begin(start);
+    joinable[key] = begun;
+    const close = () => forget(key, begun);
+    begun.download.outcome.then(close, close);
+    begun.download.isForAll.then((isForAll) => isForAll || close());
+    return { download: begun.download, isCollapsed: () => false, [Symbol.asyncDispose]: hold(begun, close) };
+  }
+
+  /** Nothing of the other's answer is handed on before its head says that it may be. */
+  function follow(key: string, joined: Running, start: Start): Ticket {
+    let leave = hold(joined, () => forget(key, joined));
+    let chosen: Download | null = null;
+    let hasLeft = false;
+    const outcome = joined.download.isForAll.then((isForAll) => {
+      if (isForAll || hasLeft) {
+        chosen = joined.download;
+        return chosen.outcome;
+      }
+      // Not joined by anybody: those who wait with this one would else be served one after the other.
+      const own = begin(start);
+      void leave();
+      leave = hold(own, () => {});
+      chosen = own.download;
+      return chosen.outcome;
+    });
+    outcome.catch(() => {}); // heard by those who wait, if anybody still does
+    return {
+      download: { outcome, progress: () => chosen?.progress() ?? nothingYet },
+      isCollapsed: () => chosen === null || chosen === joined.download,
+      async [Symbol.asyncDispose]() {
+        hasLeft = true;
+        await leave();
+      },
+    };
+  }
+
+  function forget(key: string, which: Running): void {
+    if (joinable[key] === which) delete joinable[key];
+  }
+}
+
+function begin(start: Start): Running {
+  const calledOff = new AbortController();
+  const begun: Running = { download: start(calledOff.signal), calledOff, tickets: 0, isSettled: false };
+  const settle = () => {
+    begun.isSettled = true;
+  };
+  begun.download.outcome.then(settle, settle);
+  return begun;
+}
+
+/** Takes a share, and returns what gives it back. */
+function hold(running: Running, onLast: () => void): () => Promise<void> {
+  running.tickets += 1;
+  let isHeld = true;
+  return async () => {
+    if (!isHeld) return;
+    isHeld = false;
+    running.tickets -= 1;
+    if (running.tickets > 0) return;
+    onLast();
+    if (!running.isSettled) running.calledOff.abort(new ClamgateError("client-gone", "Every client has gone"));
+    await release(running.download);
   };
 }
 

@@ -85,7 +85,7 @@ describe("the verdict of an address", () => {
     assert.equal(proxy.urls.entries.size, 0);
   });
 
-  test("is its own for each query, credential and Accept, and the same for each user agent (P60, B5)", async () => {
+  test("is its own for each query and for whatever is sent on, and the same for what is not (P60, B5)", async () => {
     await using proxy = await openProxy(() => ok("hello"));
     const variants: (readonly [string, readonly string[]])[] = [
       ["/x", []],
@@ -94,15 +94,43 @@ describe("the verdict of an address", () => {
       ["/x", ["Authorization: Basic a"]],
       ["/x", ["Authorization: Basic b"]],
       ["/x", ["Accept: text/x"]],
+      ["/x", ["User-Agent: pip"]],
+      ["/x", ["Via: 1.1 clamgate-other"]],
+      ["/x", ["Cache-Control: no-cache"]],
+      ["/x", ["Pragma: no-cache"]],
+      ["/x", ['If-None-Match: "a"']],
     ];
     for (const [index, [path, lines]] of variants.entries()) {
       await proxy.get(path, [...on, ...lines]);
       assert.equal(proxy.urls.entries.size, index + 1);
     }
-    for (const line of ["User-Agent: pip", "Cache-Control: no-cache", "Pragma: no-cache", "X-Other: 1"])
-      await proxy.get("/x", [...on, line]);
+    for (const line of ["Via: 1.1 nginx", "Cookie: a", "X-Other: 1", "Range: bytes=0-0"]) await proxy.get("/x", [...on, line]);
     assert.equal(proxy.urls.entries.size, variants.length);
     assert.doesNotMatch([...proxy.urls.entries.keys()].join(), /Basic/);
+  });
+
+  for (const name of ["User-Agent", "Accept", "Authorization", "Cache-Control", "Pragma", "If-None-Match", "If-Modified-Since"]) {
+    test(`cannot be spoiled by a client whose ${name} the origin puts into its answer`, async () => {
+      await using proxy = await openProxy((request) => ok(request.header(name.toLowerCase()) ?? "nothing"));
+      assert.equal((await proxy.get("/x", [...on, `${name}: ${virusMark}`])).status, 409);
+      assert.equal((await proxy.get("/x", on)).status, 200);
+      assert.equal((await proxy.get("/x", [...on, `${name}: honest`])).status, 200);
+    });
+  }
+
+  test("cannot be spoiled by way of a gateway in Via", async () => {
+    await using proxy = await openProxy((request) => ok(request.header("via") ?? ""));
+    assert.equal((await proxy.get("/x", [...on, `Via: ${virusMark} clamgate-other`])).status, 409);
+    assert.equal((await proxy.get("/x", on)).status, 200);
+  });
+
+  test("is that of the bare address, too, for those who have a copy", async () => {
+    await using proxy = await openProxy((request) => ok(request.header("if-none-match") === undefined ? virusMark : "clean"));
+    const conditional = [...on, 'If-None-Match: "a"'];
+    assert.equal((await proxy.get("/x", conditional)).status, 200);
+    assert.equal((await proxy.get("/x", on)).status, 409);
+    assert.equal((await proxy.get("/x", conditional)).status, 409);
+    assert.equal(proxy.origin.requests.length, 2);
   });
 
   test("is its own for each rewriting, and the same for routes that rewrite alike", async () => {

@@ -99,7 +99,7 @@ describe("requestHeaders (P20)", () => {
 describe("Via (P29)", () => {
   test("replaces the client's, but keeps the gateways it came through", () => {
     const via = ["Via", "1.0 nginx, 1.1 clamgate-b2 (x)", "via", "1.1 clamgate-b2, 1.1 secret.internal"];
-    assert.deepEqual(sent(via).slice(-1), ["1.1 clamgate-b2, 1.1 clamgate-a1"]);
+    assert.deepEqual(sent(via), ["Via", "1.1 clamgate-b2", ...own]);
   });
 
   test("tells this gateway's own request, whatever stands around its name", () => {

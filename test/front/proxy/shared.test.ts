@@ -83,7 +83,7 @@ describe("equal requests at the same time", () => {
     await proxy.origin.idle();
   });
 
-  test("but for credentials, Accept, validators or Cache-Scan are not equal (P71)", async () => {
+  test("but for credentials, agent, gateways, Accept, validators or Cache-Scan are not equal (P71)", async () => {
     await using proxy = await openProxy((request) => ok(request.header("authorization") ?? request.header("accept") ?? "none"));
     proxy.engine.answerAll(null);
     const variants = [
@@ -91,6 +91,8 @@ describe("equal requests at the same time", () => {
       ["Authorization: a"],
       ["Authorization: b"],
       ["Accept: c"],
+      ["User-Agent: z"],
+      ["Via: 1.1 clamgate-other"],
       ['If-None-Match: "d"'],
       ["Cache-Scan: true"],
     ];
@@ -100,7 +102,7 @@ describe("equal requests at the same time", () => {
     const answers = await Promise.all(answering);
     assert.deepEqual(
       answers.map(({ body }) => body.toString()),
-      ["none", "a", "b", "c", "none", "none"],
+      ["none", "a", "b", "c", "none", "none", "none", "none"],
     );
   });
 
@@ -136,13 +138,13 @@ describe("equal requests at the same time", () => {
     assert.deepEqual([(await allowed).status, (await closed).status], [200, 403]);
   });
 
-  test("but for Range and User-Agent are equal, and each gets its part", async () => {
+  test("but for Range, and what the origin is not told, are equal, and each gets its part", async () => {
     await using proxy = await openProxy(() => ok("0123456789"));
     proxy.engine.answerAll(null);
     const answering = [
       proxy.get("/x", ["Range: bytes=0-1"]),
       proxy.get("/x", ["Range: bytes=8-"]),
-      proxy.get("/x", ["User-Agent: z"]),
+      proxy.get("/x", ["Cookie: z", "Via: 1.1 nginx"]),
     ];
     await eventually("all have come", () => proxy.connections() === 3);
     await proxy.engine.scanBegun(1);
@@ -152,6 +154,81 @@ describe("equal requests at the same time", () => {
       ["01", "89", "0123456789"],
     );
     assert.equal(proxy.origin.requests.length, 1);
+  });
+
+  for (const [line, ...more] of [
+    ["Cache-Control: no-store"],
+    ["Cache-Control: max-age=9, private"],
+    ["Vary: *"],
+    ["Set-Cookie: a=b"],
+    ["X-Plain: 1", "Authorization: Basic x"],
+  ] as const) {
+    test(`are served on their own once the answer to ${more.join() || "one"} says ${line}`, async () => {
+      let tickets = 0;
+      const gate = Promise.withResolvers<string>();
+      await using proxy = await openProxy(async () => {
+        tickets += 1;
+        const answer = `${head(200, "Content-Length: 8", line)}ticket ${tickets}`;
+        return { kind: "send", pieces: tickets === 1 ? [gate.promise.then(() => answer)] : [answer], after: "keep" };
+      });
+      const answering = Array.from({ length: 4 }, () => proxy.get("/x", more));
+      await eventually("all have come", () => proxy.connections() === 4);
+      assert.equal(proxy.origin.requests.length, 1, "one is asked for until it says so");
+      gate.resolve("");
+      const bodies = (await Promise.all(answering)).map(({ body }) => body.toString());
+      assert.deepEqual(bodies.toSorted(), ["ticket 1", "ticket 2", "ticket 3", "ticket 4"]);
+      await eventually("all are told of", () => proxy.downloads().length === 4);
+      assert.ok(proxy.downloads().every(({ isCollapsed }) => !isCollapsed));
+    });
+  }
+
+  test("with one credential stay one download where the origin calls its answer public", async () => {
+    await using proxy = await openProxy(() => ok("hello", "Cache-Control: public, max-age=9"));
+    proxy.engine.answerAll(null);
+    const answering = [1, 2, 3].map(() => proxy.get("/x", ["Authorization: Basic x"]));
+    const scan = await proxy.engine.scanBegun(1);
+    await eventually("all have come", () => proxy.connections() === 3);
+    scan.finish({ kind: "clean" });
+    await Promise.all(answering);
+    assert.equal(proxy.origin.requests.length, 1);
+  });
+
+  test("are served on their own where a redirect is for one of them alone", async () => {
+    let tickets = 0;
+    const gate = Promise.withResolvers<string>();
+    await using proxy = await openProxy(async ({ path }) => {
+      if (path !== "/x") return ok(path);
+      tickets += 1;
+      const answer = head(302, `Location: /ticket-${tickets}`, "Cache-Control: no-store", "Content-Length: 0");
+      return { kind: "send", pieces: tickets === 1 ? [gate.promise.then(() => answer)] : [answer], after: "keep" };
+    });
+    const answering = [1, 2].map(() => proxy.get("/x"));
+    await eventually("both have come", () => proxy.connections() === 2 && tickets === 1);
+    gate.resolve("");
+    const bodies = (await Promise.all(answering)).map(({ body }) => body.toString());
+    assert.deepEqual(bodies.toSorted(), ["/ticket-1", "/ticket-2"]);
+  });
+
+  test("end what they have begun on their own with their client", async () => {
+    const gate = Promise.withResolvers<string>();
+    let count = 0;
+    await using proxy = await openProxy(() => {
+      count += 1;
+      const answer = head(200, "Content-Length: 5", "Vary: *");
+      return count === 1
+        ? { kind: "send", pieces: [gate.promise.then(() => `${answer}hello`)], after: "keep" }
+        : stall(answer, "x");
+    });
+    const leader = proxy.get("/x");
+    await eventually("it is asked for", () => count === 1);
+    using follower = new RawClient(proxy.port);
+    follower.send(proxy.text("/x"));
+    await eventually("both have come", () => proxy.connections() === 2);
+    gate.resolve("");
+    assert.equal((await leader).body.toString(), "hello");
+    await eventually("the other has begun", () => count === 2 && proxy.spool.usage().bodies === 1);
+    follower.socket.destroy();
+    await eventually("it is over", () => proxy.spool.usage().bodies === 0);
   });
 
   test("one after the other are downloads of their own", async () => {
