@@ -15,7 +15,7 @@ export interface ExchangeRequest {
 }
 
 export interface ExchangeOptions {
-  /** From the sent request to the whole head. */
+  /** From the sent request to the whole head; interim answers do not buy more time. */
   readonly headTimeoutMs: number;
   /** A wait for a byte of the body that lasts as long fails; also the window in which the rate is measured. */
   readonly idleTimeoutMs: number;
@@ -103,8 +103,7 @@ class Exchange implements Dispatcher.DispatchHandler, AsyncIterableIterator<Uint
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
-    // 1xx is a note on the way, not the answer; it does not buy more time.
-    if (status < 200 || this.#failure !== null) return;
+    if (this.#failure !== null) return;
     clearTimeout(this.#timer);
     this.#hasHead = true;
     this.#settle.resolve({
@@ -236,8 +235,7 @@ function translated(error: Error & { code?: string }, hasHead: boolean): Clamgat
   if (error instanceof ClamgateError) return error;
   if (error.code === "UND_ERR_DESTROYED") return new ClamgateError("stopping", "The gateway is stopping");
   if (hasHead) return brokenAnswer("The origin's answer broke off", error);
-  if (error.code === "UND_ERR_HEADERS_OVERFLOW") return brokenAnswer("The head of the origin's answer is too large", error);
-  if (error.code?.startsWith("HPE_")) return brokenAnswer("The origin's answer is not HTTP", error);
+  if (error.name === "HTTPParserError") return brokenAnswer("The origin's answer is not HTTP", error);
   const context = { detail: error.message, cause: error, isTransient: transientCodes.has(error.code ?? "") };
   return new UpstreamError("upstream-failed", "The origin closed the connection without an answer", context);
 }

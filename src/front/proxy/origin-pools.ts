@@ -4,12 +4,13 @@ import type { Socket } from "node:net";
 import { type Dispatcher, Pool } from "undici";
 import { ClamgateError } from "../../core/errors.ts";
 import type { Dialer } from "./dialer.ts";
+import { readHeads } from "./head-reader.ts";
 import { originOf, type Target } from "./target.ts";
 
 export interface OriginPoolsOptions {
   readonly dialer: Dialer;
   readonly keepAliveMs: number;
-  /** Of an answer's head; a larger one is an error. */
+  /** Of an answer's head, with the interim ones before it; a larger one is an error. */
   readonly maxHeaderBytes: number;
   /** Pools nobody uses are closed beyond this many. */
   readonly maxPools: number;
@@ -70,6 +71,7 @@ export function createOriginPools({ dialer, keepAliveMs, maxHeaderBytes, maxPool
         dialer.dial(target, addresses, closing.signal).then(
           (socket) => {
             markResets(socket);
+            readHeads(socket, maxHeaderBytes);
             callback(null, socket);
           },
           (error: Error) => callback(error, null),
