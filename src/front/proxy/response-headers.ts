@@ -1,6 +1,7 @@
 /** Which of an origin's headers reach the client (download-proxy.md P40, P41, P45, S17). */
 
 import { type HeaderLines, hopByHopNames, isWritable, listOf, pairs } from "./header-lines.ts";
+import { staysHere } from "./leads.ts";
 import { viaName } from "./request-headers.ts";
 
 export interface ResponseHeadersOptions {
@@ -19,20 +20,50 @@ const stripped: ReadonlySet<string> = new Set([
   "content-range",
   // Ours, at the end.
   "via",
-  // Commands to the web server in front (P41).
-  "x-sendfile",
-  "x-sendfile2",
+  // Where a client, or a script of its page, goes by itself: past the gateway, or to what was not asked of it. Redirects that are to be
+  // followed have been; curl goes to the Location of every 3xx.
+  "location",
+  "refresh",
+  "uri",
+  "alternates",
+  "content-base",
+  "speculation-rules",
+  "x-xet-hash",
+  "x-xet-refresh-route",
+  // Commands to a cache or web server in front (P41).
+  "edge-control",
+  "x-esi",
+  "x-compress-hint",
   // About the origin's host, which is not the one the client sees.
   "alt-svc",
+  "alternate-protocol",
   "strict-transport-security",
   "public-key-pins",
   "public-key-pins-report-only",
   "clear-site-data",
+  "expect-ct",
+  "nel",
+  "report-to",
+  "reporting-endpoints",
+  "service-worker-allowed",
   "set-cookie2",
 ]);
 
-/** Commands to nginx, lighttpd, Perlbal and LiteSpeed; and our own, which nobody else may set (S17). */
-const strippedPrefixes = ["x-accel-", "x-lighttpd-", "x-reproxy-", "x-litespeed-", "x-clamgate-"];
+/**
+ * Commands to nginx, Apache and others, lighttpd, Perlbal and H2O, LiteSpeed, Envoy, and caches; and our own, which nobody else may set (S17).
+ */
+const strippedPrefixes = [
+  "x-accel-",
+  "x-sendfile",
+  "x-lighttpd-",
+  "x-reproxy-",
+  "x-litespeed-",
+  "x-envoy-",
+  "surrogate-",
+  "x-clamgate-",
+];
+/** RFC 9213: `CDN-Cache-Control`, and each vendor's own. */
+const strippedEnd = "cdn-cache-control";
 
 /**
  * End-to-end headers in their order, byte for byte, repeated ones apart; a line that cannot be written as it is, is left out.
@@ -44,6 +75,7 @@ export function responseHeaders(origin: HeaderLines, { passSetCookie, gatewayId 
   for (const [name, value] of pairs(origin)) {
     const lower = name.toLowerCase();
     if (forOneHop.has(lower) || isStripped(lower, passSetCookie) || !isWritable(name, value)) continue;
+    if (!staysHere(lower, value)) continue;
     passed.push(name, value);
   }
   const via = listOf(origin, "via").filter((element) => isWritable("via", element));
@@ -53,5 +85,5 @@ export function responseHeaders(origin: HeaderLines, { passSetCookie, gatewayId 
 
 function isStripped(name: string, passSetCookie: boolean): boolean {
   if (name === "set-cookie") return !passSetCookie;
-  return stripped.has(name) || strippedPrefixes.some((prefix) => name.startsWith(prefix));
+  return stripped.has(name) || name.endsWith(strippedEnd) || strippedPrefixes.some((prefix) => name.startsWith(prefix));
 }
