@@ -57,7 +57,7 @@ export async function startDownloadProxy(options: DownloadProxyOptions): Promise
       allowPrivate: config.DOWNLOAD_ALLOW_PRIVATE,
       ownEndpoints,
       localAddresses,
-      headers: { forwardAuthorization: true, forwardHeaders: [], gatewayId: randomUUID() },
+      headers: { forwardAuthorization: true, forwardHeaders: config.DOWNLOAD_FORWARD_HEADERS, gatewayId: randomUUID() },
       extraCa,
       times: { ...upstreamDefaults.times, idleTimeoutMs: config.DOWNLOAD_IDLE_TIMEOUT, totalTimeoutMs: config.DOWNLOAD_TIMEOUT },
       lookup: createNameLookup({ ...lookupDefaults, resolve: createSystemNames(thisSystem()), clock }),

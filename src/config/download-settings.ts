@@ -1,5 +1,6 @@
 /** The download proxy: where it listens, where it may fetch from, and what it lets through when. */
 
+import { parseForwardedField } from "../codec/field-name.ts";
 import { parseIpRange } from "../codec/ip-address.ts";
 import { parseOriginRule, parsePrivateRule } from "../codec/origin-rule.ts";
 import { choice } from "./choice.ts";
@@ -22,6 +23,14 @@ const privateRules = list({
     parsePrivateRule,
     "a private address",
     "`host:port`, `address:port`, `[::1]:port` or `CIDR[:port]`, `*` being any port",
+  ),
+  separator: ",",
+});
+const fields = list({
+  item: readBy(
+    parseForwardedField,
+    "a header that can be sent on",
+    "names of headers that are not about one connection, its body or a part of it, as `Connection`, `Host`, `Content-Type` and `Range` are",
   ),
   separator: ",",
 });
@@ -71,6 +80,13 @@ export const downloadSettings = [
     parser: ranges,
     default: written(""),
     help: "Who may say `Download-From`: the web servers in front. None: everybody who reaches the port.",
+  }),
+  setting({
+    name: "DOWNLOAD_FORWARD_HEADERS",
+    group,
+    parser: fields,
+    default: written(""),
+    help: "Further headers of a client that are sent to the origin of `Download-From`, as `Cookie`; not past a redirect to another origin. Requests that differ in one share neither download nor verdict.",
   }),
   setting({
     name: "DOWNLOAD_ROUTES",

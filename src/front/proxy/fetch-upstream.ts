@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { ClamgateError } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
 import { type ExchangeAnswer, exchange } from "./exchange.ts";
-import { type HeaderLines, valuesOf } from "./header-lines.ts";
+import { type HeaderLines, pairs, valuesOf } from "./header-lines.ts";
 import { checkIsWhole, readFraming, tooLarge, upTo } from "./message-framing.ts";
 import type { OriginGate } from "./origin-gate.ts";
 import type { OriginPools } from "./origin-pools.ts";
@@ -28,7 +28,7 @@ export interface UpstreamRequest {
 
 export interface UpstreamResponse {
   readonly status: number;
-  /** As received: order, case and repetition kept, bytes as Latin-1 characters; `responseHeaders` chooses from them. */
+  /** As received, but for `carryHeaders`: order, case and repetition kept, bytes as Latin-1 characters; `responseHeaders` chooses from them. */
   readonly rawHeaders: HeaderLines;
   /** By `Content-Length`; see `Framing`. */
   readonly declaredBytes: number | null;
@@ -56,6 +56,11 @@ export interface FetchUpstreamOptions {
   readonly gate: OriginGate;
   readonly pools: OriginPools;
   readonly headers: RequestHeadersOptions;
+  /**
+   * Names in lower case of what the first origin says of the object in the redirect, where the place that it leads to does not know it. They
+   * take the place of that one's.
+   */
+  readonly carryHeaders: readonly string[];
   readonly maxRedirects: number;
   /** A redirect from https to http is followed. */
   readonly allowDowngrade: boolean;
@@ -103,6 +108,7 @@ export function createFetchUpstream(options: FetchUpstreamOptions): FetchUpstrea
   async function follow(request: UpstreamRequest): Promise<Followed> {
     const visited = new Set<string>();
     const redirects: HeaderLines[] = [];
+    const carried: string[] = [];
     let target = request.target;
     let isFirstOrigin = true;
     for (;;) {
@@ -112,7 +118,7 @@ export function createFetchUpstream(options: FetchUpstreamOptions): FetchUpstrea
       let next: Target | null;
       try {
         next = redirectOf(target, answer);
-        if (next === null) return { answer, target, redirects };
+        if (next === null) return { answer, target, redirects, carried };
         if (redirects.length === options.maxRedirects) throw brokenAnswer("The origin redirects too often");
         if (visited.has(urlOf(next))) throw brokenAnswer("The origin redirects in a circle");
         if (target.scheme === "https" && next.scheme === "http" && !options.allowDowngrade)
@@ -123,10 +129,17 @@ export function createFetchUpstream(options: FetchUpstreamOptions): FetchUpstrea
       }
       answer.discard();
       redirects.push(answer.lines);
+      if (isFirstOrigin) carried.push(...carriedBy(answer.lines, carried));
       // Credentials that were dropped once stay dropped, also when a later hop leads back.
       isFirstOrigin &&= originOf(next) === originOf(target);
       target = next;
     }
+  }
+
+  /** What has been carried is not carried again. */
+  function carriedBy(lines: HeaderLines, carried: HeaderLines): string[] {
+    const names = options.carryHeaders.filter((name) => valuesOf(carried, name).length === 0);
+    return [...pairs(lines)].filter(([name]) => names.includes(name.toLowerCase())).flat();
   }
 
   async function askWithRetries(request: UpstreamRequest, kind: "request" | "redirect", isFirstOrigin: boolean) {
@@ -160,22 +173,27 @@ interface Followed {
   /** That gave it. */
   readonly target: Target;
   readonly redirects: readonly HeaderLines[];
+  readonly carried: HeaderLines;
 }
 
-function responseOf({ method, maxBytes }: UpstreamRequest, { answer, target, redirects }: Followed): UpstreamResponse {
+function responseOf({ method, maxBytes }: UpstreamRequest, { answer, target, redirects, carried }: Followed): UpstreamResponse {
   checkIsWhole(answer.status, answer.lines);
   const { declaredBytes } = readFraming(answer.lines);
   const hasBody = method === "GET" && answer.status !== 304;
   if (hasBody && declaredBytes !== null && declaredBytes > maxBytes) throw tooLarge();
   return {
     status: answer.status,
-    rawHeaders: answer.lines,
+    rawHeaders: [...without(answer.lines, carried), ...carried],
     declaredBytes,
     body: upTo(maxBytes, answer.body),
     finalUrl: urlOf(target),
     redirects,
     discard: () => answer.discard(),
   };
+}
+
+function without(lines: HeaderLines, others: HeaderLines): string[] {
+  return [...pairs(lines)].filter(([name]) => valuesOf(others, name.toLowerCase()).length === 0).flat();
 }
 
 /** The origin says that it may be well in a moment; one that says when it will be is not pressed. */

@@ -1,5 +1,7 @@
 /** Header lines as Node and undici give them: names and values in turn, in their order, repeated ones apart. */
 
+import { hopByHopFields } from "../../codec/field-name.ts";
+
 export type HeaderLines = readonly string[];
 
 export function* pairs(lines: HeaderLines): Generator<readonly [name: string, value: string]> {
@@ -41,18 +43,5 @@ export function isWritable(name: string, value: string): boolean {
 
 /** Meant for one connection only (RFC 9110 §7.6.1), in lower case: the fixed ones, and what `Connection` lists. */
 export function hopByHopNames(lines: HeaderLines): ReadonlySet<string> {
-  return new Set([...fixedHopByHop, ...listOf(lines, "connection").map((name) => name.toLowerCase())]);
+  return new Set([...hopByHopFields, ...listOf(lines, "connection").map((name) => name.toLowerCase())]);
 }
-
-const fixedHopByHop = [
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "proxy-authentication-info",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-];

@@ -1,5 +1,6 @@
 /** Which of a client's headers reach the origin, and the ones that are ours (download-proxy.md P11, P20, P21, P29, S15, S20). */
 
+import { mayBeForwarded } from "../../codec/field-name.ts";
 import { type HeaderLines, hopByHopNames, isWritable, listOf, pairs, valuesOf } from "./header-lines.ts";
 import { preconditionNames } from "./preconditions.ts";
 import { malformed } from "./refusal.ts";
@@ -7,7 +8,7 @@ import { malformed } from "./refusal.ts";
 export interface RequestHeadersOptions {
   /** Sends Authorization on. */
   readonly forwardAuthorization: boolean;
-  /** Names of further headers to send on, as a route lists them. Those that are never sent stay unsent. */
+  /** Names of further headers to send on to the first origin, as the setting or a route lists them. Those that are never sent stay unsent. */
   readonly forwardHeaders: readonly string[];
   /** Of this gateway, in `Via: 1.1 clamgate-<id>`: letters, digits, dots and hyphens. */
   readonly gatewayId: string;
@@ -24,24 +25,6 @@ const alwaysForwarded = [
   "cache-control",
   "pragma",
 ];
-
-/** Ours to set, about a connection, about the client's side, or about a body or a part that is not asked for (P45). */
-const neverForwarded: ReadonlySet<string> = new Set([
-  "host",
-  "expect",
-  "via",
-  "forwarded",
-  "x-real-ip",
-  "accept-encoding",
-  "content-length",
-  "content-type",
-  "content-encoding",
-  "range",
-  "if-range",
-  "download-from",
-  "cache-scan",
-]);
-const neverForwardedPrefixes = ["proxy-", "x-forwarded-", "x-clamgate-"];
 
 /** All that is sent besides the target. What is ours is the same for every request, so no key needs it. */
 export function requestHeaders(client: HeaderLines, options: RequestHeadersOptions, isFirstOrigin: boolean): string[] {
@@ -67,7 +50,7 @@ export function forwardedHeaders(
   const sent: string[] = [];
   for (const [name, value] of pairs(client)) {
     const lower = name.toLowerCase();
-    if (!forwarded.has(lower) || forOneHop.has(lower) || isNeverForwarded(lower)) continue;
+    if (!forwarded.has(lower) || forOneHop.has(lower) || !mayBeForwarded(lower)) continue;
     if (!isWritable(name, value)) throw malformed("A header holds control characters", name);
     sent.push(name, value);
   }
@@ -88,10 +71,6 @@ export function hasPassedHere(client: HeaderLines, gatewayId: string): boolean {
 
 export function viaName(gatewayId: string): string {
   return `clamgate-${gatewayId}`;
-}
-
-function isNeverForwarded(name: string): boolean {
-  return neverForwarded.has(name) || neverForwardedPrefixes.some((prefix) => name.startsWith(prefix));
 }
 
 /** The client's way here is nobody's business, but gateways that ask each other in a circle must see themselves. */

@@ -1,5 +1,6 @@
 /** The routes of `DOWNLOAD_ROUTES`, for clients that come without a web server in front: a path prefix or a host name leads to an origin. */
 
+import { parseCarriedField, parseForwardedField } from "../../codec/field-name.ts";
 import { type OriginRule, type PrivateRule, parseOriginRule, parsePrivateRule } from "../../codec/origin-rule.ts";
 import { ClamgateError } from "../../core/errors.ts";
 import type { DownloadMode } from "../../core/ports.ts";
@@ -26,6 +27,8 @@ export interface Route {
   readonly redirectOrigins: readonly OriginRule[];
   readonly forwardAuthorization: boolean;
   readonly forwardHeaders: readonly string[];
+  /** See `FetchUpstreamOptions`. */
+  readonly carryHeaders: readonly string[];
   readonly rewrite: readonly Replacement[];
 }
 
@@ -37,7 +40,7 @@ export type RouteTable =
 /**
  * `{"routes": [{"path": "/pypi/", "host": "pypi.example", "origin": "https://pypi.org/", "cache": true, "mode": "strict",
  * "allowPrivate": ["10.0.0.0/8"], "redirectOrigins": ["https://*.example.com"], "forwardAuthorization": true, "forwardHeaders": ["cookie"],
- * "rewrite": [{"from": "https://files.pythonhosted.org/", "to": "https://gateway.example/files/"}]}]}`: `origin` and one of `path` and `host`
+ * "carryHeaders": ["x-repo-commit"], "rewrite": [{"from": "https://files.pythonhosted.org/", "to": "https://gateway.example/files/"}]}]}`: `origin` and one of `path` and `host`
  * must be there.
  */
 export function parseRouteTable(text: string): RouteTable {
@@ -71,6 +74,7 @@ const routeKeys = [
   "redirectOrigins",
   "forwardAuthorization",
   "forwardHeaders",
+  "carryHeaders",
   "rewrite",
 ];
 const modes: readonly DownloadMode[] = ["strict", "drip", "verified-stream"];
@@ -94,7 +98,8 @@ function routeOf(item: unknown, place: string, faults: string[]): Route {
     allowPrivate: fields.texts("allowPrivate", parsePrivateRule),
     redirectOrigins: fields.texts("redirectOrigins", parseOriginRule),
     forwardAuthorization: fields.flag("forwardAuthorization"),
-    forwardHeaders: fields.texts("forwardHeaders", (text) => (/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(text) ? text : null)),
+    forwardHeaders: fields.texts("forwardHeaders", parseForwardedField),
+    carryHeaders: fields.texts("carryHeaders", parseCarriedField),
     rewrite,
   };
 }

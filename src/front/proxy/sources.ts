@@ -38,6 +38,7 @@ export function createSources({ routes, mode, upstream }: SourcesOptions): Sourc
         origins: [ruleOf(route.base)],
         redirectOrigins: [...upstream.redirectOrigins, ...route.redirectOrigins],
         allowPrivate: route.allowPrivate,
+        carryHeaders: route.carryHeaders,
         headers: {
           gatewayId: upstream.headers.gatewayId,
           forwardAuthorization: route.forwardAuthorization,

@@ -21,6 +21,8 @@ export interface UpstreamOptions {
   readonly headers: RequestHeadersOptions;
   /** PEM, trusted besides the usual certificates; null for none. */
   readonly extraCa: string | null;
+  /** See `FetchUpstreamOptions`. */
+  readonly carryHeaders: readonly string[];
   readonly allowDowngrade: boolean;
   readonly maxRedirects: number;
   readonly maxRetries: number;
@@ -46,6 +48,7 @@ export interface Upstream {
 
 /** What download-proxy.md P23-P25 ask for where an operator says nothing. */
 export const upstreamDefaults = {
+  carryHeaders: [],
   allowDowngrade: false,
   maxRedirects: 5,
   maxRetries: 2,

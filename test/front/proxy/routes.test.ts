@@ -22,7 +22,8 @@ describe("parseRouteTable", () => {
       allowPrivate: ["10.0.0.0/8", "devpi.internal:3141"],
       redirectOrigins: ["https://*.example.com"],
       forwardAuthorization: true,
-      forwardHeaders: ["cookie"],
+      forwardHeaders: ["Cookie"],
+      carryHeaders: ["X-Repo-Commit"],
       rewrite: [{ from: "https://files.example/", to: "http://gateway.example/files/" }],
     };
     const table = parseRouteTable(JSON.stringify({ routes: [full, { path: "/", origin: "http://127.0.0.1:8081" }] }));
@@ -32,7 +33,8 @@ describe("parseRouteTable", () => {
     assert.deepEqual(first?.base, { scheme: "https", host: "pypi.org", port: 443, path: "/simple/" });
     assert.deepEqual([first?.isCacheOn, first?.mode, first?.forwardAuthorization], [true, "strict", true]);
     assert.deepEqual([first?.allowPrivate.length, first?.redirectOrigins.length], [2, 1]);
-    assert.deepEqual([first?.forwardHeaders, first?.rewrite], [["cookie"], full.rewrite]);
+    assert.deepEqual([first?.forwardHeaders, first?.carryHeaders], [["cookie"], ["x-repo-commit"]]);
+    assert.deepEqual(first?.rewrite, full.rewrite);
     assert.deepEqual(second, {
       match: { path: "/", host: null },
       base: { scheme: "http", host: "127.0.0.1", port: 8081, path: "/" },
@@ -42,6 +44,7 @@ describe("parseRouteTable", () => {
       redirectOrigins: [],
       forwardAuthorization: false,
       forwardHeaders: [],
+      carryHeaders: [],
       rewrite: [],
     });
   });
@@ -56,6 +59,7 @@ describe("parseRouteTable", () => {
           "text",
           { path: "/x/", origin: "https://h/", mode: "drip", rewrite: [{ from: "", tp: "x" }] },
           { path: "/x/", origin: "https://user:pass@h/" },
+          { path: "/x/", origin: "https://h/", forwardHeaders: ["Host", "Accept"], carryHeaders: ["ETag", "Location", "X-A"] },
         ],
         route: [],
       }),
@@ -84,6 +88,9 @@ describe("parseRouteTable", () => {
       'the file, routes[4], rewrite[0]: "to" is missing',
       'the file, routes[4]: "rewrite" goes with "mode": "strict" only',
       'the file, routes[5]: "origin" is not allowed to be "https://user:pass@h/"',
+      'the file, routes[6], forwardHeaders[0]: "Host" is not allowed',
+      'the file, routes[6], carryHeaders[0]: "ETag" is not allowed',
+      'the file, routes[6], carryHeaders[1]: "Location" is not allowed',
     ]);
   });
 

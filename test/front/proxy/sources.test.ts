@@ -6,7 +6,7 @@ import type { Source } from "../../../src/front/proxy/source.ts";
 import { createSources, type Sources } from "../../../src/front/proxy/sources.ts";
 import { parseBase } from "../../../src/front/proxy/target.ts";
 import { lookupDefaults, upstreamDefaults } from "../../../src/front/proxy/upstream.ts";
-import { ok, redirect, startFakeOrigin } from "../../fake/origin.ts";
+import { head, keep, ok, redirect, startFakeOrigin } from "../../fake/origin.ts";
 import { bytesOf, loopbackOnly } from "./recorded-upstream.ts";
 import { isRefused } from "./refusing.ts";
 import { origins } from "./rules.ts";
@@ -98,6 +98,53 @@ describe("createSources", () => {
       const sent = ["Authorization", "a", "Cookie", "c"];
       assert.equal(await fetched(sources.routes[0], url, sent), "undefined undefined");
       assert.equal(await fetched(sources.routes[1], url, sent), "a c");
+    } finally {
+      await sources.close();
+    }
+  });
+
+  test("carries what a route lists from a redirect of its own origin to the answer, and nothing else", async () => {
+    await using other = await startFakeOrigin(({ path }) =>
+      path === "/again"
+        ? keep(head(302, "Location: /there", "X-Size: not this origin's", "Content-Length: 0"))
+        : ok("there", "X-Repo: of the other", "ETag: there"),
+    );
+    const elsewhere = `http://127.0.0.1:${other.port}`;
+    await using origin = await startFakeOrigin(({ path }) =>
+      path === "/old"
+        ? keep(head(307, "Location: /new", "X-Repo: 1", "X-Other: a", "Content-Length: 0"))
+        : keep(
+            head(
+              302,
+              `Location: ${elsewhere}/again`,
+              "X-Repo: 2",
+              "X-Linked: b",
+              "x-linked: c",
+              "ETag: here",
+              "Content-Length: 0",
+            ),
+          ),
+    );
+    const url = `http://127.0.0.1:${origin.port}/`;
+    const allowed = { allowPrivate: ["127.0.0.1:*"], redirectOrigins: [elsewhere] };
+    const carryHeaders = ["X-Repo", "X-Linked", "X-Size"];
+    const sources = open([{ path: "/a/", origin: url, ...allowed, carryHeaders }]);
+    try {
+      const { signal } = new AbortController();
+      const target = { ...parseBase(url), path: "/old" };
+      const response = await sources.routes[0]?.fetch({
+        method: "GET",
+        client: "192.0.2.1",
+        target,
+        rawHeaders: [],
+        signal,
+        maxBytes: 1000,
+      });
+      assert.ok(response !== undefined);
+      assert.equal((await bytesOf(response.body)).toString(), "there");
+      const said = ["ETag", "there", "X-Repo", "1", "X-Linked", "b", "x-linked", "c"];
+      assert.deepEqual(response.rawHeaders, ["Content-Length", "5", ...said]);
+      assert.equal(response.redirects.length, 3);
     } finally {
       await sources.close();
     }
