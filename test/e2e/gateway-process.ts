@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
+import { setTimeout as delay } from "node:timers/promises";
 
 export interface GatewayProcess extends AsyncDisposable {
   readonly urls: readonly string[];
@@ -25,6 +26,7 @@ export interface GatewayProcess extends AsyncDisposable {
   line(text: string): Promise<string>;
   /** While false, nobody reads what it writes, and its pipes fill up. */
   readLog(isRead: boolean): void;
+  /** As it is now: waits where the gateway would hand out an older text, which it renders five times in a row and then once a second. */
   metric(name: string): Promise<number>;
   /** Resolves when `/readyz` answers 200. */
   ready(): Promise<void>;
@@ -70,6 +72,7 @@ export async function startGatewayProcess(options: GatewayProcessOptions = {}): 
   });
   const lines: string[] = [];
   const listeners = new Set<() => void>();
+  let nextScrapeAt = Number.NEGATIVE_INFINITY;
   for (const pipe of [child.stdout, child.stderr]) {
     createInterface({ input: pipe }).on("line", (line) => {
       lines.push(line);
@@ -111,7 +114,12 @@ export async function startGatewayProcess(options: GatewayProcessOptions = {}): 
         else pipe.pause();
       }
     },
-    metric: (name) => readMetric(url, name),
+    async metric(name) {
+      const waitMs = nextScrapeAt - performance.now();
+      nextScrapeAt = Math.max(nextScrapeAt, performance.now() - 4_000) + 1_010;
+      if (waitMs > 0) await delay(waitMs);
+      return await readMetric(url, name);
+    },
     async ready() {
       while ((await fetch(`${url}/readyz`)).status !== 200) {
         if (child.exitCode !== null) throw new Error(`the gateway ended:\n${lines.join("\n")}`);
