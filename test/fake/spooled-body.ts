@@ -1,6 +1,6 @@
 /** A body whose bytes, size and faults a test decides, and which counts who holds it. */
 
-import type { SpooledBody } from "../../src/core/ports.ts";
+import type { BodyRange, SpooledBody } from "../../src/core/ports.ts";
 
 export interface FakeBody extends SpooledBody {
   /** Those that are not disposed yet, this one included. */
@@ -26,9 +26,14 @@ export function fakeBody({
   error,
 }: FakeBodyOptions): FakeBody {
   let holders = 0;
-  async function* pieces(): AsyncGenerator<Uint8Array> {
-    // Each reader has them for itself.
-    for (const piece of read) yield Buffer.from(piece);
+  async function* pieces({ start = 0, end = Number.POSITIVE_INFINITY }: BodyRange = {}): AsyncGenerator<Uint8Array> {
+    let at = 0;
+    for (const piece of read) {
+      const wanted = piece.subarray(Math.max(0, start - at), Math.max(0, end - at));
+      // Each reader has them for itself.
+      if (wanted.length > 0) yield Buffer.from(wanted);
+      at += piece.length;
+    }
     if (error !== undefined) throw error;
   }
   function hold(): FakeBody {

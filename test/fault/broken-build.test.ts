@@ -45,7 +45,7 @@ function faultOf(check: () => void): string {
 
 const everythingClean: Breakage = {
   file: "core/scan.ts",
-  from: "const verdict = await withUnsupported(finding.verdict, body);",
+  from: "const verdict = await withUnsupported(finding.verdict, body, options.insteadOfClean);",
   to: 'const verdict = { kind: "clean" } as const;',
 };
 

@@ -33,7 +33,12 @@ const graceSeconds = 3;
 
 export async function besideACrowd(stage: LoadStage, plan: ManyConnectionsPlan): Promise<ManyConnections> {
   const clamd = await stage.scriptedClamd({ slots: 16, scanMs: 1 });
-  const gateway = await stage.gateway({ ...clamd, CLIENT_IDLE_TIMEOUT: `${idleSeconds}s`, CLIENT_MIN_RATE: "1K" });
+  const gateway = await stage.gateway({
+    ...clamd,
+    CLIENT_HEAD_TIMEOUT: `${headSeconds}s`,
+    CLIENT_IDLE_TIMEOUT: `${idleSeconds}s`,
+    CLIENT_MIN_RATE: "1K",
+  });
   const clients = await stage.clients();
   const crowd = await stage.clients();
   const work = () => {
