@@ -40,6 +40,8 @@ const fieldName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
  * Bytes above 0x7f are UTF-8; what is not becomes U+FFFD. Throws ProtocolError.
  */
 export function parsePartHeaders(block: Buffer, lineEnd: LineEnd, maxHeaders: number): PartHeaders {
+  // Werkzeug passes over the blank line and takes what follows for headers.
+  if (block.length === 0) throw new ProtocolError("a part has no headers");
   const fields = new Map<string, string>();
   let count = 0;
   for (let start = 0; start < block.length; ) {

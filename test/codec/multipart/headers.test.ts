@@ -29,14 +29,14 @@ describe("parsePartHeaders", () => {
 
   test("tells the transfer coding, in any case", () => {
     const coding = (value: string) => parse(`Content-transfer-encoding: ${value}\r\n`).transferCoding;
-    assert.equal(parse("").transferCoding, null);
+    assert.equal(parse("A: b\r\n").transferCoding, null);
     for (const value of ["7bit", "8BIT", "binary"]) assert.equal(coding(value), null);
     assert.equal(coding("Base64"), "base64");
     assert.equal(coding("QUOTED-printable"), "quoted-printable");
   });
 
   test("tells the Content-Length", () => {
-    assert.equal(parse("").contentLength, null);
+    assert.equal(parse("A: b\r\n").contentLength, null);
     assert.equal(parse("Content-Length: 012\r\n").contentLength, 12);
   });
 
@@ -49,6 +49,7 @@ describe("parsePartHeaders", () => {
   for (const block of taken) test(`takes ${JSON.stringify(block.slice(0, 60))}`, () => assert.ok(parse(block)));
 
   const refused: readonly (readonly [string, RegExp])[] = [
+    ["", /no headers/],
     [" A: b\r\n", /folded/],
     ["\tA: b\r\n", /folded/],
     ["A: b\r\n c\r\n", /folded/],

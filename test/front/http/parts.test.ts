@@ -69,7 +69,7 @@ describe("readParts", () => {
 
   test("names no file where the part names none, or an empty one", async () => {
     const names: unknown[] = [];
-    const form = `--bnd\r\nContent-Disposition: form-data; name="f"\r\n\r\nx\r\n--bnd\r\n\r\nx\r\n${part("", "x")}--bnd--`;
+    const form = `--bnd\r\nContent-Disposition: form-data; name="f"\r\n\r\nx\r\n--bnd\r\nA: b\r\n\r\nx\r\n${part("", "x")}--bnd--`;
     for await (const { fileName } of readParts(new Source(form), "bnd")) names.push(fileName);
     assert.deepEqual(names, [null, null, null]);
   });
