@@ -1,7 +1,7 @@
 /** Given copies in a store that may be away, with this process's own memory beside it: what either of them knows counts. */
 
-import type { GivenCopies } from "../core/ports.ts";
-import { bothKnown } from "./given-record.ts";
+import { type GivenCopies, givenAgainSeconds } from "../core/ports.ts";
+import { bothKnown, lineOf } from "./given-record.ts";
 import { Guard, type GuardOptions } from "./guard.ts";
 
 export interface GuardedCopiesOptions extends GuardOptions {
@@ -11,12 +11,35 @@ export interface GuardedCopiesOptions extends GuardOptions {
   readonly own: GivenCopies;
 }
 
+/** Addresses; each takes some 300 bytes. */
+const maxTold = 10_000;
+
 export function guardedCopies({ store, own, ...options }: GuardedCopiesOptions): GivenCopies {
   const guard = new Guard(options);
+  /** What the store was last told of an address, and when. The oldest first. */
+  const told = new Map<string, { readonly line: string; readonly at: number }>();
+
+  function isTold(address: string, line: string): boolean {
+    const last = told.get(address);
+    return last?.line === line && options.clock() - last.at < givenAgainSeconds * 1000;
+  }
+
+  function remember(address: string, line: string): void {
+    told.delete(address);
+    told.set(address, { line, at: options.clock() });
+    for (const oldest of told.keys()) {
+      if (told.size <= maxTold) break;
+      told.delete(oldest);
+    }
+  }
+
   return {
-    async give(address, copy) {
+    async give(address, copy, isWhole = false) {
+      const line = lineOf(copy);
+      if (isWhole && isTold(address, line)) return null;
       const here = await own.give(address, copy);
       const there = await guard.attempt("set", () => store.give(address, copy));
+      if (there !== null) remember(address, line);
       // Own memory is small: what it has forgotten, the store knows.
       return there === null || here === null ? there : bothKnown(here, there);
     },

@@ -25,6 +25,9 @@ interface Waiting {
 
 const tag = "given";
 
+/** To look for expired rows costs as much as to write one. */
+const expiredEvery = 256;
+
 /** `give` rejects where the file fails: the guard in front makes that null. */
 export function sqliteCopies(options: SqliteCopiesOptions): GivenCopies {
   return new SqliteCopies(options);
@@ -34,6 +37,7 @@ class SqliteCopies implements GivenCopies {
   readonly #options: SqliteCopiesOptions;
   #file: VerdictFile | null;
   #waiting: Waiting[] = [];
+  #sinceExpired = 0;
   /** Until then, in seconds, an address without a row may have had one. */
   #forgottenUntil = Number.NEGATIVE_INFINITY;
 
@@ -72,7 +76,7 @@ class SqliteCopies implements GivenCopies {
       const known: (KnownCopies | null)[] = [];
       file.transact(() => {
         for (const one of waiting) known.push(this.#add(file, one, at));
-        this.#prune(file, at, 2 * waiting.length);
+        this.#prune(file, at, waiting.length);
       });
       for (const [place, { resolve }] of waiting.entries()) resolve(known[place] ?? null);
     } catch (thrown) {
@@ -94,12 +98,16 @@ class SqliteCopies implements GivenCopies {
     return forgottenRecord(at);
   }
 
-  /** @param limit more than the batch has brought, so that it catches up. */
-  #prune(file: VerdictFile, at: number, limit: number): void {
-    file.deleteExpired(at * 1000, limit);
+  /** Deletes up to twice as many as were brought, so that it catches up. */
+  #prune(file: VerdictFile, at: number, brought: number): void {
+    this.#sinceExpired += brought;
+    if (this.#sinceExpired >= expiredEvery) {
+      file.deleteExpired(at * 1000, 2 * this.#sinceExpired);
+      this.#sinceExpired = 0;
+    }
     const excess = file.count - this.#options.maxEntries;
     if (excess <= 0) return;
-    file.deleteSoonest(Math.min(excess, limit));
+    file.deleteSoonest(Math.min(excess, 2 * brought));
     this.#forgottenUntil = at + givenSeconds;
   }
 }

@@ -132,8 +132,11 @@ export interface Copy {
   readonly validators: readonly string[];
 }
 
-/** For how long a client may come back for the rest of what it was given. */
-export const givenSeconds = 86_400;
+/** For so long a store need not be told again that a whole of the same copy was given. */
+export const givenAgainSeconds = 3_600;
+
+/** For how long a copy is known after it was last told of: a client may come back for the rest of what it was given within a day. */
+export const givenSeconds = 86_400 + givenAgainSeconds;
 
 /**
  * Knows which copies of an address clients may hold parts of: every copy of which anything was given within `givenSeconds`. A client that
@@ -144,8 +147,9 @@ export interface GivenCopies {
    * Adds the copy to those of the address, atomically for all gateways that share the store, and answers them all. Asked before the first
    * byte is given. Null where it cannot be told: too many copies, too many addresses, or a store that is away. Never rejects.
    * @param address lower-case hexadecimal SHA-256.
+   * @param isWhole nothing but the whole copy can be given, so the others do not matter: then the answer may be null at any time.
    */
-  give(address: string, copy: Copy): Promise<KnownCopies | null>;
+  give(address: string, copy: Copy, isWhole?: boolean): Promise<KnownCopies | null>;
   /** As `Cache.health`. */
   health?(): CacheHealth;
   close(): Promise<void>;

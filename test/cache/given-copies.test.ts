@@ -7,7 +7,7 @@ import { guardedCopies } from "../../src/cache/guarded-copies.ts";
 import { memoryCopies } from "../../src/cache/memory-copies.ts";
 import { redisCopies } from "../../src/cache/redis-copies.ts";
 import { sqliteCopies } from "../../src/cache/sqlite-copies.ts";
-import { type Fact, type GivenCopies, givenSeconds } from "../../src/core/ports.ts";
+import { type Copy, type Fact, type GivenCopies, givenAgainSeconds, givenSeconds } from "../../src/core/ports.ts";
 import { copyOf, describeGivenCopies } from "../contract/given-copies.ts";
 import { type LiveRedis, startRedis, untilTrue } from "../live/redis.ts";
 import { scratchDirectory } from "../spool/scratch-directory.ts";
@@ -197,6 +197,63 @@ describe("redisCopies", () => {
     assert.equal(await isSole(copies), true);
     await copies.close();
     assert.equal(await copies.give(address, one), null);
+  });
+});
+
+describe("guardedCopies, of wholes", () => {
+  function counted() {
+    const time = new ManualTime();
+    const store = memoryCopies({ maxEntries: 10, now: time.now });
+    const asked: string[] = [];
+    const counting = {
+      ...store,
+      give(at: string, copy: Copy) {
+        asked.push(copy.sha256?.slice(0, 1) ?? "-");
+        return store.give(at, copy);
+      },
+    };
+    const own = memoryCopies({ maxEntries: 10, now: time.now });
+    const copies = guardedCopies({ store: counting, own, budgetMs: 50, observe: () => {}, clock: time.now });
+    return { time, copies, asked };
+  }
+
+  test("tells the store of one copy once an hour, and of each other one at once", async () => {
+    const { time, copies, asked } = counted();
+    for (const copy of [one, one, one, two, two, one]) await copies.give(address, copy, true);
+    assert.deepEqual(asked, ["1", "2", "1"]);
+    time.advance(givenAgainSeconds * 1000 - 1);
+    await copies.give(address, one, true);
+    assert.equal(asked.length, 3);
+    time.advance(1);
+    await copies.give(address, one, true);
+    assert.deepEqual(asked, ["1", "2", "1", "1"]);
+  });
+
+  test("asks the store for each part", async () => {
+    const { copies, asked } = counted();
+    for (const isWhole of [true, true, false, false, true]) await copies.give(address, one, isWhole);
+    assert.deepEqual(asked, ["1", "1", "1"]);
+    assert.equal((await copies.give(address, two))?.isSole(two), false);
+  });
+
+  test("tells the store again that was away", async () => {
+    const time = new ManualTime();
+    const own = memoryCopies({ maxEntries: 10, now: time.now });
+    let isAway = true;
+    let asked = 0;
+    const store: GivenCopies = {
+      async give() {
+        asked += 1;
+        if (isAway) throw new Error("away");
+        return null;
+      },
+      close: async () => {},
+    };
+    const copies = guardedCopies({ store, own, budgetMs: 50, observe: () => {}, clock: time.now });
+    await copies.give(address, one, true);
+    isAway = false;
+    await copies.give(address, one, true);
+    assert.equal(asked, 2);
   });
 });
 

@@ -16,7 +16,7 @@ import { type ObjectHeadersOptions, objectHeaders } from "./object-headers.ts";
 import { blockedAnswer, type OwnAnswer } from "./own-answer.ts";
 import { validatorsOf } from "./preconditions.ts";
 import { replaceText } from "./replace-text.ts";
-import { type Selection, select } from "./selection.ts";
+import { isSelective, type Selection, select } from "./selection.ts";
 import { originOf } from "./target.ts";
 
 export interface Serving {
@@ -86,8 +86,8 @@ export async function conclude(serving: Serving, outcome: Outcome): Promise<void
 }
 
 /** Before the first byte of a copy that a client may take for the file, or for a part of it. */
-export function give({ givenCopies, keys }: Serving, copy: Copy): Promise<KnownCopies | null> {
-  return givenCopies.give(keys.address, copy);
+export function give({ exchange, givenCopies, keys }: Serving, copy: Copy): Promise<KnownCopies | null> {
+  return givenCopies.give(keys.address, copy, !isSelective(exchange.request.rawHeaders));
 }
 
 export function copyOf({ lines }: DownloadHead, sha256: Copy["sha256"]): Copy {

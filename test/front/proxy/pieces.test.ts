@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { guardedCopies } from "../../../src/cache/guarded-copies.ts";
 import { memoryCopies } from "../../../src/cache/memory-copies.ts";
-import type { GivenCopies } from "../../../src/core/ports.ts";
+import { type GivenCopies, givenSeconds } from "../../../src/core/ports.ts";
 import { end, head, keep, type OriginRequest, ok } from "../../fake/origin.ts";
 import { eventually } from "../../supervise/stage.ts";
 import { openProxy, type ProxyStage, type StageOptions, virusMark } from "./proxy-stage.ts";
@@ -10,7 +10,8 @@ import { type RawAnswer, RawClient } from "./raw-client.ts";
 
 const one = "1111111111";
 const two = "2222222222";
-const dayMs = 86_400_000;
+/** A day, and as long as a store need not be told again. */
+const dayMs = givenSeconds * 1000;
 const lastModified = "Tue, 01 Jul 2025 00:00:00 GMT";
 const later = "Wed, 02 Jul 2025 00:00:00 GMT";
 
