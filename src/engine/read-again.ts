@@ -7,7 +7,10 @@ import { prefixedBody } from "./prefixed-body.ts";
 
 const hidden: Verdict = { kind: "unscannable", reason: "unsupported", heuristic: "Heuristics.Clamgate.IgnoredType" };
 
-/** The worst verdict of all readings counts; an error in one of them is an error of the whole. Each waits for a slot of its own. */
+/**
+ * The worst verdict of all readings counts; an error in one of them is an error of the whole. Each waits for a slot of its own. Two
+ * reasons for which a body cannot be looked into make it unsupported, and so does what is hidden: an operator may let one of them pass.
+ */
 export function readAgain(engine: Engine): Engine {
   return {
     version: () => engine.version(),
@@ -21,21 +24,23 @@ export function readAgain(engine: Engine): Engine {
 
 async function scanWhole(engine: Engine, body: SpooledBody, signal: AbortSignal): Promise<EngineScan> {
   let whole = await engine.scan(body, signal);
-  if (whole.verdict.kind !== "clean") return whole;
+  if (whole.verdict.kind === "infected") return whole;
   const readings = furtherReadings(body.bytes ?? (await firstBytes(body)));
   if (readings === null) return whole;
   for (const prefix of readings.prefixes) {
     whole = together(whole, await engine.scan(prefixedBody(prefix, body), signal));
     if (whole.verdict.kind === "infected") return whole;
   }
-  return readings.isHidden && whole.verdict.kind === "clean" ? { ...whole, verdict: hidden } : whole;
+  return readings.isHidden ? { ...whole, verdict: hidden } : whole;
 }
 
 function together(before: EngineScan, next: EngineScan): EngineScan {
   const isWorse = before.verdict.kind === "clean" || next.verdict.kind === "infected";
   const { verdict, version, backend } = isWorse ? next : before;
+  const isOfTwoReasons =
+    before.verdict.kind === "unscannable" && next.verdict.kind === "unscannable" && before.verdict.reason !== next.verdict.reason;
   return {
-    verdict,
+    verdict: isOfTwoReasons ? hidden : verdict,
     version,
     backend,
     // Made with two sets of signatures, it is a verdict of neither.

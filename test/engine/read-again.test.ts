@@ -17,6 +17,7 @@ const song = "ID3 a song";
 /** Of more bytes than the stage's spool keeps in memory. */
 const longSong = song.repeat(20);
 const image = Buffer.from(`/RGB\nID\n${"\xff".repeat(24)}`, "latin1");
+const limited: Verdict = { kind: "unscannable", reason: "limit-size", heuristic: null };
 const ignoredType = { kind: "unscannable", reason: "unsupported", heuristic: "Heuristics.Clamgate.IgnoredType" };
 
 async function openStage() {
@@ -68,7 +69,11 @@ describe("readAgain", () => {
     const manyWays = tar("SQLite format 3", Buffer.alloc(0)).toString("latin1");
     const cases: readonly (readonly [string, readonly Verdict[], unknown])[] = [
       [song, [infected], infected],
-      [song, [encrypted], encrypted],
+      [song, [encrypted, clean], encrypted],
+      [song, [encrypted, encrypted], encrypted],
+      [song, [encrypted, infected], infected],
+      // An operator may let one of the two reasons pass.
+      [song, [encrypted, limited], ignoredType],
       [song, [clean, infected], infected],
       [song, [clean, encrypted], encrypted],
       [manyWays, [clean, clean, clean], clean],
@@ -77,10 +82,11 @@ describe("readAgain", () => {
       [manyWays, [clean, encrypted, clean], encrypted],
       [manyWays, [clean, encrypted, infected], infected],
       [image.toString("latin1"), [clean], ignoredType],
+      [image.toString("latin1"), [encrypted], ignoredType],
       [image.toString("latin1"), [infected], infected],
       [`ID3${image.toString("latin1")}`, [clean, clean], ignoredType],
       [`ID3${image.toString("latin1")}`, [clean, infected], infected],
-      [`ID3${image.toString("latin1")}`, [clean, encrypted], encrypted],
+      [`ID3${image.toString("latin1")}`, [clean, encrypted], ignoredType],
     ];
     for (const [text, verdicts, expected] of cases) {
       await using stage = await openStage();
