@@ -1,6 +1,6 @@
 /** Given copies in a store that may be away, with this process's own memory beside it: what either of them knows counts. */
 
-import { type GivenCopies, givenAgainSeconds } from "../core/ports.ts";
+import { type GivenCopies, givenAgainSeconds, givenSeconds } from "../core/ports.ts";
 import { bothKnown, lineOf } from "./given-record.ts";
 import { Guard, type GuardOptions } from "./guard.ts";
 
@@ -18,6 +18,8 @@ export function guardedCopies({ store, own, ...options }: GuardedCopiesOptions):
   const guard = new Guard(options);
   /** What the store was last told of an address, and when. The oldest first. */
   const told = new Map<string, { readonly line: string; readonly at: number }>();
+  /** Until then there may be copies that the store was not told of, and of which own memory, being small, knows no more. */
+  let untoldUntil = Number.NEGATIVE_INFINITY;
 
   function isTold(address: string, line: string): boolean {
     const last = told.get(address);
@@ -38,9 +40,12 @@ export function guardedCopies({ store, own, ...options }: GuardedCopiesOptions):
       const line = lineOf(copy);
       if (isWhole && isTold(address, line)) return null;
       const here = await own.give(address, copy);
-      const there = await guard.attempt("set", () => store.give(address, copy));
+      const answer = await guard.attempt("set", async () => ({ known: await store.give(address, copy) }));
+      const there = answer?.known ?? null;
       if (there !== null) remember(address, line);
-      // Own memory is small: what it has forgotten, the store knows.
+      // A store that is well and does not know has been told, all the same.
+      else if (answer === null || store.health?.() === "degraded") untoldUntil = options.clock() + givenSeconds * 1000;
+      if (here === null && options.clock() < untoldUntil) return null;
       return there === null || here === null ? there : bothKnown(here, there);
     },
     health: () => guard.health(store.health?.()),

@@ -20,9 +20,9 @@ const maxAside = 10;
 
 /**
  * Null, and observed, where there is no way to have a file there. A corrupt file, another program's and a newer version's
- * are renamed to `<path>.broken` (or `.broken.1` to `.broken.9` where that is taken), and a new one is made.
+ * are renamed to `<path>.broken` (or `.broken.1` to `.broken.9` where that is taken), `onPutAside` is called, and a new one is made.
  */
-export function openVerdictFile(path: string, observe: Observe): VerdictFile | null {
+export function openVerdictFile(path: string, observe: Observe, onPutAside = () => {}): VerdictFile | null {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     try {
@@ -30,6 +30,7 @@ export function openVerdictFile(path: string, observe: Observe): VerdictFile | n
     } catch (thrown) {
       if (!(thrown instanceof ForeignFileError) && !isDamaged(thrown) && sqliteCode(thrown) !== sqliteError) throw thrown;
       const aside = putAside(path);
+      onPutAside();
       observe({ kind: "cache-failed", operation: "open", detail: `${textOf(thrown)}; renamed to ${aside}` });
       return openAt(path);
     }

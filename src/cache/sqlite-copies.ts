@@ -24,6 +24,8 @@ interface Waiting {
 }
 
 const tag = "given";
+/** Of the one row that says until when an address without a row may have had one. Its time is when it expires. */
+const forgottenKey = { sha256: "00".repeat(32), tag: "forgotten" };
 
 /** To look for expired rows costs as much as to write one. */
 const expiredEvery = 256;
@@ -43,7 +45,12 @@ class SqliteCopies implements GivenCopies {
 
   constructor(options: SqliteCopiesOptions) {
     this.#options = options;
-    this.#file = openVerdictFile(resolve(options.path), options.observe);
+    let isReplaced = false;
+    const file = openVerdictFile(resolve(options.path), options.observe, () => {
+      isReplaced = true;
+    });
+    this.#file = file;
+    if (file !== null) this.#recallForgotten(file, isReplaced);
   }
 
   /** All that are asked in one turn of the event loop share a transaction: it costs twenty times what a row in it does. */
@@ -108,6 +115,25 @@ class SqliteCopies implements GivenCopies {
     const excess = file.count - this.#options.maxEntries;
     if (excess <= 0) return;
     file.deleteSoonest(Math.min(excess, 2 * brought));
+    this.#forget(file, at);
+  }
+
+  /** @param isReplaced what was there before is not to be read any more. */
+  #recallForgotten(file: VerdictFile, isReplaced: boolean): void {
+    try {
+      const until = file.find(forgottenKey.sha256, forgottenKey.tag)?.expiresAt;
+      if (typeof until === "number") this.#forgottenUntil = until / 1000;
+      if (isReplaced) file.transact(() => this.#forget(file, Math.floor(this.#options.now() / 1000)));
+    } catch (thrown) {
+      const detail = thrown instanceof Error ? thrown.message : String(thrown);
+      this.#options.observe({ kind: "cache-failed", operation: "open", detail });
+      this.#file = null;
+      file.close();
+    }
+  }
+
+  #forget(file: VerdictFile, at: number): void {
     this.#forgottenUntil = at + givenSeconds;
+    file.put({ ...forgottenKey, verdict: "", storedAt: at * 1000, expiresAt: this.#forgottenUntil * 1000 });
   }
 }

@@ -129,6 +129,40 @@ describe("sqliteCopies", () => {
     assert.equal(await copies.give(address, one), null);
   });
 
+  test("tells nothing of it after a restart, either", async () => {
+    await using directory = await scratchDirectory();
+    const time = new ManualTime();
+    const open = () => sqliteCopies({ path: join(directory.path, "given"), maxEntries: 3, observe: () => {}, now: time.now });
+    const first = open();
+    for (const letter of ["a", "b", "c", "d", "e", "f"]) {
+      await first.give(letter.repeat(64), one);
+      time.advance(1000);
+    }
+    await first.close();
+    const second = open();
+    assert.equal(await isSole(second, two, "a".repeat(64)), null);
+    time.advance(givenSeconds * 1000);
+    assert.equal(await isSole(second, two, "9".repeat(64)), true);
+    await second.close();
+  });
+
+  test("tells nothing for a day where its file could not be read and was put aside", async () => {
+    await using directory = await scratchDirectory();
+    const time = new ManualTime();
+    const path = join(directory.path, "given");
+    writeFileSync(path, "no database, but long enough to be taken for one ".repeat(100));
+    const open = () => sqliteCopies({ path, maxEntries: 10, observe: () => {}, now: time.now });
+    for (const _ of ["at once", "after a restart"]) {
+      const copies = open();
+      assert.equal(await isSole(copies, two, "a".repeat(64)), null);
+      await copies.close();
+    }
+    time.advance(givenSeconds * 1000);
+    const later = open();
+    assert.equal(await isSole(later, two, "b".repeat(64)), true);
+    await later.close();
+  });
+
   test("takes a row that is no record for copies that nobody knows", async () => {
     await using directory = await scratchDirectory();
     const path = join(directory.path, "given");
@@ -255,6 +289,33 @@ describe("guardedCopies, of wholes", () => {
     await copies.give(address, one, true);
     assert.equal(asked, 2);
   });
+});
+
+describe("guardedCopies, of what the store was not told", () => {
+  const other = (at: number) => at.toString(16).padStart(64, "0");
+
+  for (const [name, isFault] of [
+    ["fails", true],
+    ["is well and does not know", false],
+  ] as const) {
+    test(`${isFault ? "knows nothing of an address that own memory has forgotten" : "knows what it knew"} after a store ${name}`, async () => {
+      const time = new ManualTime();
+      const store = memoryCopies({ maxEntries: 100, now: time.now });
+      let isOdd = true;
+      const odd: GivenCopies = {
+        ...store,
+        give: (at, copy) => (!isOdd ? store.give(at, copy) : isFault ? Promise.reject(new Error("away")) : Promise.resolve(null)),
+      };
+      const own = memoryCopies({ maxEntries: 3, now: time.now });
+      const copies = guardedCopies({ store: odd, own, budgetMs: 50, observe: () => {}, clock: time.now });
+      await copies.give(address, one);
+      isOdd = false;
+      for (let at = 0; at < 5; at += 1) await copies.give(other(at), one);
+      assert.equal(await isSole(copies, two), isFault ? null : true);
+      time.advance((givenSeconds + 1) * 1000);
+      assert.equal(await isSole(copies, one, other(9)), true);
+    });
+  }
 });
 
 describe("guardedCopies", () => {
