@@ -1,8 +1,15 @@
-/** Addresses whose drip was cut: whatever comes next, they are refused for a while, since bytes of what was cut are out (download-proxy.md 2.3). */
+/**
+ * Addresses whose drip was cut: whatever comes next, they are refused for a while, since bytes of what was cut are out (download-proxy.md 2.3).
+ * And those whose drip runs: bytes are out of a copy that nobody knows yet.
+ */
 
 import type { Clock, UrlVerdict, UrlVerdictCache } from "../../core/ports.ts";
+import { Roster } from "../../core/roster.ts";
 
 export interface CutDrips {
+  /** From the first byte of a drip; to be called again at its end. */
+  run(address: string): () => void;
+  isRunning(address: string): boolean;
   /**
    * @param address `AddressKeys.address`: whoever asks for it, and with whatever headers.
    * @param found null where the bytes have no verdict.
@@ -26,7 +33,10 @@ const tag = "cut-drip";
 
 export function createCutDrips({ ttlMs, maxEntries, clock, urlVerdicts, isShared }: CutDripsOptions): CutDrips {
   const cuts = new Map<string, { readonly found: UrlVerdict | null; readonly expiresAt: number }>();
+  const running = new Roster<string>();
   return {
+    run: (address) => running.add(address),
+    isRunning: (address) => running.items().includes(address),
     async add(address, found) {
       cuts.delete(address);
       cuts.set(address, { found, expiresAt: clock() + ttlMs });

@@ -135,7 +135,7 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
       return await say(exchange, blockedAnswer(known.verdict, record.cache));
     }
     const { passSetCookie, maxBytes, givenCopies } = options;
-    const serving: Serving = { exchange, record, asked, keys, known, pieces, givenCopies, passSetCookie, maxBytes };
+    const serving: Serving = { exchange, record, asked, keys, known, pieces, givenCopies, cutDrips, passSetCookie, maxBytes };
     if (exchange.isHead) return await serveHead(serving);
     const isWhole = !isSelective(exchange.request.rawHeaders);
     const proof = asked.mode === "verified-stream" && isWhole ? streamablePieces(known, pieces) : null;

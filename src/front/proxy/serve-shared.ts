@@ -58,13 +58,15 @@ function begin(serving: Serving, signal: AbortSignal, parts: ServeSharedParts): 
 }
 
 async function serveDripping(serving: Serving, download: Download, parts: ServeSharedParts): Promise<void> {
-  const { exchange, record } = serving;
+  const { exchange, record, keys } = serving;
+  let endRun = () => {};
   const client = {
     knowsChunks: exchange.knowsChunks,
     signal: exchange.signal,
     begin(head: Outcome["head"]) {
       // Or nginx keeps the bytes to itself (H5).
       const lines = [...objectHeaders(head, head.declaredBytes, headerOptions(serving)), "X-Accel-Buffering", "no"];
+      endRun = parts.cutDrips.run(keys.address);
       exchange.begin(head.status, lines);
     },
     async send(byte: Uint8Array) {
@@ -78,14 +80,15 @@ async function serveDripping(serving: Serving, download: Download, parts: ServeS
     if (sent === 0) return await conclude(serving, await outcomeOf(download, serving));
     outcome = await download.outcome;
     note(serving, outcome);
+    if (isWhole(outcome)) await give(serving, copyOf(outcome.head, outcome.body.sha256));
   } finally {
     if (record.releasedBytes > 0 && !isWhole(outcome)) await account(serving, download, outcome, parts);
+    endRun();
   }
   if (!isWhole(outcome)) {
     record.outcome = "cut";
     return exchange.cut();
   }
-  await give(serving, copyOf(outcome.head, outcome.body.sha256));
   await sendBody(exchange, outcome, record.releasedBytes, outcome.body.size);
   record.outcome = "delivered";
 }

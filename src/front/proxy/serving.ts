@@ -5,6 +5,7 @@ import type { Copy, GivenCopies, KnownCopies, UrlVerdict } from "../../core/port
 import { untilAborted } from "../../core/until-aborted.ts";
 import type { AddressKeys } from "./address-key.ts";
 import type { ClientExchange } from "./client-exchange.ts";
+import type { CutDrips } from "./cut-drips.ts";
 import { deliverBodiless, deliverPassed, type Passed } from "./deliver.ts";
 import type { Download, DownloadHead, DownloadOrder, Outcome } from "./download.ts";
 import type { DownloadRecord } from "./download-record.ts";
@@ -28,6 +29,7 @@ export interface Serving {
   readonly known: UrlVerdict | null;
   readonly pieces: KnownPieces;
   readonly givenCopies: GivenCopies;
+  readonly cutDrips: CutDrips;
   readonly passSetCookie: boolean;
   /** `ProxyFrontOptions.maxBytes` */
   readonly maxBytes: number;
@@ -85,7 +87,7 @@ export async function conclude(serving: Serving, outcome: Outcome): Promise<void
   }
 }
 
-/** Before the first byte of a copy that a client may take for the file, or for a part of it. */
+/** Before the first byte of a copy that a client may take for the file, or for a part of it; of a drip, before the rest of it. */
 export function give({ exchange, givenCopies, keys }: Serving, copy: Copy): Promise<KnownCopies | null> {
   return givenCopies.give(keys.address, copy, !isSelective(exchange.request.rawHeaders));
 }
@@ -100,7 +102,9 @@ async function selectionOf(serving: Serving, { head, body }: Passed): Promise<Se
   if (head.status < 200 || head.status > 299) return { kind: "whole" };
   const copy = copyOf(head, body.sha256);
   const isSliceable = head.status === 200 && asked.rewrite.length === 0;
-  const known = body.size === 0 ? nothingElse : await give(serving, copy);
+  const given = body.size === 0 ? nothingElse : await give(serving, copy);
+  // Of which copy is known when the drip has ended.
+  const known = serving.cutDrips.isRunning(serving.keys.address) ? null : given;
   return select(exchange.request.rawHeaders, { copy, lines: head.lines, size: body.size, isSliceable }, known);
 }
 

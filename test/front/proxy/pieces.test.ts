@@ -357,6 +357,21 @@ describe("a drip that was cut", () => {
     }
   });
 
+  test("is not known while it runs: others get no part of another copy meanwhile", async () => {
+    let file = body;
+    await using proxy = await openProxy(() => ok(file), { mode: "drip", front: { drip } });
+    proxy.engine.answerAll(null);
+    using client = new RawClient(proxy.port);
+    client.send(proxy.text("/x"));
+    await client.until(() => client.received.includes("\r\n\r\nx"));
+    file = "y".repeat(1000);
+    const asking = proxy.get("/x", ["Range: bytes=1-", "User-Agent: another"]);
+    (await proxy.engine.scanBegun(2)).finish({ kind: "clean" });
+    assert.equal((await asking).status, 200);
+    (await proxy.engine.scanBegun(1)).finish({ kind: "clean" });
+    assert.equal((await client.answer()).isWhole, true);
+  });
+
   test("leaves no part behind when its client goes before the verdict", async () => {
     await using proxy = await openProxy(() => ok(body), { mode: "drip", front: { drip } });
     proxy.engine.answerAll(null);
