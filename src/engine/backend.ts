@@ -180,7 +180,8 @@ export function createBackend(options: BackendOptions): Backend {
 }
 
 function requestFor(body: SpooledBody, path: string | null): Request {
-  if (body.bytes !== null) return instreamBytes(body.bytes);
+  const { bytes } = body;
+  if (bytes !== null) return instreamBytes(bytes);
   return path === null ? instreamFile(body) : scanCommand(path);
 }
 
