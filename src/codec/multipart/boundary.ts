@@ -41,7 +41,10 @@ export function possibleFormKind(contentTypes: readonly string[]): BodyKind {
   const [value = "", another] = contentTypes;
   if (another !== undefined) return ambiguous("Content-Type is there more than once");
   if (!/multipart/i.test(value)) return { kind: "not-multipart" };
-  if (!parseMediaType(value)?.type.startsWith("multipart/")) return ambiguous("Content-Type speaks of multipart and is none");
+  const type = parseMediaType(value)?.type ?? "";
+  if (!type.startsWith("multipart/")) return ambiguous("Content-Type speaks of multipart and is none");
+  // Its parts are messages where they say nothing else, and Python's email takes messages apart.
+  if (type === "multipart/digest") return ambiguous("Content-Type is multipart/digest, and what it holds are messages");
   return plainBoundary(value);
 }
 

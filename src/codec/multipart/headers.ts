@@ -33,7 +33,12 @@ const space = 0x20;
 const tab = 0x09;
 
 /** RFC 9110 §5.6.2 */
-const fieldName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const token = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]";
+const fieldName = new RegExp(`^${token}+$`);
+
+const parameter = `[ \\t]*;[ \\t]*${token}+=(?:${token}*|"(?:[^"\\\\]|\\\\.)*")`;
+/** None, one type with its parameters (RFC 2045 §5.1; one may be empty), or Java's "null", which is no type to anybody. */
+const plainType = new RegExp(`^(?:|null|${token}+/${token}+(?:${parameter})*[ \\t]*;?)$`);
 
 /**
  * @param block whole lines with that line end, without the blank line that ends the headers.
@@ -72,12 +77,17 @@ function parseLine(line: Buffer): { readonly name: string; readonly value: strin
 }
 
 /**
- * Python's cgi and email, commons-fileupload and Netty take such a part apart; busboy, PHP and Go take it as one file, whether it has a
- * file name or not. Its parts are not scanned as well: RFC 7578 §4.3 ended this form, and of clients curl alone writes it, when asked
- * for several files in one field. A Content-Encoding of a part is undone by aiohttp and by nobody else.
+ * Python's cgi and email, commons-fileupload and Netty take a multipart part apart, and Python's email a message as well; busboy, PHP and
+ * Go take either as one file, whether it has a file name or not. What is inside is not scanned by itself: RFC 7578 §4.3 ended this form,
+ * and of clients curl alone writes it, when asked for several files in one field. A Content-Encoding of a part is undone by aiohttp and
+ * by nobody else.
  */
 function refuseNested(fields: PartFields): void {
-  if (/multipart/i.test(fields.get("content-type") ?? "")) throw new ProtocolError("a part is of a multipart type itself");
+  const type = fields.get("content-type") ?? "";
+  if (/multipart/i.test(type)) throw new ProtocolError("a part is of a multipart type itself");
+  if (/message\//i.test(type)) throw new ProtocolError("a part is of a message type");
+  // Whoever mends what is odd, or decodes words in it, may find such a type there.
+  if (!plainType.test(type) || type.includes("=?")) throw new ProtocolError(`a part has the Content-Type ${shown(type)}`);
   const encoding = fields.get("content-encoding")?.toLowerCase() ?? "identity";
   if (encoding !== "identity") throw new ProtocolError(`a part has the Content-Encoding ${shown(encoding)}`);
 }

@@ -204,6 +204,16 @@ export const clientForms: readonly ClientForm[] = [
     contentType: 'multipart/form-data; boundary="----=_12345678"',
     part: [file, binary],
   }),
+  written("OkHttp with a charset", { boundary: `${hex}-${hex}`, part: [file, "Content-Type: text/plain; charset=utf-8"] }),
+  written("Jersey, RESTEasy with a charset", {
+    boundary: `${hex}${hex}`,
+    part: [file, "Content-Type: text/plain;charset=UTF-8"],
+  }),
+  written("a mail library, with the name in the type", {
+    boundary: `${hex}${hex}`,
+    part: [file, 'Content-Type: image/jpeg; name="k\xc3\xa4se, a.bin"'],
+  }),
+  written("a script without a type", { boundary: `${hex}${hex}`, part: [file, "Content-Type: "] }),
   written("an empty line first", { boundary: "AaB03x", begin: "\r\n", part: [file, binary] }),
   written("a shell script whose lines end in LF", { boundary: "AaB03x", lineEnd: "\n", part: [file, binary] }),
   written("multipart/mixed", { boundary: "AaB03x", contentType: "multipart/mixed; boundary=AaB03x", part: [file, binary] }),

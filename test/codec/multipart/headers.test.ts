@@ -42,7 +42,12 @@ describe("parsePartHeaders", () => {
 
   const taken: readonly string[] = [
     "Content-Type: text/plain; boundary=N\r\n",
-    "Content-Type: message/rfc822\r\n",
+    "Content-Type: text/plain;charset=utf-8\r\n",
+    "Content-Type: text/plain; charset=; format=flowed ;\r\n",
+    'Content-Type: image/jpeg; name="k\u00e4se, \\"a\\"; b.jpg"\r\n',
+    "Content-Type: application/vnd.api+json; name*=utf-8''k%C3%A4se\r\n",
+    "Content-Type:\r\n",
+    "Content-Type: null\r\n",
     "Content-Encoding: Identity\r\n",
     `Content-Disposition: form-data; filename="${"n".repeat(4_000)}"\r\n`,
   ];
@@ -84,6 +89,23 @@ describe("parsePartHeaders", () => {
     ["Content-Type: Multipart/form-data\r\n", /multipart type/],
     ['Content-Type: "multipart/mixed"; boundary=N\r\n', /multipart type/],
     ["Content-Type: text/plain, multipart/mixed; boundary=N\r\n", /multipart type/],
+    ["Content-Type: message/rfc822\r\n", /message type/],
+    ["Content-Type: Message/Partial; id=a\r\n", /message type/],
+    ["Content-Type: text/plain, message/rfc822\r\n", /message type/],
+    ["Content-Type: =?utf-8?q?m=75ltipart/mixed?=; boundary=zz\r\n", /Content-Type "=\?utf-8/],
+    ["Content-Type: =?utf-8?b?bWVzc2FnZS9yZmM4MjI=?=\r\n", /Content-Type/],
+    ['Content-Type: text/plain; name="=?utf-8?q?a?="\r\n', /Content-Type/],
+    ["Content-Type: a/b, c/d\r\n", /Content-Type/],
+    ["Content-Type: a/b c/d\r\n", /Content-Type/],
+    ["Content-Type: a/b/c\r\n", /Content-Type/],
+    ["Content-Type: message (a) /rfc822\r\n", /Content-Type/],
+    ["Content-Type: message\r\n", /Content-Type "message"/],
+    ["Content-Type: a/\r\n", /Content-Type/],
+    ["Content-Type: ; charset=utf-8\r\n", /Content-Type/],
+    ["Content-Type: a/b; name\r\n", /Content-Type/],
+    ["Content-Type: a/b; name = c\r\n", /Content-Type/],
+    ['Content-Type: a/b; name="c\r\n', /Content-Type/],
+    [`Content-Type: a/b${"; a=".repeat(900)}"\r\n`, /Content-Type/],
     [`A: ${"b".repeat(4_094)}\r\n`, /more than 4096 bytes/],
   ];
   for (const [block, message] of refused) {

@@ -247,6 +247,7 @@ describe("a form on /scanHandlerBody", () => {
       `application/x-multipart; boundary=${boundary}`,
       `multipart; boundary=${boundary}`,
       `multipart/form-data, text/plain; boundary=${boundary}`,
+      `Multipart/Digest; boundary=${boundary}`,
       `text/plain\r\nContent-Type: ${formType}`,
       "text/plain\r\nContent-Type: text/plain",
     ]) {
