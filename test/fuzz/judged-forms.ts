@@ -1,6 +1,7 @@
 /** Forms to be judged by other readers: right ones with a few of their pieces replaced, added or left out, and a few bytes changed. */
 
 import fc from "fast-check";
+import { type HidingPlace, hidingPlaces } from "./hidden-forms.ts";
 import { type Change, changes } from "./mutated.ts";
 
 export interface JudgedForm {
@@ -9,6 +10,8 @@ export interface JudgedForm {
   readonly types: readonly string[];
   /** Of the whole form: "" is none. The body is not coded where the name is not `gzip`. */
   readonly coding: string;
+  /** Where a second form, `evilForm`, stands beside the coded one; it settles the coding. Null: there is none. */
+  readonly hiding: HidingPlace | null;
   /** Latin-1 characters with the placeholders of marked-text.ts. */
   readonly text: string;
   readonly changes: readonly Change[];
@@ -24,6 +27,11 @@ const octets = "Content-Type: application/octet-stream";
 const named = (name: string, field = "f") => `Content-Disposition: form-data; name="${field}"; filename="${name}"`;
 const inner = (mark: string, end = "\r\n") => `--${mark}${end}${named("inner", "h")}${end}${octets}${end}${end}{marker}`;
 const nested = `--N\r\n${named("nested")}\r\n\r\n{marker}\r\n--N--`;
+/** A message with a file in base64: what takes it apart has bytes that stand nowhere in the form. */
+const message = (mark: string) =>
+  `Content-Type: multipart/mixed; boundary=${mark}\r\n\r\n--${mark}\r\nContent-Disposition: attachment; filename="in a message"\r\nContent-Transfer-Encoding: base64\r\n\r\n{base64}\r\n--${mark}--`;
+/** The same without headers, for a part that is a multipart itself. */
+const coded64 = message("N").slice(message("N").indexOf("--N"));
 const ok = `--A\r\n${named("ok", "g")}\r\n\r\nhello\r\n`;
 
 const rightTypes = [
@@ -66,6 +74,7 @@ const wrongTypes = [
   `multipart/form-data; boundary=A; boundary=${"A".repeat(300)}`,
   "multipart/mixed; boundary=A",
   "multipart/related; boundary=A",
+  "multipart/digest; boundary=A",
   "text/plain; boundary=A",
   "application/x-www-form-urlencoded",
   "multipart/form-data",
@@ -109,6 +118,13 @@ const wrong: Readonly<Record<Kind, readonly string[]>> = {
     "Content-Type: multipart/mixed; boundary=N",
     "Content-Type: multipart/form-data; boundary=N",
     "Content-Type: message/rfc822",
+    "Content-Type: message/delivery-status",
+    "Content-Type: =?utf-8?q?message/rfc822?=",
+    "Content-Type: =?utf-8?q?m=75ltipart/mixed?=; boundary=N",
+    "Content-Type: =?utf-8?q?m=75ltipart/mixed;_boundary=3DN?=",
+    "Content-Type: =?utf-8?b?bXVsdGlwYXJ0L21peGVk?=; boundary=N",
+    "Content-Type: (x) message/rfc822",
+    "Content-Type: text/plain, message/rfc822",
     "Content-Type: multipart/mixed; boundary=A",
     "Content-Transfer-Encoding: base64",
     "Content-Transfer-Encoding: quoted-printable",
@@ -145,6 +161,8 @@ const wrong: Readonly<Record<Kind, readonly string[]>> = {
     "{gzip}",
     `${nested}`,
     `preamble\r\n${nested}\r\n`,
+    message("N"),
+    coded64,
     "\r\n--A\r\n",
     "--A\r\n",
     "\r\n--A--\r\n",
@@ -209,6 +227,7 @@ export const judgedForms: fc.Arbitrary<JudgedForm> = fc
       { weight: 1, arbitrary: fc.array(fc.constantFrom(...rightTypes, ...wrongTypes), { minLength: 2, maxLength: 2 }) },
     ),
     coding: fc.oneof({ weight: 12, arbitrary: fc.constant("") }, fc.constantFrom("gzip", "identity", "foo")),
+    hiding: fc.oneof({ weight: 12, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: fc.constantFrom(...hidingPlaces) }),
     parts: fc.array(part, { minLength: 1, maxLength: 3 }),
     twists: fc.array(twist, { maxLength: 3 }),
     changes: fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, changes),
@@ -251,12 +270,19 @@ const form = (types: string | readonly string[], text: string, route = "/v2/scan
   route,
   types: typeof types === "string" ? [types] : types,
   coding,
+  hiding: null,
   text,
   changes: [],
 });
 const A = "multipart/form-data; boundary=A";
 const evil = (mark = "A") => `--${mark}\r\n${named("evil")}\r\n${octets}\r\n\r\n{marker}\r\n`;
 const two = `${evil()}--A--\r\n--B\r\n${named("ok", "g")}\r\n\r\nhello\r\n--B--\r\n`;
+
+/** For a place beside the form. */
+export const evilForm = `\r\n${evil()}--A--\r\n`;
+
+/** A part with this Content-Type line, or none, and a message or a multipart in it. */
+const nesting = (line: string, content: string) => `--A\r\n${named("n")}\r\n${line}\r\n${content}\r\n--A--\r\n`;
 
 /** Each has misled the gateway, or a reader, once. */
 export const misleadingForms: readonly JudgedForm[] = [
@@ -279,4 +305,11 @@ export const misleadingForms: readonly JudgedForm[] = [
   form(A, `--A\r\n${named("x")}\r\nContent-Encoding: gzip\r\n\r\n{gzip}\r\n--A--\r\n`),
   form(A, `${evil()}--A--\r\n`, "/scanHandlerBody"),
   form(A, `${evil()}--A--\r\n`, "/v2/scan", "gzip"),
+  ...hidingPlaces.flatMap((hiding) =>
+    ["/v2/scan", "/scan", "/scanHandlerBody"].map((route) => ({ ...form(A, `${ok}--A--\r\n`, route), hiding })),
+  ),
+  form(A, nesting("Content-Type: message/rfc822\r\n", message("N"))),
+  form(A, nesting("Content-Type: =?utf-8?q?message/rfc822?=\r\n", message("N"))),
+  form(A, nesting("Content-Type: =?utf-8?q?m=75ltipart/mixed?=; boundary=N\r\n", coded64)),
+  form("multipart/digest; boundary=A", nesting("", message("N")), "/scanHandlerBody"),
 ];

@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { deflateSync, gzipSync } from "node:zlib";
 import { type Campaign, campaign } from "./campaign.ts";
 import { bytesOf, codedBodies, headerLines, misleadingBodies } from "./coded-bodies.ts";
+import { hidings } from "./hidden-forms.ts";
 import { assertEachHas, type Judge } from "./judge.ts";
-import { judgedForms, misleadingForms } from "./judged-forms.ts";
+import { evilForm, type JudgedForm, judgedForms, misleadingForms } from "./judged-forms.ts";
 import { expand } from "./marked-text.ts";
 import { changed } from "./mutated.ts";
 import { asCommand, type Post, type Poster } from "./raw-post.ts";
@@ -35,23 +36,35 @@ export function formUploads({ poster, readers, judge }: JudgedUploads): Campaign
       const readings = await readers.read("form", "multipart/form-data; boundary=A", Buffer.from(form));
       assertEachHas(file, readings, readers.known, "form");
     },
-    async check({ route, types, coding, text, changes }, note) {
+    async check({ route, types, text, changes, ...how }, note) {
       judge.begin();
       const plain = changed(Buffer.from(expand(text, judge.markers), "latin1"), changes);
-      const body = coding === "gzip" ? gzipSync(plain) : plain;
+      const { coding, layers } = codedForm(plain, how, () => Buffer.from(expand(evilForm, judge.markers), "latin1"));
+      const body = layers[0] ?? plain;
       const codings: Post["lines"] = coding === "" ? [] : [["Content-Encoding", coding]];
       const lines = [...types.map((type) => ["Content-Type", type] as const), ...codings];
       if (!(await isAccepted(poster, { path: route, lines, body }, note))) return;
       // Of two lines some frameworks take the first, some the last, and some join them.
       const kinds = types.length > 1 ? [...types, types.join(", ")] : types;
-      const bodies = coding === "" ? [body] : [body, plain];
+      // Some undo no coding, and some not all of them.
       for (const kind of kinds)
-        for (const one of bodies) {
+        for (const one of [...layers, plain]) {
           const readings = await readers.read("form", kind, one);
           compare(judge, readings, { path: route, lines, body }, note);
         }
     },
   });
+}
+
+interface CodedForm {
+  readonly coding: string;
+  /** Outermost first, without the form itself. */
+  readonly layers: readonly Buffer[];
+}
+
+function codedForm(plain: Buffer, { coding, hiding }: Pick<JudgedForm, "coding" | "hiding">, hidden: () => Buffer): CodedForm {
+  if (hiding !== null) return { coding: hidings[hiding].coding, layers: hidings[hiding].layers(plain, hidden()) };
+  return { coding, layers: coding === "gzip" ? [gzipSync(plain)] : [] };
 }
 
 export function codedUploads({ poster, readers, judge }: JudgedUploads): Campaign {
