@@ -43,21 +43,25 @@ export async function askDns({ name, servers, isIpv6First, signal }: DnsQuestion
   const cancel = () => resolver.cancel();
   signal.addEventListener("abort", cancel);
   try {
-    return await askServers(resolver, name, isIpv6First);
-  } catch (error) {
-    signal.throwIfAborted();
-    throw error;
+    return await askServers(resolver, name, isIpv6First, signal);
   } finally {
     signal.removeEventListener("abort", cancel);
   }
 }
 
 /** A server that is silent is passed over by c-ares; one that refuses or fails is not, as Node sets it up, but is by glibc. */
-async function askServers(resolver: Resolver, name: string, isIpv6First: boolean): Promise<readonly string[]> {
+async function askServers(
+  resolver: Resolver,
+  name: string,
+  isIpv6First: boolean,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
   for (;;) {
     try {
       return await askFamilies(resolver, name, isIpv6First);
     } catch (error) {
+      // What was called off looks like a server that failed.
+      signal.throwIfAborted();
       const others = resolver.getServers().slice(1);
       const isPassedOver = error instanceof NameError && error.code === "EAI_AGAIN" && !error.isTimeout;
       if (!isPassedOver || others.length === 0) throw error;

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { lookup } from "node:dns/promises";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { createSystemNames, type SystemNamesOptions } from "../../src/names/system-names.ts";
 import { type NameServer, type Script, startNameServer } from "../fake/name-server.ts";
+import { eventually } from "../supervise/stage.ts";
 
 interface Given extends Partial<Pick<SystemNamesOptions, "platform" | "isIpv6First" | "getaddrinfo">> {
   readonly script?: Script;
@@ -46,6 +47,9 @@ async function systemOf(given: Given) {
     },
   };
 }
+
+/** Of what is called off: the next server, were it asked, would be waited for eight seconds. */
+const promptMs = 2000;
 
 const failsAs = (code: string) => (error: unknown) => error instanceof Error && "code" in error && error.code === code;
 
@@ -113,17 +117,37 @@ describe("names in DNS", () => {
     assert.deepEqual(second.asked, []);
   });
 
-  test("are called off with the signal's reason, and no packet follows", async () => {
-    await using system = await systemOf({ script: () => "silent" });
+  test("are called off with the signal's reason, at once, and no packet follows to this server or the next", async () => {
+    await using second = await startNameServer(() => "silent");
+    await using system = await systemOf({ script: () => "silent", others: [second] });
     const controller = new AbortController();
     const asked = system.resolve("silent.example", controller.signal);
     while (system.server.asked.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
     const reason = new Error("gone");
+    const goneAt = performance.now();
     controller.abort(reason);
     await assert.rejects(asked, reason);
+    assert.ok(performance.now() - goneAt < promptMs, `${performance.now() - goneAt} ms`);
     await new Promise((resolve) => setTimeout(resolve, 1200));
-    assert.equal(system.server.asked.length, 2);
+    assert.deepEqual([system.server.asked.length, second.asked], [2, []]);
     await assert.rejects(system.resolve("silent.example", controller.signal), reason);
+  });
+
+  test("keep no socket once they are called off", async () => {
+    const descriptors = async () => (await readdir("/proc/self/fd")).length;
+    await using second = await startNameServer(() => "silent");
+    await using system = await systemOf({ script: () => "silent", others: [second] });
+    const before = await descriptors();
+    const controller = new AbortController();
+    const silent = Array.from({ length: 100 }, (_, at) => system.resolve(`s${at}.example`, controller.signal));
+    const ended = Promise.allSettled(silent);
+    while (system.server.asked.length < 200) await new Promise((resolve) => setTimeout(resolve, 1));
+    assert.ok((await descriptors()) >= before + 100);
+    const goneAt = performance.now();
+    controller.abort(new Error("gone"));
+    await ended;
+    await eventually("the sockets are closed", async () => (await descriptors()) < before + 10);
+    assert.ok(performance.now() - goneAt < promptMs, `${performance.now() - goneAt} ms`);
   });
 
   test("keep none of the machine's threads: 300 silent ones, and both DNS and the system answer at once", async () => {

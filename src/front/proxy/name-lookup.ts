@@ -126,11 +126,13 @@ export function createNameLookup(options: NameLookupOptions): NameLookup {
       questions.delete(name);
       clearTimeout(timer);
       calledOff.abort(reason);
-      release();
     };
     // Those who come later share it, but not one that may never be answered.
     const timer = setTimeout(() => end(tookTooLong("Looking up the origin's name took too long")), timeoutMs);
-    const addresses = untilAborted(resolve(name, calledOff.signal), calledOff.signal).then(bounded).catch(translated);
+    const resolved = resolve(name, calledOff.signal);
+    // Its sockets are taken until it has come to its end, whoever still waits for it.
+    resolved.then(release, release);
+    const addresses = untilAborted(resolved, calledOff.signal).then(bounded).catch(translated);
     const question: Question = { addresses, end, askers: 0 };
     questions.set(name, question);
     addresses

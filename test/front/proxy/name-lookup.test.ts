@@ -32,6 +32,9 @@ function lookupWith(resolve: Resolve, options: Given = {}) {
 }
 
 const never = () => new Promise<never>(() => {});
+/** No answer, until it is called off. */
+const silent: Resolve = (_name, signal) =>
+  new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 const failure = (code: string) => Object.assign(new Error(`getaddrinfo ${code} secret.internal`), { code });
@@ -203,7 +206,10 @@ describe("a name lookup among many (fair turns)", () => {
 
   function silentBut(answers: Readonly<Record<string, string>>, options: Given = few) {
     const ending = new AbortController();
-    const stage = lookupWith((name) => (answers[name] === undefined ? never() : Promise.resolve([answers[name]])), options);
+    const stage = lookupWith((name, signal) => {
+      const address = answers[name];
+      return address === undefined ? silent(name, signal) : Promise.resolve([address]);
+    }, options);
     return {
       ...stage,
       ask: (name: string, client: string) => {
@@ -247,6 +253,27 @@ describe("a name lookup among many (fair turns)", () => {
     await gone;
     assert.deepEqual(await waiting, ["1.1.1.1"]);
     assert.deepEqual(stage.asked, ["a", "b", "popular"]);
+  });
+
+  test("gives a place back once the question has come to its end, not when nobody waits for it any more", async () => {
+    const ends: (() => void)[] = [];
+    const { lookup, asked } = lookupWith(
+      () => new Promise((_, reject) => ends.push(() => reject(new Error("it has come to its end")))),
+      few,
+    );
+    const leaving = new AbortController();
+    const gone = Promise.allSettled([lookup("a", leaving.signal), lookup("b", leaving.signal)]);
+    const staying = new AbortController();
+    const third = assert.rejects(lookup("c", staying.signal), /gone/);
+    leaving.abort(new Error("gone"));
+    await gone;
+    await settled();
+    assert.deepEqual(asked, ["a", "b"]);
+    for (const end of ends) end();
+    await settled();
+    assert.deepEqual(asked, ["a", "b", "c"]);
+    staying.abort(new Error("gone"));
+    await third;
   });
 
   test("a wait for a turn ends in time too, and with its client", async () => {
