@@ -156,22 +156,27 @@ export function createNameLookup(options: NameLookupOptions): NameLookup {
   }
 }
 
+/** As where there is no such name: nothing behind it could be dialled. */
+class UnusableAnswer extends Error {
+  readonly code = "ENOTFOUND";
+}
+
 function bounded(addresses: readonly string[]): readonly string[] {
-  if (addresses.length === 0) throw new Error("the name has no address");
-  if (addresses.length > maxAddresses) throw new Error(`the name has ${addresses.length} addresses`);
+  if (addresses.length === 0) throw new UnusableAnswer("the name has no address");
+  if (addresses.length > maxAddresses) throw new UnusableAnswer(`the name has ${addresses.length} addresses`);
   return addresses;
 }
 
-function translated(error: unknown): never {
-  throw error instanceof UpstreamError ? error : unreachable(error, { isTransient: isTemporary(error) });
-}
-
 /** A name that does not exist will not exist in a moment either. */
-function isTemporary(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "EAI_AGAIN";
+function translated(error: unknown): never {
+  throw error instanceof UpstreamError ? error : unreachable(error, { isTransient: hasCode(error, "EAI_AGAIN") });
 }
 
-/** There is no such name, or nothing that could be dialled behind it: what was known of it before is wrong. */
+/** What was known of the name before is wrong. A question that was called off, or ended without an answer, says nothing of that. */
 function isFinal(error: unknown): boolean {
-  return error instanceof UpstreamError && error.code === "upstream-failed" && !error.isTransient;
+  return error instanceof UpstreamError && hasCode(error.cause, "ENOTFOUND");
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { createNameLookup, type NameLookupOptions, type Resolve } from "../../../src/front/proxy/name-lookup.ts";
 import { UpstreamError } from "../../../src/front/proxy/refusal.ts";
 import { failsWith } from "./refusing.ts";
@@ -176,6 +177,7 @@ describe("a name lookup whose answer has grown old", () => {
   for (const [what, next] of [
     ["the name is gone", () => Promise.reject(failure("ENOTFOUND"))],
     ["it has no address", async () => []],
+    ["it has more addresses than may be", async () => Array.from({ length: 257 }, () => "1.1.1.1")],
   ] as const satisfies readonly (readonly [string, Resolve])[]) {
     test(`forgets the old one once ${what}`, async () => {
       const { lookup, clock, prime, asked } = agedLookup(next, { freshWaitMs: 1000 });
@@ -187,6 +189,40 @@ describe("a name lookup whose answer has grown old", () => {
       assert.equal(asked.length, 3);
     });
   }
+
+  test("gives the old one while nobody answers, however many questions end without an answer", async () => {
+    const { lookup, clock, prime, asked } = agedLookup(silent, { timeoutMs: 30 });
+    await prime();
+    for (const now of [30_000, 150_000, 329_999]) {
+      clock.now = now;
+      assert.deepEqual(await lookup("h"), ["1.1.1.1"]);
+      await delay(60);
+    }
+    assert.equal(asked.length, 4);
+    clock.now = 330_000;
+    await assert.rejects(lookup("h"), failsWith("upstream-timeout"));
+  });
+
+  test("gives the old one where the system itself fails, which says nothing of the name", async () => {
+    const { lookup, clock, prime } = agedLookup(() => Promise.reject(failure("EMFILE")), { freshWaitMs: 1000 });
+    await prime();
+    clock.now = 30_000;
+    for (let round = 0; round < 2; round += 1) assert.deepEqual(await lookup("h"), ["1.1.1.1"]);
+  });
+
+  test("gives the old one to whoever comes after a client that went", async () => {
+    const { lookup, clock, prime, asked } = agedLookup(silent, { freshWaitMs: 50 });
+    await prime();
+    clock.now = 30_000;
+    const leaving = new AbortController();
+    const gone = assert.rejects(lookup("h", leaving.signal), /gone/);
+    await delay(10);
+    leaving.abort(new Error("gone"));
+    await gone;
+    await settled();
+    assert.deepEqual(await lookup("h"), ["1.1.1.1"]);
+    assert.equal(asked.length, 3);
+  });
 
   test("waits no longer than its client", async () => {
     const { lookup, clock, prime } = agedLookup(never, { freshWaitMs: 60_000 });
