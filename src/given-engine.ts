@@ -27,6 +27,7 @@ const pollMs = 100;
 
 export function givenEngine({ addresses, backend, pool, attempts, observe }: GivenEngineOptions): EngineSide {
   const stopped = new AbortController();
+  const names = createSystemNames(thisSystem());
   let discovery: { close(): void } | null = null;
 
   return {
@@ -36,7 +37,7 @@ export function givenEngine({ addresses, backend, pool, attempts, observe }: Giv
         pool,
         createBackend: (address) =>
           createBackend({ ...backend, address, name: describeAddress(address), onChange: () => pool.dispatch() }),
-        lookup: createSystemNames(thisSystem()),
+        lookup: (host, signal) => names(host, "the gateway itself", signal),
         timeoutMs: lookupMs,
         intervalMs: refreshMs,
         observe,

@@ -13,8 +13,9 @@ import { namesToAsk, parseSearchList, type SearchDefaults } from "./search-list.
 /**
  * All addresses of a name, in the order to try them. Rejects with an Error whose `code` is one of getaddrinfo's (`ENOTFOUND`: the name is
  * not there; `EAI_AGAIN`: nobody could say), or with the signal's reason.
+ * @param client whose turn it is where only one name is asked for at a time.
  */
-export type ResolveName = (name: string, signal: AbortSignal) => Promise<readonly string[]>;
+export type ResolveName = (name: string, client: string, signal: AbortSignal) => Promise<readonly string[]>;
 
 export interface SystemNamesOptions extends SearchDefaults {
   readonly paths: { readonly hosts: string; readonly resolvConf: string; readonly nsswitch: string };
@@ -49,7 +50,7 @@ export function createSystemNames(options: SystemNamesOptions): ResolveName {
   const hasOtherSources = keptFile(options.paths.nsswitch, (text) => namesOtherSources(text, options.platform));
   const thread = createFairPlaces({ places: 1, maxWaiting: 1000 });
 
-  return async function resolve(name, signal) {
+  return async function resolve(name, client, signal) {
     const lower = name.toLowerCase();
     const bare = lower.replace(/\.$/, "");
     const listed = (await hosts()).get(bare);
@@ -62,7 +63,7 @@ export function createSystemNames(options: SystemNamesOptions): ResolveName {
       const isElsewhere = error instanceof NameError && (error.code === "ENOTFOUND" || error.isUnserved);
       if (!isElsewhere || !(await hasOtherSources())) throw error;
     }
-    return await askSystem(name, signal);
+    return await askSystem(name, client, signal);
   };
 
   /** As glibc: what one of the names fails with does not keep the next from being asked for, unless nobody answers at all. */
@@ -79,8 +80,8 @@ export function createSystemNames(options: SystemNamesOptions): ResolveName {
     throw failure;
   }
 
-  async function askSystem(name: string, signal: AbortSignal): Promise<readonly string[]> {
-    const release = await thread.take("", signal);
+  async function askSystem(name: string, client: string, signal: AbortSignal): Promise<readonly string[]> {
+    const release = await thread.take(client, signal);
     const answer = options.getaddrinfo(name);
     // The thread is taken until it has its answer, whoever still waits for it.
     answer.then(release, release);

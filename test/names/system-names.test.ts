@@ -4,6 +4,7 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { createSystemNames, type SystemNamesOptions } from "../../src/names/system-names.ts";
 import { type NameServer, type Script, startNameServer } from "../fake/name-server.ts";
 import { eventually } from "../supervise/stage.ts";
@@ -38,7 +39,7 @@ async function systemOf(given: Given) {
     getaddrinfo: given.getaddrinfo ?? (() => assert.fail("the system is not asked")),
   });
   return {
-    resolve: (name: string, signal = new AbortController().signal) => resolve(name, signal),
+    resolve: (name: string, signal = new AbortController().signal, client = "192.0.2.1") => resolve(name, client, signal),
     paths,
     server,
     async [Symbol.asyncDispose]() {
@@ -122,13 +123,13 @@ describe("names in DNS", () => {
     await using system = await systemOf({ script: () => "silent", others: [second] });
     const controller = new AbortController();
     const asked = system.resolve("silent.example", controller.signal);
-    while (system.server.asked.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+    while (system.server.asked.length < 2) await delay(1);
     const reason = new Error("gone");
     const goneAt = performance.now();
     controller.abort(reason);
     await assert.rejects(asked, reason);
     assert.ok(performance.now() - goneAt < promptMs, `${performance.now() - goneAt} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 1200));
+    await delay(1200);
     assert.deepEqual([system.server.asked.length, second.asked], [2, []]);
     await assert.rejects(system.resolve("silent.example", controller.signal), reason);
   });
@@ -141,7 +142,7 @@ describe("names in DNS", () => {
     const controller = new AbortController();
     const silent = Array.from({ length: 100 }, (_, at) => system.resolve(`s${at}.example`, controller.signal));
     const ended = Promise.allSettled(silent);
-    while (system.server.asked.length < 200) await new Promise((resolve) => setTimeout(resolve, 1));
+    while (system.server.asked.length < 200) await delay(1);
     assert.ok((await descriptors()) >= before + 100);
     const goneAt = performance.now();
     controller.abort(new Error("gone"));
@@ -157,7 +158,7 @@ describe("names in DNS", () => {
     const controller = new AbortController();
     const silent = Array.from({ length: 300 }, (_, at) => system.resolve(`s${at}.example`, controller.signal));
     const ended = Promise.allSettled(silent);
-    while (system.server.asked.length < 600) await new Promise((resolve) => setTimeout(resolve, 1));
+    while (system.server.asked.length < 600) await delay(1);
     const startedAt = performance.now();
     assert.deepEqual(await system.resolve("quick.example"), ["192.0.2.1"]);
     assert.ok(await lookup("localhost"));
@@ -269,13 +270,33 @@ describe("other name services", () => {
     await using system = await systemOf({ nsswitch, getaddrinfo });
     const controller = new AbortController();
     const stuck = system.resolve("stuck.local", controller.signal);
-    while (running.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    while (running.length === 0) await delay(1);
     controller.abort(new Error("gone"));
     await assert.rejects(stuck, /gone/);
     const next = system.resolve("next.local");
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await delay(50);
     assert.deepEqual(running, ["stuck.local"]);
     first.reject(new Error("nobody answered"));
     assert.deepEqual(await next, ["192.0.2.5"]);
+  });
+
+  test("are asked in turns, client by client: a long line of one keeps no other waiting behind all of it", async () => {
+    const running: string[] = [];
+    const first = Promise.withResolvers<readonly string[]>();
+    const getaddrinfo = (name: string) => {
+      running.push(name);
+      return name === "stuck.local" ? first.promise : Promise.resolve(["192.0.2.5"]);
+    };
+    await using system = await systemOf({ nsswitch, getaddrinfo });
+    const { signal } = new AbortController();
+    const all = [system.resolve("stuck.local", signal, "one")];
+    while (running.length === 0) await delay(1);
+    for (let at = 0; at < 20; at += 1) all.push(system.resolve(`one${at}.local`, signal, "one"));
+    await delay(100);
+    all.push(system.resolve("two.local", signal, "two"));
+    await delay(100);
+    first.resolve(["192.0.2.5"]);
+    await Promise.all(all);
+    assert.ok(running.slice(0, 3).includes("two.local"), running.join());
   });
 });

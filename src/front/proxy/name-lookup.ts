@@ -5,8 +5,11 @@ import type { Clock } from "../../core/ports.ts";
 import { untilAborted } from "../../core/until-aborted.ts";
 import { tookTooLong, UpstreamError, unreachable } from "./refusal.ts";
 
-/** All A and AAAA records of a name, in the order to try them. Rejects when there are none; the signal calls the question off. */
-export type Resolve = (name: string, signal: AbortSignal) => Promise<readonly string[]>;
+/**
+ * All A and AAAA records of a name, in the order to try them. Rejects when there are none; the signal calls the question off.
+ * @param client in whose turn it is asked, whoever shares the answer.
+ */
+export type Resolve = (name: string, client: string, signal: AbortSignal) => Promise<readonly string[]>;
 
 export interface NameLookupOptions {
   readonly resolve: Resolve;
@@ -102,7 +105,7 @@ export function createNameLookup(options: NameLookupOptions): NameLookup {
       const other = questions.get(name);
       if (known !== null || other !== undefined) release();
       if (known !== null) return known.addresses;
-      return await shared(other ?? ask(name, release), wanted.signal);
+      return await shared(other ?? ask(name, client, release), wanted.signal);
     } finally {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
@@ -119,7 +122,7 @@ export function createNameLookup(options: NameLookupOptions): NameLookup {
     }
   }
 
-  function ask(name: string, release: () => void): Question {
+  function ask(name: string, client: string, release: () => void): Question {
     const calledOff = new AbortController();
     const end = (reason: unknown) => {
       if (questions.get(name) !== question) return;
@@ -129,7 +132,7 @@ export function createNameLookup(options: NameLookupOptions): NameLookup {
     };
     // Those who come later share it, but not one that may never be answered.
     const timer = setTimeout(() => end(tookTooLong("Looking up the origin's name took too long")), timeoutMs);
-    const resolved = resolve(name, calledOff.signal);
+    const resolved = resolve(name, client, calledOff.signal);
     // Its sockets are taken until it has come to its end, whoever still waits for it.
     resolved.then(release, release);
     const addresses = untilAborted(resolved, calledOff.signal).then(bounded).catch(translated);

@@ -11,9 +11,9 @@ function lookupWith(resolve: Resolve, options: Given = {}) {
   const clock = { now: 0 };
   const asked: string[] = [];
   const lookup = createNameLookup({
-    resolve: (name, signal) => {
+    resolve: (name, client, signal) => {
       asked.push(name);
-      return resolve(name, signal);
+      return resolve(name, client, signal);
     },
     timeoutMs: 1000,
     ttlMs: 30_000,
@@ -34,7 +34,7 @@ function lookupWith(resolve: Resolve, options: Given = {}) {
 
 const never = () => new Promise<never>(() => {});
 /** No answer, until it is called off. */
-const silent: Resolve = (_name, signal) =>
+const silent: Resolve = (_name, _client, signal) =>
   new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -103,7 +103,7 @@ describe("a name lookup (S22)", () => {
 
   test("a question that nobody waits for any more is called off, one that somebody does is not", async () => {
     const signals: AbortSignal[] = [];
-    const { lookup } = lookupWith((_name, signal) => {
+    const { lookup } = lookupWith((_name, _client, signal) => {
       signals.push(signal);
       return never();
     });
@@ -136,8 +136,8 @@ describe("a name lookup whose answer has grown old", () => {
   /** Answers once; what comes then is for the test to say. */
   function agedLookup(next: Resolve, options: Given = {}) {
     let isFirst = true;
-    const stage = lookupWith(async (name, signal) => {
-      if (!isFirst) return next(name, signal);
+    const stage = lookupWith(async (name, client, signal) => {
+      if (!isFirst) return next(name, client, signal);
       isFirst = false;
       return ["1.1.1.1"];
     }, options);
@@ -242,9 +242,9 @@ describe("a name lookup among many (fair turns)", () => {
 
   function silentBut(answers: Readonly<Record<string, string>>, options: Given = few) {
     const ending = new AbortController();
-    const stage = lookupWith((name, signal) => {
+    const stage = lookupWith((name, client, signal) => {
       const address = answers[name];
-      return address === undefined ? silent(name, signal) : Promise.resolve([address]);
+      return address === undefined ? silent(name, client, signal) : Promise.resolve([address]);
     }, options);
     return {
       ...stage,
