@@ -1,6 +1,6 @@
 /**
  * Stands between an origin's connection and undici's parser, which takes neither `100 Continue` nor a lenient head, and whose words for both
- * are that the connection was closed: passes over interim answers, and hands on the final head as `plainHead` writes it.
+ * are that the connection was closed: passes over interim answers, and hands on the final head as `plainHead` writes it, or refuses it.
  */
 
 import type { Socket } from "node:net";
@@ -47,7 +47,7 @@ export class HeadReader {
       const room = this.#maxBytes - this.#interimBytes - held;
       this.#held.append(rest.subarray(0, room));
       const bytes = this.#held.view();
-      if (!isHttp(bytes)) return this.#pass(Buffer.from(bytes), rest.subarray(room));
+      checkIsHttp(bytes);
       const end = this.#endOfHead(bytes);
       if (end === null && rest.length > room) throw brokenAnswer("The head of the origin's answer is too large");
       if (end === null) return rest.subarray(rest.length);
@@ -117,7 +117,10 @@ function brokenOffHead(): UpstreamError {
   return new UpstreamError("upstream-failed", "The origin's answer broke off in its head", { isTransient: true });
 }
 
-function isHttp(bytes: Buffer): boolean {
+/** An empty line may be passed over before a request (RFC 9112 §2.2), not before an answer: it may be the end of another body than ours. */
+function checkIsHttp(bytes: Buffer): void {
   const length = Math.min(bytes.length, protocol.length);
-  return bytes.subarray(0, length).equals(protocol.subarray(0, length));
+  if (bytes.subarray(0, length).equals(protocol.subarray(0, length))) return;
+  const isEmptyLine = bytes[0] === lineFeed || bytes[0] === carriageReturn;
+  throw brokenAnswer(isEmptyLine ? "The origin's answer begins with an empty line" : "The origin's answer is not HTTP");
 }

@@ -190,6 +190,7 @@ describe("fetchUpstream refuses answers that are not whole or not clear", () => 
   const start = "HTTP/1.1 200 OK\r\n";
   for (const [text, reason] of [
     ["SSH-2.0-x\r\n\r\n", "The origin's answer is not HTTP"],
+    [`\r\n${start}Content-Length : 5\r\n\r\nhello`, "The origin's answer begins with an empty line"],
     ["HTTP/1.1 200 OK\r\nX", "The origin's answer broke off in its head"],
     ["HTTP/1.1 101 X\r\nUpgrade: h2c\r\n\r\n", "The origin changes to a protocol that nobody asked for"],
     [head(100).repeat(10_000), "The head of the origin's answer is too large"],

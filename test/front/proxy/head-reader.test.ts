@@ -22,12 +22,28 @@ describe("HeadReader", () => {
     ["a plain answer", `${final}body\n\nHTTP/1.1 100 X\r\n\r\n`, `${final}body\n\nHTTP/1.1 100 X\r\n\r\n`],
     ["interim answers", `${interim}HTTP/1.1 103 X\nLink: </x>\n\n${interim}${final}body`, `${final}body`],
     ["bare line feeds", `${final.replaceAll("\r", "")}\r\n`, `${final}\r\n`],
-    ["what is not HTTP", "SSH-2.0-x\n\nHTTP/1.1", "SSH-2.0-x\n\nHTTP/1.1"],
     ["a head that never ends", "HTTP/1.1 200 OK\r\nA: 1\r\n", ""],
   ];
   for (const [what, answer, handedOn] of answers) {
     test(`hands on ${what}, in whatever pieces it comes`, () => {
       for (const pieceBytes of [1, 2, 3, 7, 1000]) assert.equal(passed(answer, pieceBytes), handedOn);
+    });
+  }
+
+  for (const [what, answer, why] of [
+    ["an empty line", `\r\n${final}`, "The origin's answer begins with an empty line"],
+    [
+      "a bare empty line before an odd head",
+      "\nHTTP/1.1 200 OK\nContent-Length : 5\n\n",
+      "The origin's answer begins with an empty line",
+    ],
+    ["another protocol", "SSH-2.0-x\n\nHTTP/1.1", "The origin's answer is not HTTP"],
+    ["nearly its name", `http${final.slice(4)}`, "The origin's answer is not HTTP"],
+    ["an empty line behind an interim answer", `${interim}\r\n${final}`, "The origin's answer begins with an empty line"],
+  ] as const) {
+    test(`refuses what begins with ${what}, in whatever pieces it comes`, () => {
+      for (const pieceBytes of [1, 2, 3, 7, 1000])
+        assert.throws(() => passed(answer, pieceBytes), failsWith("upstream-failed", why));
     });
   }
 
