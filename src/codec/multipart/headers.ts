@@ -1,5 +1,6 @@
 /** The header lines of one multipart part, taken only where every reader takes the same from them. */
 
+import { trimBlanks } from "../../core/blanks.ts";
 import { ProtocolError } from "../protocol-error.ts";
 import type { LineEnd } from "./delimiter.ts";
 
@@ -123,18 +124,4 @@ function shown(value: string): string {
 
 function isControl(byte: number): boolean {
   return (byte < space && byte !== tab) || byte === 0x7f;
-}
-
-/** Only SP and HTAB: `String.trim` also takes characters that are part of a value. */
-function trimBlanks(text: string): string {
-  let start = 0;
-  let end = text.length;
-  while (start < end && isBlank(text, start)) start += 1;
-  while (end > start && isBlank(text, end - 1)) end -= 1;
-  return text.slice(start, end);
-}
-
-function isBlank(text: string, at: number): boolean {
-  const code = text.charCodeAt(at);
-  return code === space || code === tab;
 }
