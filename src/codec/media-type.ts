@@ -16,7 +16,10 @@ const typeOrDisposition = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:\/[!#$%&'*+\-.^_`|~0-
 /** RFC 2045 `tspecials`: what a backslash really escapes. Before anything else it is part of a Windows path that nobody escaped. */
 const tspecials = '()<>@,;:\\"/[]?=';
 
-/** Null where any part of the value is malformed; never throws. */
+/**
+ * Null where any part of the value is malformed; never throws. Blanks are all that Unicode calls so, as in Go: a receiver could find a
+ * file name behind one, and a part without a name is not scanned. Where a boundary is read, such a blank is refused.
+ */
 export function parseMediaType(value: string): MediaType | null {
   const semicolon = value.indexOf(";");
   const type = (semicolon < 0 ? value : value.slice(0, semicolon)).trim().toLowerCase();

@@ -12,6 +12,7 @@ import {
   type Gunzip,
   type ZstdDecompress,
 } from "node:zlib";
+import { trimBlanks } from "./blanks.ts";
 import { ClamgateError } from "./errors.ts";
 import type { SpooledBody } from "./ports.ts";
 import type { Codings, Decode } from "./scan-layers.ts";
@@ -61,7 +62,7 @@ export function isCoded(lines: readonly string[]): boolean {
 
 /** RFC 9110 §5.6.1: of a list over several lines, empty elements left out. */
 function namesIn(lines: readonly string[]): string[] {
-  return lines.flatMap((line) => line.split(",").map((element) => element.trim())).filter((element) => element !== "");
+  return lines.flatMap((line) => line.split(",").map(trimBlanks)).filter((element) => element !== "");
 }
 
 function undecodable(publicMessage: string, cause?: unknown): ClamgateError {

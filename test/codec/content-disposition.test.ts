@@ -37,6 +37,7 @@ describe("fileNameOf", () => {
     ['form-data; filename="a\ufffdb"', "a\ufffdb"],
     ['form-data; filename="a%22b.txt"', "a%22b.txt"],
     ["form-data; filename=a; filename=a", "a"],
+    ["\xa0form-data\u2003;\xa0filename\u3000=\xa0a\u2028", "a"],
     [undefined, null],
     ["", null],
     ["form-data", null],

@@ -65,10 +65,11 @@ export function parsePartHeaders(block: Buffer, lineEnd: LineEnd, maxHeaders: nu
 
 function parseLine(line: Buffer): { readonly name: string; readonly value: string } {
   if (line.length > maxLineBytes) throw new ProtocolError(`a part has a header line of more than ${maxLineBytes} bytes`);
-  if (line.some(isControl)) throw new ProtocolError("a part's header contains a control character");
+  const text = line.toString("utf8");
+  // U+0085 is a blank to Go and not to us: a name behind it would be of a file that nobody has scanned.
+  if (line.some(isControl) || text.includes("\u0085")) throw new ProtocolError("a part's header contains a control character");
   // Readers join it to the line before, take it for one of its own or, where it is the first, for anything (CVE-2022-24434).
   if (line[0] === space || line[0] === tab) throw new ProtocolError("a part has a folded header line");
-  const text = line.toString("utf8");
   const colon = text.indexOf(":");
   if (colon < 0) throw new ProtocolError("a part's header line has no colon");
   const name = text.slice(0, colon);

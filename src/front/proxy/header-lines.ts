@@ -1,6 +1,7 @@
 /** Header lines as Node and undici give them: names and values in turn, in their order, repeated ones apart. */
 
 import { hopByHopFields } from "../../codec/field-name.ts";
+import { trimBlanks } from "../../core/blanks.ts";
 
 export type HeaderLines = readonly string[];
 
@@ -11,7 +12,7 @@ export function* pairs(lines: HeaderLines): Generator<readonly [name: string, va
 /** @param name in lower case. */
 export function valuesOf(lines: HeaderLines, name: string): string[] {
   const values: string[] = [];
-  for (const [candidate, value] of pairs(lines)) if (candidate.toLowerCase() === name) values.push(value.trim());
+  for (const [candidate, value] of pairs(lines)) if (candidate.toLowerCase() === name) values.push(trimBlanks(value));
   return values;
 }
 
@@ -19,7 +20,7 @@ export function valuesOf(lines: HeaderLines, name: string): string[] {
 export function listOf(lines: HeaderLines, name: string): string[] {
   return valuesOf(lines, name)
     .flatMap((value) => value.split(","))
-    .map((element) => element.trim())
+    .map(trimBlanks)
     .filter((element) => element !== "");
 }
 

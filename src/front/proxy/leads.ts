@@ -9,7 +9,7 @@
 export function staysHere(name: string, value: string): boolean {
   switch (name) {
     case "content-location":
-      return isRelative(value.trim());
+      return isRelative(value);
     case "link":
       return targetsOf(value)?.every(isRelative) ?? false;
     default:
@@ -19,10 +19,11 @@ export function staysHere(name: string, value: string): boolean {
 
 const here = "http://gateway.invalid";
 
-/** As a browser reads it, too, which takes a backslash for a slash and drops tabs. */
+/** As a browser reads it, too, which takes a backslash for a slash and drops tabs, and as those do that take off any blank first. */
 function isRelative(reference: string): boolean {
-  if (/^[a-z][a-z0-9+.-]*:/i.test(reference)) return false;
-  return URL.parse(reference, `${here}/a/b`)?.origin === here;
+  const bare = reference.trim();
+  if (/^[a-z][a-z0-9+.-]*:/i.test(bare)) return false;
+  return URL.parse(bare, `${here}/a/b`)?.origin === here;
 }
 
 /** Of `<target>; name="value", <target> …`; null for what is none. */

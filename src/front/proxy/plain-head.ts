@@ -1,5 +1,6 @@
 /** Reads the head of an origin's answer as leniently as RFC 9112 allows, and writes it so that nobody can read it in another way. */
 
+import { trimBlanks } from "../../core/blanks.ts";
 import { isWritable } from "./header-lines.ts";
 import { readFraming } from "./message-framing.ts";
 import { brokenAnswer } from "./refusal.ts";
@@ -84,8 +85,9 @@ function withoutRepetition(fields: readonly Field[]): readonly Field[] {
   const lengths = new Set<string>();
   return fields.filter(([name, value]) => {
     if (name.toLowerCase() !== "content-length") return true;
-    const isNew = !lengths.has(value.trim());
-    lengths.add(value.trim());
+    const length = trimBlanks(value);
+    const isNew = !lengths.has(length);
+    lengths.add(length);
     return isNew;
   });
 }

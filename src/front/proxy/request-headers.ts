@@ -80,5 +80,5 @@ function ownKind(client: HeaderLines): string[] {
 
 /** RFC 9110 §7.6.3: protocol, then who received it, then perhaps a comment. */
 function receivedBy(element: string): string | undefined {
-  return element.split(/\s+/)[1]?.toLowerCase();
+  return element.split(/[ \t]+/)[1]?.toLowerCase();
 }

@@ -1,5 +1,6 @@
 /** Whether an answer may satisfy other requests than the one it was made for (RFC 9111 §3, §3.5, §4.1, §5.2.2.5, §5.2.2.7). */
 
+import { trimBlanks } from "../../core/blanks.ts";
 import { type HeaderLines, listOf, valuesOf } from "./header-lines.ts";
 
 /**
@@ -10,6 +11,9 @@ import { type HeaderLines, listOf, valuesOf } from "./header-lines.ts";
  */
 export function isShareable(heads: readonly HeaderLines[], isAuthorized: boolean): boolean {
   return heads.every((lines) => {
+    const said = [...listOf(lines, "cache-control"), ...listOf(lines, "vary")];
+    // Some take off a no-break space and find a word there.
+    if (said.some((element) => /[^\t\x20-\x7e]/.test(element))) return false;
     const directives = new Set(listOf(lines, "cache-control").map(nameOf));
     const isOpen = ["public", "must-revalidate", "s-maxage"].some((name) => directives.has(name));
     if (isAuthorized && !isOpen) return false;
@@ -20,5 +24,5 @@ export function isShareable(heads: readonly HeaderLines[], isAuthorized: boolean
 
 function nameOf(directive: string): string {
   const [name = ""] = directive.split("=", 1);
-  return name.trim().toLowerCase();
+  return trimBlanks(name).toLowerCase();
 }

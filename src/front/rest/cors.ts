@@ -1,6 +1,7 @@
 /** Cross-origin answers as rs/cors 1.11.1 gives them (rest.md 60-63), for every path, known or not. */
 
 import type { FastifyInstance } from "fastify";
+import { trimBlanks } from "../../core/blanks.ts";
 
 export interface CorsOptions {
   /** ALLOW_ORIGINS, split: whole origins, each with at most one `*`, or `*` alone for all. Empty: same origin only. */
@@ -54,7 +55,7 @@ function createOriginRule(allowOrigins: readonly string[]): (origin: string) => 
 function areAllowed(requestedHeaders: string | undefined): boolean {
   if (!requestedHeaders) return true;
   return requestedHeaders.split(",").every((name) => {
-    const trimmed = name.trim().toLowerCase();
+    const trimmed = trimBlanks(name).toLowerCase();
     return trimmed === "" || allowedHeaders.has(trimmed);
   });
 }

@@ -60,6 +60,7 @@ describe("parsePartHeaders", () => {
     ["A: b\r\n c\r\n", /folded/],
     ["Content-Disposition: form-data; name=f;\r\n filename=a\r\n", /folded/],
     ["A: b\r\n  \r\n", /folded/],
+    ["Content-Disposition: form-data; name=f;\u0085filename=a\r\n", /control character/],
     ["A\r\n", /no colon/],
     ["A : b\r\n", /malformed name/],
     [": b\r\n", /malformed name/],

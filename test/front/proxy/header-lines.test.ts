@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { isWritable, listOf, soleValue } from "../../../src/front/proxy/header-lines.ts";
+import { hopByHopNames, isWritable, listOf, soleValue } from "../../../src/front/proxy/header-lines.ts";
 
 describe("soleValue (P4)", () => {
   test("finds a header that stands once, whatever its case", () => {
@@ -26,6 +26,13 @@ describe("listOf", () => {
   test("gathers the elements of all lines and drops empty ones", () => {
     assert.deepEqual(listOf(["Via", "1.1 a, 1.1 b,,", "X", "y", "via", " 1.0 c "], "via"), ["1.1 a", "1.1 b", "1.0 c"]);
   });
+});
+
+test("takes off spaces and tabs, and nothing else that some call a blank", () => {
+  const lines = ["A", "\t \xa0x\xa0 ,\xa0, \ufeffy\v \t"];
+  assert.deepEqual(soleValue(lines, "a"), { kind: "value", value: "\xa0x\xa0 ,\xa0, \ufeffy\v" });
+  assert.deepEqual(listOf(lines, "a"), ["\xa0x\xa0", "\xa0", "\ufeffy\v"]);
+  assert.ok(!hopByHopNames(["Connection", "close, x-a\xa0"]).has("x-a"));
 });
 
 describe("isWritable (S15)", () => {

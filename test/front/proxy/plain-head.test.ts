@@ -55,6 +55,9 @@ describe("plainHead", () => {
     [lines(ok, "Content-Length: 4, 4"), /no clear length$/],
     [lines(ok, "Content-Length: 4", "Transfer-Encoding: chunked"), /two lengths$/],
     [lines(ok, "Transfer-Encoding: gzip, chunked"), /transfer coding/],
+    [lines(ok, "Transfer-Encoding: chunked\xa0"), /transfer coding/],
+    [lines(ok, "Content-Length: 5\xa0"), /no clear length$/],
+    [lines(ok, "Content-Length: 5", "Content-Length: 5\xa0"), /no clear length$/],
   ];
   for (const [head, why] of refused) {
     test(`refuses ${JSON.stringify(head)}`, () => {

@@ -129,6 +129,8 @@ describe("responseHeaders let nothing lead past the gateway", () => {
   test("Content-Location, unless it names a place here", () => {
     assert.deepEqual(passed(["Content-Location", "/a/b.txt"]), ["Content-Location", "/a/b.txt", ...via]);
     assert.deepEqual(passed(["Content-Location", "https://elsewhere.example/a"]), via);
+    assert.deepEqual(passed(["Content-Location", "\xa0https://elsewhere.example/a"]), via);
+    assert.deepEqual(passed(["Link", "<\xa0//elsewhere.example/a>; rel=next"]), via);
   });
 });
 
