@@ -15,9 +15,12 @@ export type CacheResult = "hit" | "miss" | "off";
 
 /** P6: the seed's 44 bytes, which its clients may look for. A body that no engine can look at is 413 where it is too large for it. */
 export function blockedAnswer(verdict: Verdict, cache: CacheResult): OwnAnswer {
+  return blocked(verdict, cache, visible(namesOf(verdict)));
+}
+
+function blocked(verdict: Verdict, cache: CacheResult, names: string): OwnAnswer {
   const isTooLarge = verdict.kind === "unscannable" && verdict.reason === "too-large";
   const [status, detail] = isTooLarge ? [413, "The download is too large"] : [409, "This resource contains a virus!"];
-  const names = visible(namesOf(verdict));
   return ownAnswer(status, detail, [
     "X-Clamgate-Verdict",
     verdict.kind,
@@ -27,9 +30,12 @@ export function blockedAnswer(verdict: Verdict, cache: CacheResult): OwnAnswer {
   ]);
 }
 
-/** Of an address whose last answer was cut after its first bytes. 409 whatever the reason was: trying again at once is of no use. */
+/**
+ * Of an address whose last answer was cut after its first bytes. 409 whatever the reason was: trying again at once is of no use. What was
+ * found is not named: it may have been in what the origin has for another client alone.
+ */
 export function cutAnswer(verdict: Verdict | null, cache: CacheResult): OwnAnswer {
-  const answer = verdict === null ? null : blockedAnswer(verdict, cache);
+  const answer = verdict === null ? null : blocked(verdict, cache, "");
   if (answer?.status === 409) return answer;
   return ownAnswer(409, "The last download of this address was cut before it was found clean");
 }
