@@ -2,12 +2,10 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { replaceText } from "../../../src/front/proxy/replace-text.ts";
 import { matchRoute, parseRouteTable } from "../../../src/front/proxy/routes.ts";
 import { end, head, ok } from "../../fake/origin.ts";
 import { openProxy, virusMark } from "./proxy-stage.ts";
 import { ask, requestText } from "./raw-client.ts";
-import { bytesOf } from "./recorded-upstream.ts";
 
 const path = (prefix: string) => ({ host: null, path: prefix });
 
@@ -206,32 +204,6 @@ describe("a route that rewrites", () => {
       rewriting([{ from: "a", to: "b" }]),
     );
     assert.equal((await proxy.get("/x")).status, 502);
-  });
-});
-
-describe("replaceText", () => {
-  async function* pieces(text: string, size: number): AsyncGenerator<Uint8Array> {
-    for (let at = 0; at < text.length; at += size) yield Buffer.from(text.slice(at, at + size));
-  }
-  const rules = [
-    { from: "abcabd", to: "1" },
-    { from: "abc", to: "22222" },
-    { from: "d", to: "" },
-  ];
-
-  test("gives the same however the text is cut", async () => {
-    const text = "xabcabdabcabcabdddyabcababcabd abc".repeat(5);
-    const expected = text.replaceAll(/abcabd|abc|d/g, (found) => rules.find(({ from }) => from === found)?.to ?? "");
-    for (const size of [1, 2, 3, 5, 6, 7, 100, 1000])
-      assert.equal((await bytesOf(replaceText(pieces(text, size), rules))).toString(), expected);
-  });
-
-  test("passes what has nothing to replace, and nothing", async () => {
-    assert.equal(
-      (await bytesOf(replaceText(pieces("hello", 2), [{ from: "long enough to wait for", to: "" }]))).toString(),
-      "hello",
-    );
-    assert.equal((await bytesOf(replaceText(pieces("", 1), rules))).length, 0);
   });
 });
 
