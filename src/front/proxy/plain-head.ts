@@ -20,10 +20,11 @@ export interface PlainHead {
  * @throws ClamgateError `upstream-failed`, which says what is wrong.
  */
 export function plainHead(head: string): PlainHead {
-  const [first = "", ...rest] = head.split("\n").map((line) => (line.endsWith("\r") ? line.slice(0, -1) : line));
-  const [, version = "", status = "", reason = ""] = /^HTTP\/(1\.[01])[ \t]+([1-9]\d\d)(?:[ \t]+(.*))?$/.exec(first) ?? [];
+  const [first = "", ...others] = head.split("\n").map((line) => (line.endsWith("\r") ? line.slice(0, -1) : line));
+  const [, version = "", status = "", rest = ""] = /^HTTP\/(1\.[01])[ \t]+([1-9]\d\d)(|[ \t].*)$/.exec(first) ?? [];
+  const reason = withoutSpaceBefore(rest);
   if (status === "" || /[\0\r]/.test(reason)) throw brokenAnswer("The origin's answer is not HTTP");
-  const lines = withoutRepetition(fieldsOf(rest));
+  const lines = withoutRepetition(fieldsOf(others));
   readFraming(lines.flat());
   const fields = lines.map(([name, value]) => `${name}:${value}`);
   return { status: Number(status), text: [`HTTP/${version} ${status} ${reason}`, ...fields, "", ""].join("\r\n") };
@@ -67,10 +68,14 @@ function fieldOf(line: string): Field {
 const unclearLength = "The origin's answer has no clear length";
 
 function unfolded(parts: readonly string[]): string {
-  const text = parts.map((part) => part.replace(/^[ \t]+/, "")).map(withoutSpaceBehind);
+  const text = parts.map(withoutSpaceBefore).map(withoutSpaceBehind);
   const line = ` ${text.join(" ")}`;
   if (!isWritable("x", line)) throw brokenAnswer("The origin's answer has control characters in a header");
   return line;
+}
+
+function withoutSpaceBefore(text: string): string {
+  return text.replace(/^[ \t]+/, "");
 }
 
 /** Not by an expression that would look from each space on. */
