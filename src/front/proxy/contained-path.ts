@@ -62,8 +62,9 @@ function loosest(path: string): string | null {
 /** The name that is left of a segment. What may be `..` to anybody is that. */
 function bareOf(segment: string): string {
   const shown = [...segment].filter((character) => character > " " && character !== "\x7f").join("");
+  const [name] = shown.split(";", 1);
   const begin = /^[^;\0]*/.exec(segment)?.[0].trim() ?? "";
-  return shown.replace(/;.*$/, "") === ".." || begin === ".." ? ".." : begin;
+  return name === ".." || begin === ".." ? ".." : begin;
 }
 
 /** One turn of percent-decoding, then of UTF-8 as decoders have it that do not look for overlong forms (RFC 3629 §10). */

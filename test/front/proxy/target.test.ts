@@ -181,6 +181,25 @@ describe("join stays with the host and inside the directory (P3, S14)", () => {
   });
 });
 
+describe("join: cost", () => {
+  const length = 60_000;
+  for (const unit of [";", "..;", "%25", "%", "/", "../", "./", "%2e", "%c0%ae", " ", ":", "a"]) {
+    for (const end of ["", "%E2%80%A8", "%0a", "/.."]) {
+      test(`takes a path of ${JSON.stringify(unit)} and ${JSON.stringify(end)} at once`, () => {
+        const path = `/${unit.repeat(length / unit.length)}${end}`;
+        const since = performance.now();
+        try {
+          joined("https://h/b/", path);
+        } catch {
+          // Refused or not, in no time.
+        }
+        const ms = performance.now() - since;
+        assert.ok(ms < 500, `${ms} ms`);
+      });
+    }
+  }
+});
+
 describe("join refuses what no request line should hold (S15, P8)", () => {
   for (const path of [
     "",
