@@ -61,6 +61,8 @@ export function exchange(
 
 /** What waits in memory when the reader is slower than the origin. */
 const highWaterBytes = 256 * 1024;
+/** A chunk takes up memory besides its bytes, and the line of chunks must stay short: taking one away moves all the others. */
+const leastChunkBytes = 512;
 const discardBytes = 64 * 1024;
 const discardMs = 1000;
 
@@ -124,7 +126,7 @@ class Exchange implements Dispatcher.DispatchHandler, AsyncIterableIterator<Uint
       return;
     }
     this.#chunks.push(chunk);
-    this.#queuedBytes += chunk.length;
+    this.#queuedBytes += Math.max(chunk.length, leastChunkBytes);
     if (this.#queuedBytes >= highWaterBytes) controller.pause();
     this.#wake();
   }
@@ -150,7 +152,7 @@ class Exchange implements Dispatcher.DispatchHandler, AsyncIterableIterator<Uint
       if (this.#failure !== null) throw this.#failure.error;
       const chunk = this.#chunks.shift();
       if (chunk !== undefined) {
-        this.#queuedBytes -= chunk.length;
+        this.#queuedBytes -= Math.max(chunk.length, leastChunkBytes);
         if (this.#queuedBytes < highWaterBytes / 2) this.#controller?.resume();
         this.#pace.received(chunk.length);
         if (this.#pace.isTooSlow()) this.#fail(tookTooLong("The origin sent too slowly"));
