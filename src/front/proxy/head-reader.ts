@@ -81,6 +81,7 @@ export class HeadReader {
       // The rest of the pair has not come.
       if (at + 2 >= bytes.length) return null;
     }
+    this.#searched = bytes.length;
     return null;
   }
 }
