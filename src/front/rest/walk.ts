@@ -54,11 +54,18 @@ export async function* walk(
     else yield* lookInto(path, entry.depth + 1);
   }
 
+  /** What can no longer be reached goes when there is as much of it as of the rest: else each directory would cost all that is ahead. */
+  function put(entries: readonly Entry[]): void {
+    const wanted = left + 1;
+    if (ahead.length + entries.length > 2 * wanted) ahead = ahead.slice(ahead.length + entries.length - wanted);
+    for (const entry of entries.toReversed()) ahead.push(entry);
+  }
+
   /** One more than may be looked at is kept, to tell that there is more. */
   async function* lookInto(parent: Buffer, depth: number): AsyncGenerator<Walked> {
     const entries = await listFirst(parent, { depth, count: left + 1, signal });
     if (entries === null) yield { kind: "unreadable", path: parent };
-    else ahead = [...ahead.slice(Math.max(0, ahead.length + entries.length - (left + 1))), ...entries.toReversed()];
+    else put(entries);
   }
 }
 
