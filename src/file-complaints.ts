@@ -11,10 +11,14 @@ export interface FileComplaints {
 }
 
 /** As libclamav's readdb.c has them. A file's name may hold colons. */
-const culprits = [/Can't load (.+): [^:]+$/, /error (?:loading database|parsing header of) (.+)$/];
+const culprits = [
+  { words: "Can't load ", path: /^(.+): [^:]+$/ },
+  { words: "error loading database ", path: /^.+/ },
+  { words: "error parsing header of ", path: /^.+/ },
+];
 /** A YARA file of which not all compiles ends no load: what compiles is used. */
-const yaraFault = /yyerror\(\): .+ line (\d+) (.+)$/;
-const yaraSummary = /failed to parse or load (\d+) yara rules from file (.+), successfully loaded (\d+) rules/;
+const yaraFault = /^.+ line (\d+) (.+)/;
+const yaraSummary = /^(\d+) yara rules from file (.+), successfully loaded (\d+) rules/;
 const libraryError = /^LibClamAV Error: (.+)$/;
 
 export function fileComplaints(): FileComplaints {
@@ -26,12 +30,12 @@ export function fileComplaints(): FileComplaints {
 
   return {
     heard(line) {
-      const yara = yaraFault.exec(line);
+      const yara = yaraFault.exec(behind(line, "yyerror(): "));
       if (yara !== null) {
         yaraError ??= `line ${yara[1]}: ${yara[2]}`;
         return;
       }
-      const [, failures, yaraFile, successes] = yaraSummary.exec(line) ?? [];
+      const [, failures, yaraFile, successes] = yaraSummary.exec(behind(line, "failed to parse or load ")) ?? [];
       if (yaraFile !== undefined) {
         const counts = `${failures} of its rules do not compile, ${successes} are in use`;
         skipped.push({ file: basename(yaraFile), reason: yaraError === null ? counts : `${yaraError} (${counts})` });
@@ -39,11 +43,17 @@ export function fileComplaints(): FileComplaints {
         return;
       }
       const said = libraryError.exec(line)?.[1] ?? line;
-      const path = culprits.map((pattern) => pattern.exec(line)?.[1]).find((match) => match !== undefined);
+      const path = culprits.map((one) => one.path.exec(behind(line, one.words))?.at(-1)).find((match) => match !== undefined);
       if (path !== undefined) culprit ??= { file: basename(path), reason: error ?? said.replace(path, basename(path)) };
       else if (libraryError.test(line)) error = said;
     },
     culprit: () => culprit,
     skipped: () => skipped,
   };
+}
+
+/** Empty where the words are not there. An expression that began with them would try each place where they stand. */
+function behind(line: string, words: string): string {
+  const at = line.indexOf(words);
+  return at < 0 ? "" : line.slice(at + words.length);
 }

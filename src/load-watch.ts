@@ -23,7 +23,7 @@ export interface LoadWatch {
 }
 
 const shortages =
-  /(allocate|out of) memory|too many open files|no space left|input\/output error|permission denied|can't create .*thread/i;
+  /(allocate|out of) memory|too many open files|no space left|input\/output error|permission denied|can't create .{0,100}thread/i;
 
 export function watchLoads(timeoutMs: number): LoadWatch {
   let fail: ((reason: string) => void) | null = null;

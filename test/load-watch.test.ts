@@ -149,4 +149,26 @@ describe("watchLoads", () => {
     assert.equal(watch.blame(error, { isStart: false }), "unclear");
     assert.equal(await watch.during(async () => "loaded"), "loaded");
   });
+
+  for (const unit of [
+    "Can't load ",
+    "Can't load : ",
+    "error loading database ",
+    "yyerror(): ",
+    "yyerror(): a line 1 ",
+    "failed to parse or load 1 yara rules from file a",
+    "can't create ",
+  ]) {
+    test(`reads a line of ${JSON.stringify(unit)} at once`, () => {
+      const watch = watchLoads(60_000);
+      const line = `${unit.repeat(8_192 / unit.length)}:\u2028`;
+      const times = Array.from({ length: 10 }, () => {
+        const since = performance.now();
+        watch.heard(line);
+        return performance.now() - since;
+      });
+      const best = Math.min(...times);
+      assert.ok(best < 2, `${best} ms`);
+    });
+  }
 });
