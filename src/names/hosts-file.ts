@@ -6,7 +6,7 @@ import { isIP } from "node:net";
 export type Hosts = ReadonlyMap<string, readonly string[]>;
 
 export function parseHosts(text: string): Hosts {
-  const hosts = new Map<string, string[]>();
+  const hosts = new Map<string, Set<string>>();
   for (const line of text.split("\n")) {
     const [content = ""] = line.split("#", 1);
     const [address = "", ...names] = content.trim().split(/\s+/);
@@ -15,9 +15,9 @@ export function parseHosts(text: string): Hosts {
     for (const name of names) {
       const key = name.toLowerCase();
       const known = hosts.get(key);
-      if (known === undefined) hosts.set(key, [address]);
-      else if (!known.includes(address)) known.push(address);
+      if (known === undefined) hosts.set(key, new Set([address]));
+      else known.add(address);
     }
   }
-  return hosts;
+  return new Map([...hosts].map(([name, addresses]) => [name, [...addresses]]));
 }

@@ -28,7 +28,7 @@ export function parseSearchList(text: string, { hostName, environment }: SearchD
   }
   if (environment.LOCALDOMAIN !== undefined) domains = wordsOf(environment.LOCALDOMAIN);
   setNdots(wordsOf(environment.RES_OPTIONS ?? ""));
-  return { domains: domains.map((domain) => domain.replace(/\.+$/, "").toLowerCase()), ndots: Math.min(ndots, maxNdots) };
+  return { domains: domains.map(withoutLastDots), ndots: Math.min(ndots, maxNdots) };
 }
 
 /** In the order in which glibc asks for them, each once. */
@@ -37,6 +37,13 @@ export function namesToAsk(name: string, { domains, ndots }: SearchList): readon
   const searched = domains.map((domain) => (domain === "" ? name : `${name}.${domain}`));
   const isAskedFirst = name.split(".").length - 1 >= ndots;
   return [...new Set(isAskedFirst ? [name, ...searched] : [...searched, name])];
+}
+
+/** Not by an expression that would look from each dot on. */
+function withoutLastDots(domain: string): string {
+  let end = domain.length;
+  while (domain[end - 1] === ".") end -= 1;
+  return domain.slice(0, end).toLowerCase();
 }
 
 /** glibc's. */

@@ -93,7 +93,7 @@ export function createSystemNames(options: SystemNamesOptions): ResolveName {
 function namesOtherSources(nsswitch: string, platform: NodeJS.Platform): boolean {
   const line = /^[ \t]*hosts:([^#\n]*)/m.exec(nsswitch)?.[1];
   if (line === undefined) return platform === "darwin";
-  const sources = line.replace(/\[[^\]]*\]/g, " ").split(/\s+/);
+  const sources = line.replace(/\[[^[\]]*\]/g, " ").split(/\s+/);
   return sources.some((source) => source !== "" && source !== "files" && source !== "dns");
 }
 

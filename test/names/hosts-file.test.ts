@@ -27,4 +27,14 @@ describe("parseHosts", () => {
     const { user, system } = process.cpuUsage(before);
     assert.ok(user + system < 3_000_000, `${(user + system) / 1000} ms`);
   });
+
+  test("reads a name with many addresses in little time", () => {
+    const lines = Array.from({ length: 65_536 }, (_, at) => `10.0.${at >> 8}.${at & 255} a\n10.0.${at >> 8}.${at & 255} a`).join(
+      "\n",
+    );
+    const before = process.cpuUsage();
+    assert.equal(parseHosts(lines).get("a")?.length, 65_536);
+    const { user, system } = process.cpuUsage(before);
+    assert.ok(user + system < 3_000_000, `${(user + system) / 1000} ms`);
+  });
 });

@@ -36,6 +36,12 @@ describe("parseSearchList", () => {
       ndots: 1,
     });
   });
+
+  test("reads a name of dots at once", () => {
+    const since = performance.now();
+    assert.equal(read(`search ${".".repeat(50_000)}a a...`).domains.at(-1), "a");
+    assert.ok(performance.now() - since < 500);
+  });
 });
 
 describe("namesToAsk", () => {

@@ -237,6 +237,17 @@ describe("other name services", () => {
     assert.deepEqual(asked, ["Printer.local"]);
   });
 
+  test("are found in a line of brackets at once", async () => {
+    await using system = await systemOf({
+      nsswitch: `hosts: files ${"[".repeat(50_000)}\n`,
+      getaddrinfo: async () => ["192.0.2.5"],
+      script: () => "nxdomain",
+    });
+    const since = performance.now();
+    assert.deepEqual(await system.resolve("printer.local"), ["192.0.2.5"]);
+    assert.ok(performance.now() - since < 1_000);
+  });
+
   test("are not there where only files and DNS are named, or Linux has no such file", async () => {
     for (const given of [{ nsswitch: "hosts: files dns\n" }, { nsswitch: "hosts:\tdns [!UNAVAIL=return] files\n" }, {}]) {
       await using system = await systemOf(given);
