@@ -15,6 +15,7 @@ const documents = [
   "deploy/README.md",
   "docs/performance.md",
   "docs/reliability.md",
+  "docs/searches.md",
 ];
 /** Variables of others: Node's, the image's, the template's for nginx. */
 const foreign = /^(NODE_OPTIONS|HTTPS_PROXY|NODE_IMAGE|DEBIAN_IMAGE|BAKE_SIGNATURES|EXAMPLE_.+)$/;
