@@ -98,7 +98,9 @@ export function readHeads(socket: Socket, maxBytes: number): void {
     reader.expect();
     return Reflect.apply(write, socket, given);
   };
-  socket.read = () => {
+  socket.read = (size?: number) => {
+    // Node's own streams ask for nothing, to have more read: what came of it would be lost.
+    if (size === 0) return read(0);
     for (;;) {
       const chunk: Buffer | null = read();
       if (chunk === null) return null;

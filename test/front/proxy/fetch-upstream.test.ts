@@ -292,6 +292,24 @@ describe("fetchUpstream keeps to the limit (P28)", () => {
     assert.ok(Buffer.concat(read).equals(sent));
   });
 
+  for (const [how, act] of [
+    ["keeps the connection", keep],
+    ["ends it", end],
+  ] as const) {
+    test(`a slow reader gets every byte of a large body whose origin ${how}`, async () => {
+      const sent = Buffer.alloc(8_000_000, "0123456789");
+      await using origin = await startFakeOrigin(() => act(head(200, `Content-Length: ${sent.length}`), sent));
+      await using upstream = open();
+      const { body } = await upstream.fetch(at(origin), { maxBytes: sent.length });
+      const read: Uint8Array[] = [];
+      for await (const chunk of body) {
+        read.push(chunk);
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      assert.ok(Buffer.concat(read).equals(sent));
+    });
+  }
+
   test("a slow reader holds the origin back instead of filling the memory (P74)", async () => {
     await using origin = await startFakeOrigin(() => ({ kind: "flood", head: head(200), chunk: Buffer.alloc(65_536) }));
     await using upstream = open();
