@@ -54,8 +54,7 @@ function leaksOf(before: Residue, now: Residue): readonly string[] {
   const expect = (isRight: boolean, what: string) => {
     if (!isRight) leaks.push(what);
   };
-  // Where Redis was not there at first, each of its three stores has a connection by now.
-  expect(now.descriptors <= before.descriptors + 3, `${now.descriptors} descriptors, ${before.descriptors} before`);
+  expect(now.descriptors <= before.descriptors + 2, `${now.descriptors} descriptors, ${before.descriptors} before`);
   // A freshclam that was under way then is over in the end.
   const lasting = before.children.filter((name) => name !== "freshclam").join();
   expect(now.children.join() === lasting, `children ${now.children.join()}, ${lasting} before`);

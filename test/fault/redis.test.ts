@@ -68,7 +68,11 @@ describe("a Redis that keeps the verdicts", () => {
   test("and talks nonsense, is late, silent, cut, killed or full costs no request, and nobody waits for it (F12)", async (context) => {
     await using redis = await startRedis();
     await using relay = await startRelay({ to: { host: redis.host, port: redis.port }, fault: () => ({ kind: "refuse" }) });
-    await using stage = await openFaultStage({ env: { VERDICT_CACHE: `redis://127.0.0.1:${relay.port}` } });
+    await using stage = await openFaultStage({
+      // One for each store, once Redis is there.
+      laterDescriptors: 3,
+      env: { VERDICT_CACHE: `redis://127.0.0.1:${relay.port}` },
+    });
     const { gateway, rest, subjects, account } = stage;
     const cacheFaults = () => gateway.metric("clamgate_cache_errors_total");
     const connections = () => gateway.lines.filter((line) => line.includes("verdict cache: connected")).length;

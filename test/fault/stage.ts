@@ -14,6 +14,8 @@ import { type SubjectSource, subjectSource } from "./subjects.ts";
 import { testDatabase } from "./test-database.ts";
 
 export interface FaultStageOptions extends GatewayProcessOptions {
+  /** Descriptors that the gateway rightly opens after its start, as to a Redis that was not there. Default 0. */
+  readonly laterDescriptors?: number;
   /** I2: the longest that any answer may take. */
   readonly withinMs?: number;
   /** Set where the fault lets the gateway's own process stand still; null where it can take no connections. */
@@ -46,7 +48,7 @@ const livezBounds = { p99Ms: 500, maxMs: 2_500 };
 
 /** Resolves when the gateway is ready. Its disposal fails where one of the invariants does not hold. */
 export async function openFaultStage(options: FaultStageOptions = {}): Promise<FaultStage> {
-  const { withinMs = 60_000, livezMaxMs, leakMs = 10_000, mayDoubt = false, isEnded = false } = options;
+  const { withinMs = 60_000, livezMaxMs, leakMs = 10_000, mayDoubt = false, isEnded = false, laterDescriptors = 0 } = options;
   const seed = chooseSeed();
   const random = seededRandom(seed);
   const database = await testDatabase();
@@ -59,7 +61,8 @@ export async function openFaultStage(options: FaultStageOptions = {}): Promise<F
     await gateway.ready();
     const client = opened.use(countingClient(gateway.url, { connections: 1_000 }));
     const account = openAccount({ mayDoubt });
-    const before = await residueOf(gateway);
+    const held = await residueOf(gateway);
+    const before = { ...held, descriptors: held.descriptors + laterDescriptors };
     const pulse = opened.use(feelPulse(gateway.url));
     return {
       gateway,
