@@ -28,6 +28,8 @@ export interface GatewayProcess extends AsyncDisposable {
   readLog(isRead: boolean): void;
   /** As it is now: waits where the gateway would hand out an older text, which it renders five times in a row and then once a second. */
   metric(name: string): Promise<number>;
+  /** Several of one moment, in their order. */
+  metrics(...names: readonly string[]): Promise<readonly number[]>;
   /** Resolves when `/readyz` answers 200. */
   ready(): Promise<void>;
   signal(signal: NodeJS.Signals): void;
@@ -93,6 +95,13 @@ export async function startGatewayProcess(options: GatewayProcessOptions = {}): 
     }
   }
 
+  async function scrape(): Promise<string> {
+    const waitMs = nextScrapeAt - performance.now();
+    nextScrapeAt = Math.max(nextScrapeAt, performance.now() - 4_000) + 1_010;
+    if (waitMs > 0) await delay(waitMs);
+    return await getOnce(`${url}/metrics`);
+  }
+
   const listening = await line("listening on ");
   const urls = [...listening.matchAll(/https?:\/\/[^\s"]+/g)].map(([url]) => url);
   const [url = ""] = urls;
@@ -115,10 +124,11 @@ export async function startGatewayProcess(options: GatewayProcessOptions = {}): 
       }
     },
     async metric(name) {
-      const waitMs = nextScrapeAt - performance.now();
-      nextScrapeAt = Math.max(nextScrapeAt, performance.now() - 4_000) + 1_010;
-      if (waitMs > 0) await delay(waitMs);
-      return await readMetric(url, name);
+      return metricIn(await scrape(), name);
+    },
+    async metrics(...names) {
+      const text = await scrape();
+      return names.map((name) => metricIn(text, name));
     },
     async ready() {
       while ((await fetch(`${url}/readyz`)).status !== 200) {
@@ -141,8 +151,7 @@ export async function startGatewayProcess(options: GatewayProcessOptions = {}): 
 }
 
 /** The sum of a metric's samples; a name with labels, as `x{source="cache"}`, means those samples alone. Throws where there is no such metric. */
-async function readMetric(url: string, name: string): Promise<number> {
-  const metrics = await getOnce(`${url}/metrics`);
+function metricIn(metrics: string, name: string): number {
   const isWanted = (line: string) => line.startsWith(name) && /[ {]/.test(line[name.length] ?? " ");
   const [family = name] = name.split("{", 1);
   if (!metrics.includes(`# TYPE ${family} `)) throw new Error(`there is no metric ${family}`);

@@ -19,15 +19,20 @@ export interface Residue {
 
 export async function residueOf(gateway: GatewayProcess): Promise<Residue> {
   const children = await childrenOf(gateway.pid);
+  const [spoolBodies = 0, slotsInUse = 0, queueLength = 0] = await gateway.metrics(
+    "clamgate_spool_bodies",
+    "clamgate_slots_in_use",
+    "clamgate_queue_length",
+  );
   return {
     descriptors: (await readdir(`/proc/${gateway.pid}/fd`)).length,
     children: children.filter(({ state }) => state !== "Z").map(({ name }) => name),
     zombies: children.filter(({ state }) => state === "Z").length,
     // Through its own view of the disk: a test may have mounted one for it alone.
     spoolFiles: (await readdir(join(`/proc/${gateway.pid}/root`, gateway.state, "spool", "bodies"))).length,
-    spoolBodies: await gateway.metric("clamgate_spool_bodies"),
-    slotsInUse: await gateway.metric("clamgate_slots_in_use"),
-    queueLength: await gateway.metric("clamgate_queue_length"),
+    spoolBodies,
+    slotsInUse,
+    queueLength,
     residentBytes: await gateway.residentBytes(),
   };
 }
