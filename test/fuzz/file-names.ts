@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { anyString } from "../any-string.ts";
 import { marker } from "../live/clamd.ts";
 import { type Campaign, campaign } from "./campaign.ts";
 import type { Client } from "./client.ts";
@@ -26,7 +27,7 @@ const piece = fc.oneof(
     "\u{1f4a9}",
     "x".repeat(500),
   ),
-  fc.string({ unit: "binary", maxLength: 8 }),
+  anyString({ maxLength: 8 }),
 );
 const spelling = fc.constantFrom<((name: string) => string)[]>(
   (name) => `filename="${name.replaceAll(/["\\]/g, "\\$&")}"`,
