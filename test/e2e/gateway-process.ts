@@ -26,12 +26,14 @@ export interface GatewayProcess extends AsyncDisposable {
   line(text: string): Promise<string>;
   /** While false, nobody reads what it writes, and its pipes fill up. */
   readLog(isRead: boolean): void;
-  /** As it is now: waits where the gateway would hand out an older text, which it renders five times in a row and then once a second. */
+  /** As it is now, which costs time: the gateway renders its metrics five times in a row and then once a second. */
   metric(name: string): Promise<number>;
   /** Several of one moment, in their order. */
   metrics(...names: readonly string[]): Promise<readonly number[]>;
   /** Resolves when `/readyz` answers 200. */
   ready(): Promise<void>;
+  /** As `/readyz` tells, as often as it is asked. */
+  backendsUp(): Promise<number>;
   signal(signal: NodeJS.Signals): void;
   /** The exit code, or the signal's name. */
   readonly ended: Promise<number | string>;
@@ -74,7 +76,8 @@ export async function startGatewayProcess(options: GatewayProcessOptions = {}): 
   });
   const lines: string[] = [];
   const listeners = new Set<() => void>();
-  let nextScrapeAt = Number.NEGATIVE_INFINITY;
+  let scrapeAt = Number.NEGATIVE_INFINITY;
+  let freeAt = Number.NEGATIVE_INFINITY;
   for (const pipe of [child.stdout, child.stderr]) {
     createInterface({ input: pipe }).on("line", (line) => {
       lines.push(line);
@@ -95,10 +98,17 @@ export async function startGatewayProcess(options: GatewayProcessOptions = {}): 
     }
   }
 
+  /**
+   * Never an older text: waits until the gateway renders anew. Whoever polls would use up the five in a row within milliseconds and
+   * then learn something each second only: the second of them waits for 50 ms, and each further one for twice as long.
+   */
   async function scrape(): Promise<string> {
-    const waitMs = nextScrapeAt - performance.now();
-    nextScrapeAt = Math.max(nextScrapeAt, performance.now() - 4_000) + 1_010;
-    if (waitMs > 0) await delay(waitMs);
+    const now = performance.now();
+    freeAt = Math.max(freeAt, now - 4_040);
+    const spent = Math.min(4, Math.ceil((freeAt - (now - 4_040)) / 1_010));
+    scrapeAt = Math.max(now, freeAt, spent === 0 ? 0 : scrapeAt + 25 * 2 ** spent);
+    freeAt += 1_010;
+    if (scrapeAt > now) await delay(scrapeAt - now);
     return await getOnce(`${url}/metrics`);
   }
 
@@ -135,6 +145,11 @@ export async function startGatewayProcess(options: GatewayProcessOptions = {}): 
         if (child.exitCode !== null) throw new Error(`the gateway ended:\n${lines.join("\n")}`);
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
+    },
+    async backendsUp() {
+      const up = /(\d+) of \d+ backends up/.exec(await getOnce(`${url}/readyz`))?.[1];
+      if (up === undefined) throw new Error("/readyz does not tell how many backends are up");
+      return Number(up);
     },
     signal: (signal) => child.kill(signal),
     ended,

@@ -30,9 +30,9 @@ describe("verdicts that are remembered", () => {
         try {
           await gateway.ready();
           assert.equal((await upload(gateway.url, sample)).status, 200);
-          assert.deepEqual([await gateway.metric(byEngine), await gateway.metric(byCache)], [1, 0]);
+          assert.deepEqual(await gateway.metrics(byEngine, byCache), [1, 0]);
           assert.equal((await upload(gateway.url, { ...sample, name: "again" })).status, 200);
-          assert.deepEqual([await gateway.metric(byEngine), await gateway.metric(byCache)], [1, 1]);
+          assert.deepEqual(await gateway.metrics(byEngine, byCache), [1, 1]);
         } finally {
           await gateway[Symbol.asyncDispose]();
         }
@@ -41,7 +41,7 @@ describe("verdicts that are remembered", () => {
       try {
         await gateway.ready();
         assert.equal((await upload(gateway.url, sample)).status, 200);
-        assert.deepEqual([await gateway.metric(byEngine), await gateway.metric(byCache)], [0, 1]);
+        assert.deepEqual(await gateway.metrics(byEngine, byCache), [0, 1]);
 
         const startedAt = performance.now();
         await addSignature("Second", sample);
@@ -50,7 +50,7 @@ describe("verdicts that are remembered", () => {
         const answer = await upload(gateway.url, sample);
         assert.equal(answer.status, 406);
         assert.match(answer.body, /Clamgate\.Test\.Second/);
-        assert.deepEqual([await gateway.metric(byEngine), await gateway.metric(byCache)], [1, 1]);
+        assert.deepEqual(await gateway.metrics(byEngine, byCache), [1, 1]);
       } finally {
         await gateway[Symbol.asyncDispose]();
       }

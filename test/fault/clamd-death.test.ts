@@ -75,7 +75,7 @@ describe("clamd under load", () => {
       await delay(1_500); // the rhythm of the fault: what was tried again has its answer by then
       await server?.kill();
       await server?.start();
-      await eventually("both are up", async () => (await stage.gateway.metric('clamgate_backends{state="up"}')) === 2);
+      await eventually("both are up", async () => (await stage.gateway.backendsUp()) === 2);
     }
     await running;
     const { opened, errors, statuses } = stage.account.totals();
@@ -88,7 +88,7 @@ describe("clamd under load", () => {
     await using second = await startRealClamd({ listens: "tcp" });
     const ports = [first, second].map(({ address }) => (address.kind === "tcp" ? address.port : 0));
     await using stage = await openFaultStage({ env: givenClamd({ ports, slots: 2 }) });
-    const up = () => stage.gateway.metric('clamgate_backends{state="up"}');
+    const up = () => stage.gateway.backendsUp();
     const running = traffic(stage, 4, 9);
     await delay(1_000); // under load by then
     process.kill(first.pid(), "SIGSTOP");

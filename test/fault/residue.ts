@@ -4,35 +4,40 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { GatewayProcess } from "../e2e/gateway-process.ts";
 
-export interface Residue {
+/** What can be seen as often as one likes, without asking the gateway. */
+export interface Seen {
   readonly descriptors: number;
   /** Command names of its children. */
   readonly children: readonly string[];
   /** Children that have ended and were not waited for. */
   readonly zombies: number;
   readonly spoolFiles: number;
-  readonly spoolBodies: number;
-  readonly slotsInUse: number;
-  readonly queueLength: number;
   readonly residentBytes: number;
 }
 
+export interface Residue extends Seen {
+  readonly spoolBodies: number;
+  readonly slotsInUse: number;
+  readonly queueLength: number;
+}
+
 export async function residueOf(gateway: GatewayProcess): Promise<Residue> {
-  const children = await childrenOf(gateway.pid);
   const [spoolBodies = 0, slotsInUse = 0, queueLength = 0] = await gateway.metrics(
     "clamgate_spool_bodies",
     "clamgate_slots_in_use",
     "clamgate_queue_length",
   );
+  return { ...(await seenOf(gateway)), spoolBodies, slotsInUse, queueLength };
+}
+
+export async function seenOf(gateway: GatewayProcess): Promise<Seen> {
+  const children = await childrenOf(gateway.pid);
   return {
     descriptors: (await readdir(`/proc/${gateway.pid}/fd`)).length,
     children: children.filter(({ state }) => state !== "Z").map(({ name }) => name),
     zombies: children.filter(({ state }) => state === "Z").length,
     // Through its own view of the disk: a test may have mounted one for it alone.
     spoolFiles: (await readdir(join(`/proc/${gateway.pid}/root`, gateway.state, "spool", "bodies"))).length,
-    spoolBodies,
-    slotsInUse,
-    queueLength,
     residentBytes: await gateway.residentBytes(),
   };
 }
