@@ -1,6 +1,7 @@
 /** What operators and orchestrators ask: is it alive, is it ready, how is it doing. */
 
-import { type FastifyPluginAsyncTypebox, Type } from "@fastify/type-provider-typebox";
+import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
+import { Type } from "typebox";
 import type { EngineVersion } from "../../core/verdict.ts";
 import { type Freshness, judgeFreshness } from "./freshness.ts";
 import type { Readiness } from "./readiness.ts";

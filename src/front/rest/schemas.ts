@@ -1,6 +1,6 @@
 /** What `/openapi.json` says of the routes. Nothing is validated by it: the answers to bad requests are clamav-rest's own. */
 
-import { type TSchema, Type } from "@fastify/type-provider-typebox";
+import { type TSchema, Type } from "typebox";
 
 const Result = Type.Object({
   Status: Type.Union([Type.Literal("OK"), Type.Literal("FOUND"), Type.Literal("ERROR"), Type.Literal("PARSE ERROR")]),
