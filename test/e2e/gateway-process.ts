@@ -56,13 +56,15 @@ const main = new URL("../../src/main.ts", import.meta.url).pathname;
 /** Resolves when it listens; it is not ready yet. */
 export async function startGatewayProcess(options: GatewayProcessOptions = {}): Promise<GatewayProcess> {
   const state = options.state ?? (await mkdtemp(join(tmpdir(), "clamgate-e2e-")));
-  const { PATH = "", HOME = "/" } = process.env;
+  const { PATH = "", HOME = "/", NODE_COMPILE_CACHE = "" } = process.env;
   const own = [process.execPath, ...runtimeFlags, main, ...(options.args ?? ["serve", "--allow-test-signatures"])];
   const [command = "", ...args] = [...(options.launcher ?? []), ...own];
   const child = spawn(command, args, {
     env: {
       PATH,
       HOME,
+      // Where set, as by npm test, a start need not compile all that others have compiled.
+      NODE_COMPILE_CACHE,
       HOST: "127.0.0.1",
       PORT: "0",
       DOWNLOAD_PROXY_PORT: "0",

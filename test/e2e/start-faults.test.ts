@@ -135,9 +135,9 @@ describe("a start that cannot be", () => {
   }
 
   function environment(settings: Readonly<Record<string, string>>): Record<string, string> {
-    const { PATH = "", HOME = "/" } = process.env;
+    const { PATH = "", HOME = "/", NODE_COMPILE_CACHE = "" } = process.env;
     const own = { HOST: "127.0.0.1", PORT: "0", DOWNLOAD_PROXY_PORT: "off", SIGNATURE_CHECKS: "0" };
-    return { PATH, HOME, ...own, STATE_DIRECTORY: join(directory, "state"), ...settings };
+    return { PATH, HOME, NODE_COMPILE_CACHE, ...own, STATE_DIRECTORY: join(directory, "state"), ...settings };
   }
 
   function assertFails(settings: Readonly<Record<string, string>>, message: string): void {
