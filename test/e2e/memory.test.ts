@@ -11,7 +11,8 @@ const mebibyte = 1024 * 1024;
 describe("memory", () => {
   let gateway: GatewayProcess;
   before(async () => {
-    gateway = await startGatewayProcess({ env: { MAX_FILE_SIZE: "25M" } });
+    // Time is no matter here: a busy machine takes longer for 640 MiB than a scan may usually wait.
+    gateway = await startGatewayProcess({ env: { MAX_FILE_SIZE: "25M", QUEUE_TIMEOUT: "10m" } });
     await gateway.ready();
   });
   after(() => gateway[Symbol.asyncDispose]());
