@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { createSystemNames, type SystemNamesOptions } from "../../src/names/system-names.ts";
+import { asyncCostMs } from "../cost.ts";
 import { type NameServer, type Script, startNameServer } from "../fake/name-server.ts";
 import { eventually } from "../supervise/stage.ts";
 
@@ -243,9 +244,8 @@ describe("other name services", () => {
       getaddrinfo: async () => ["192.0.2.5"],
       script: () => "nxdomain",
     });
-    const since = performance.now();
-    assert.deepEqual(await system.resolve("printer.local"), ["192.0.2.5"]);
-    assert.ok(performance.now() - since < 1_000);
+    const cost = await asyncCostMs(async () => assert.deepEqual(await system.resolve("printer.local"), ["192.0.2.5"]));
+    assert.ok(cost < 1_000, `${cost} ms`);
   });
 
   test("are not there where only files and DNS are named, or Linux has no such file", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { HeadReader } from "../../../src/front/proxy/head-reader.ts";
+import { costMs } from "../../cost.ts";
 import { failsWith } from "./refusing.ts";
 
 const final = "HTTP/1.1 200 OK\r\nA: 1\r\n\r\n";
@@ -52,9 +53,9 @@ describe("HeadReader", () => {
     reader.expect();
     reader.take(Buffer.from(`HTTP/1.1 200 OK\r\nA: ${"a".repeat(4_000_000)}`));
     const byte = Buffer.from("a");
-    const since = performance.now();
-    for (let turn = 0; turn < 20_000; turn += 1) reader.take(byte);
-    const ms = performance.now() - since;
+    const ms = costMs(() => {
+      for (let turn = 0; turn < 20_000; turn += 1) reader.take(byte);
+    });
     assert.ok(ms < 1_000, `${ms} ms`);
   });
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { responseHeaders } from "../../../src/front/proxy/response-headers.ts";
+import { costMs } from "../../cost.ts";
 
 const via = ["Via", "1.1 clamgate-a1"];
 const passed = (lines: string[], passSetCookie = false) => responseHeaders(lines, { passSetCookie, gatewayId: "a1" });
@@ -114,16 +115,17 @@ describe("responseHeaders let nothing lead past the gateway", () => {
   }
 
   test("looks at 60 KB of a Link at once", () => {
-    const since = performance.now();
-    for (const value of [
+    const values = [
       "<a>".repeat(20_000),
       `<a>${'"'.repeat(59_999)}`,
       `<a>;${"\\".repeat(60_000)}`,
       "<a>, ".repeat(12_000),
       ",".repeat(60_000),
-    ])
-      passed(["Link", value]);
-    assert.ok(performance.now() - since < 1000);
+    ];
+    const ms = costMs(() => {
+      for (const value of values) passed(["Link", value]);
+    });
+    assert.ok(ms < 1000, `${ms} ms`);
   });
 
   test("Content-Location, unless it names a place here", () => {
