@@ -23,6 +23,7 @@ async function timed(url: string): Promise<number> {
   return performance.now() - startedAt;
 }
 
+/** Bounds of a machine that others keep busy: whoever waits for a reader waits for good. */
 describe("a log that nobody reads", () => {
   test("holds nobody up, loses lines that are counted and told, and does not keep the gateway from ending", async () => {
     await using gateway = await startGatewayProcess();
@@ -32,7 +33,7 @@ describe("a log that nobody reads", () => {
       assert.equal(round < 50, true, "it never had too much to hold");
       assert.deepEqual(await Promise.all([post(gateway.url), post(gateway.url)]), [406, 406]);
       const ms = await timed(`${gateway.url}/livez`);
-      assert.equal(ms < 1000, true, `${ms} ms`);
+      assert.equal(ms < 5000, true, `${ms} ms`);
     }
     gateway.readLog(true);
     const told = JSON.parse(await gateway.line("log lines lost"));
@@ -48,6 +49,6 @@ describe("a log that nobody reads", () => {
     gateway.signal("SIGTERM");
     assert.equal(await gateway.ended, 0);
     const ms = performance.now() - startedAt;
-    assert.equal(ms < 5000, true, `${ms} ms`);
+    assert.equal(ms < 15_000, true, `${ms} ms`);
   });
 });

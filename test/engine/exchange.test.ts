@@ -13,7 +13,8 @@ import { sampleBytes } from "../spool/scripted-body.ts";
 import { eventually } from "../supervise/stage.ts";
 import { startDeafListener } from "./deaf-listener.ts";
 
-const limits = { dial: dialClamd, connectTimeoutMs: 5_000, timeoutMs: 5_000 };
+/** Where time is no matter: of a machine that others keep busy. */
+const limits = { dial: dialClamd, connectTimeoutMs: 30_000, timeoutMs: 30_000 };
 
 describe("exchange", () => {
   test("resolves with all that was sent up to the end of the stream, in however many pieces", async () => {
@@ -60,7 +61,8 @@ describe("exchange", () => {
     const startedAt = performance.now();
     const fault = faultOf(exchange(versionCommand, { ...limits, connectTimeoutMs: 100, address: deaf.address }));
     assert.equal(await fault, "unreached");
-    assert.equal(performance.now() - startedAt < 2_000, true);
+    // The system would try for two minutes.
+    assert.equal(performance.now() - startedAt < 10_000, true);
   });
 
   test("is late where no answer comes, or no end of it", async () => {

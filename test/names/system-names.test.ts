@@ -163,7 +163,7 @@ describe("names in DNS", () => {
     const startedAt = performance.now();
     assert.deepEqual(await system.resolve("quick.example"), ["192.0.2.1"]);
     assert.ok(await lookup("localhost"));
-    assert.ok(performance.now() - startedAt < 1000, `${performance.now() - startedAt} ms`);
+    assert.ok(performance.now() - startedAt < promptMs, `${performance.now() - startedAt} ms`);
     controller.abort(new Error("gone"));
     assert.ok((await ended).every(({ status }) => status === "rejected"));
   });

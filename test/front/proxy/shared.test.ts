@@ -77,7 +77,8 @@ describe("equal requests at the same time", () => {
       await eventually("the scan is called off", () => scan?.signal.aborted === true);
       scan?.fail(new Error("called off"));
       await eventually("it is over", () => proxy.downloads().length === index + 1 && proxy.spool.usage().bodies === 0);
-      assert.ok(performance.now() - goneAt < 1000);
+      // A second, and what a busy machine adds; a fetch that goes on would stall for good.
+      assert.ok(performance.now() - goneAt < 5000);
       assert.equal(proxy.downloads()[index]?.outcome, "gone");
     }
     await proxy.origin.idle();
