@@ -1,13 +1,17 @@
-/** Asks a gateway all the time whether it lives and whether it is ready, and keeps the answers. */
+/** Asks a gateway all the time whether it lives and whether it is ready, and a bare server beside it, and keeps the answers. */
 
+import { once } from "node:events";
 import { get } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
 
 export interface Beat {
   readonly atMs: number;
   /** Null where no answer came within the patience. */
   readonly liveStatus: number | null;
   readonly liveMs: number;
+  /** How long a server that does nothing else took just then: what the machine and this process cost any answer. */
+  readonly bareMs: number;
   readonly readyStatus: number | null;
 }
 
@@ -19,24 +23,40 @@ export interface Pulse extends AsyncDisposable {
 
 const patienceMs = 5_000;
 
+/** In a thread, so that it shares nothing with the test but the machine. */
+const bareServer = `
+  const { parentPort } = require("node:worker_threads");
+  const server = require("node:http").createServer((_, response) => response.end());
+  server.listen(0, "127.0.0.1", () => parentPort.postMessage(server.address().port));
+`;
+
 /** Opens a connection for each question: a gateway that takes no connections must not look alive. */
 export function feelPulse(url: string, intervalMs = 100): Pulse {
   const ended = new AbortController();
   const beats: Beat[] = [];
   const waiting = new Set<() => void>();
+  const bare = new Worker(bareServer, { eval: true });
+  const listening = once(bare, "message");
 
-  async function beat(): Promise<void> {
+  async function beat(bareUrl: string): Promise<void> {
     const atMs = performance.now();
     // At once: while it stands still nothing of it may go by unasked.
-    const [live, ready] = await Promise.all([ask(`${url}/livez`), ask(`${url}/readyz`)]);
-    beats.push({ atMs, liveStatus: live.status, liveMs: live.elapsedMs, readyStatus: ready.status });
+    const [live, ready, beside] = await Promise.all([ask(`${url}/livez`), ask(`${url}/readyz`), ask(bareUrl)]);
+    beats.push({
+      atMs,
+      liveStatus: live.status,
+      liveMs: live.elapsedMs,
+      bareMs: beside.elapsedMs,
+      readyStatus: ready.status,
+    });
     for (const wake of waiting) wake();
     waiting.clear();
   }
 
   const watching = (async () => {
+    const [port] = await listening;
     while (!ended.signal.aborted) {
-      await beat();
+      await beat(`http://127.0.0.1:${port}/`);
       await delay(intervalMs, undefined, { signal: ended.signal }).catch(() => {}); // it ends
     }
   })();
@@ -53,6 +73,7 @@ export function feelPulse(url: string, intervalMs = 100): Pulse {
     async [Symbol.asyncDispose]() {
       ended.abort();
       await watching;
+      await bare.terminate();
     },
   };
 }
