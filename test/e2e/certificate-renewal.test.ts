@@ -7,7 +7,7 @@ import { connect } from "node:tls";
 import { makeCertificate } from "./certificate.ts";
 import { startGatewayProcess } from "./gateway-process.ts";
 
-describe("the TLS certificate", () => {
+describe("the TLS certificate", { concurrency: true }, () => {
   test("is taken up anew when its files change, and a broken one leaves the old in place", async () => {
     const directory = await mkdtemp(join(tmpdir(), "clamgate-tls-"));
     const { cert, key } = await makeCertificate(directory, "first");

@@ -14,7 +14,7 @@ const request = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n
 /** Longer than the 10 s after which a client that connects ahead of its request was once cut. */
 const pauseMs = 11_000;
 
-describe("CLIENT_HEAD_TIMEOUT", { timeout: 60_000 }, () => {
+describe("CLIENT_HEAD_TIMEOUT", { concurrency: true }, () => {
   let directory = "";
   let env: Readonly<Record<string, string>> = {};
   before(async () => {
