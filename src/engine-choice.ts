@@ -2,6 +2,7 @@
 
 import type { Config } from "./config/settings.ts";
 import type { Clock, Observe } from "./core/ports.ts";
+import { alertProbes } from "./engine/alert-probes.ts";
 import { eicarCanary, epochCanary } from "./engine/canary.ts";
 import { type ClamdLimits, describeLimits } from "./engine/clamd-conf.ts";
 import { dialClamd } from "./engine/exchange.ts";
@@ -39,6 +40,8 @@ export async function openEngine({
       ...shared,
       canary: eicarCanary(),
       limits: "given",
+      probes: alertProbes(),
+      isStrict: config.GIVEN_CLAMD === "strict",
       slots: config.CLAMD_SLOTS,
       sharesSpool: config.CLAMD_SHARES_SPOOL,
       maxScanTimeMs: null,
@@ -52,6 +55,9 @@ export async function openEngine({
     ...shared,
     canary: epochCanary(canaryBytes, epochOf),
     limits: describeLimits(limits),
+    // Its conf is ours, and its signatures may not know the file that shows what is unpacked.
+    probes: [],
+    isStrict: false,
     slots: config.MAX_THREADS,
     sharesSpool: true,
     maxScanTimeMs: limits.maxScanTimeMs,

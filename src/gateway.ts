@@ -135,10 +135,15 @@ async function open(
   let isStopping = false;
   const readiness = (): Readiness => {
     const signatures = engine.signatures();
+    const { backends } = pool.status();
+    const up = backends.filter(({ isUp }) => isUp);
     return judgeReadiness({
       isStopping,
-      backendsUp: pool.status().backends.filter(({ isUp }) => isUp).length,
+      backendsUp: up.length,
       backendsTotal: engine.expectedBackends(),
+      lacking: [...new Set(backends.flatMap(({ lacking }) => lacking))],
+      backendsBehind: up.filter(({ isBehind }) => isBehind).length,
+      isAlike: new Set(up.map(({ tag }) => tag)).size <= 1,
       signatures: {
         loaded: signatures.isLoaded,
         isTestOnly: signatures.isTestOnly,
@@ -159,7 +164,12 @@ async function open(
     return {
       slots: { inUse: sum(backends.map(({ inFlight }) => inFlight)), total: sum(up.map(({ slots }) => slots)) },
       queueLength: queued,
-      backends: { up: up.length, down: Math.max(0, engine.expectedBackends() - up.length) },
+      backends: {
+        up: up.length,
+        down: Math.max(0, engine.expectedBackends() - up.length),
+        behind: up.filter(({ isBehind }) => isBehind).length,
+        lacking: backends.filter(({ lacking }) => lacking.length > 0).length,
+      },
       spool: spool.usage(),
       signatures: { builtAt, isTestOnly, keptOut: keptOut.length },
       engine: pool.version(),

@@ -64,6 +64,8 @@ async function openStage(): Promise<Stage> {
       },
       canary: epochCanary(canaryBytes, epochOf),
       limits: "",
+      probes: [],
+      isStrict: false,
       slots: 2,
       sharesSpool: true,
       maxScanTimeMs: null,

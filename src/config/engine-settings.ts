@@ -1,6 +1,6 @@
 /** Which clamd scans: our own, or the ones given. */
 
-import { yesOrNo } from "./choice.ts";
+import { choice, yesOrNo } from "./choice.ts";
 import { clamdAddresses } from "./clamd-address.ts";
 import { derived, setting, unset, written } from "./setting.ts";
 import { wholeNumber } from "./whole-number.ts";
@@ -29,6 +29,13 @@ export const engineSettings = [
     parser: yesOrNo(),
     default: written("no"),
     help: "Whether the given clamd servers can read SPOOL_DIRECTORY under the same path: large bodies are then scanned in place instead of sent.",
+  }),
+  setting({
+    name: "GIVEN_CLAMD",
+    group: "Engine",
+    parser: choice("warn or strict", ["warn", "strict"]),
+    default: written("warn"),
+    help: "What becomes of a given clamd that does not report what it skips. `warn`: it is used, `/readyz` is degraded, and the log names the lines that its clamd.conf lacks. `strict`: it is not used.",
   }),
   setting({
     name: "MAX_RECONNECT_TIME",

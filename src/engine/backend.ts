@@ -5,10 +5,10 @@ import type { Clock, Observe, SpooledBody } from "../core/ports.ts";
 import type { EngineVersion, Verdict } from "../core/verdict.ts";
 import { instreamBytes, instreamFile, type Request, scanCommand } from "./commands.ts";
 import { ExchangeError, exchange } from "./exchange.ts";
-import { type HealthTiming, watchHealth } from "./health.ts";
+import { type HealthOptions, type HealthTiming, watchHealth } from "./health.ts";
 import type { Clamd } from "./proof.ts";
 
-export interface BackendOptions extends Clamd {
+export interface BackendOptions extends Clamd, Pick<HealthOptions, "probes" | "isStrict"> {
   /** As it stands in logs. */
   readonly name: string;
   /** Scans at once; at most clamd's MaxThreads, so that clamd's own queue stays empty and it always answers. */
@@ -60,6 +60,8 @@ export interface Backend {
   isUp(): boolean;
   /** Of the last proof; null while the backend is down. */
   version(): EngineVersion | null;
+  /** As `Health.lacking`. */
+  lacking(): readonly string[];
   inFlight(): number;
   /** Scans that were answered as timed out and still run: their slots are not free. */
   overdue(): number;
@@ -79,8 +81,8 @@ export interface Backend {
 }
 
 export function createBackend(options: BackendOptions): Backend {
-  const { name, address, slots, dial, clock, observe, onChange, timing = backendTiming } = options;
-  const health = watchHealth({ clamd: options, name, busyMs: options.scanTimeoutMs, clock, observe, onChange, timing });
+  const { address, slots, dial, clock, onChange, timing = backendTiming } = options;
+  const health = watchHealth({ ...options, clamd: options, busyMs: options.scanTimeoutMs, timing });
   const closed = new AbortController();
   let inFlight = 0;
   let overdue = 0;
@@ -162,9 +164,10 @@ export function createBackend(options: BackendOptions): Backend {
   }
 
   return {
-    name,
+    name: options.name,
     slots,
     isUp: health.isUp,
+    lacking: health.lacking,
     version: () => (health.isUp() ? health.version() : null),
     inFlight: () => inFlight,
     overdue: () => overdue,

@@ -3,7 +3,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Clock, Observe } from "../core/ports.ts";
 import type { EngineVersion } from "../core/verdict.ts";
+import type { AlertProbe } from "./alert-probes.ts";
+import { watchAlerts } from "./alerts.ts";
 import { type Clamd, ClamdBusy, proveClamd } from "./proof.ts";
+import { laxTag } from "./tag.ts";
 
 export interface HealthTiming {
   readonly proofTimeoutMs: number;
@@ -15,6 +18,10 @@ export interface HealthTiming {
 
 export interface HealthOptions {
   readonly clamd: Clamd;
+  /** What its clamd.conf must have it report. */
+  readonly probes: readonly AlertProbe[];
+  /** Whether a clamd that does not report all of it is down. */
+  readonly isStrict: boolean;
   /** As it stands in logs. */
   readonly name: string;
   /** As long as one scan may take, all threads may be taken and no canary answered. */
@@ -32,6 +39,8 @@ export interface Health {
   version(): EngineVersion | null;
   /** False between `renew` and the next proof: nothing that was found before counts, and nothing that is found now is to be remembered. */
   isSettled(): boolean;
+  /** The lines that its clamd.conf lacks, as far as it has shown. */
+  lacking(): readonly string[];
   /** Asks for a new proof now; resolves with whether it was given. */
   prove(): Promise<boolean>;
   /** The signatures are others from now on: asks for a proof that begins now, and resolves as `prove`. */
@@ -42,7 +51,9 @@ export interface Health {
   close(): void;
 }
 
-export function watchHealth({ clamd, name, busyMs, clock, observe, onChange, timing }: HealthOptions): Health {
+export function watchHealth(options: HealthOptions): Health {
+  const { clamd, probes, isStrict, name, busyMs, clock, observe, onChange, timing } = options;
+  const alerts = watchAlerts({ clamd, probes, timeoutMs: timing.proofTimeoutMs, clock });
   const closed = new AbortController();
   let version: EngineVersion | null = null;
   let isUp = false;
@@ -53,12 +64,19 @@ export function watchHealth({ clamd, name, busyMs, clock, observe, onChange, tim
   let provenChanges = 0;
   let proof: Promise<boolean> | null = null;
   let pause = new AbortController();
+  /** As it was last told. */
+  let toldLacking: readonly string[] = [];
 
   function isSettled(): boolean {
     return provenChanges === changes;
   }
 
   function markDown(reason: string): void {
+    alerts.forget(); // what comes back may have another conf
+    goDown(reason);
+  }
+
+  function goDown(reason: string): void {
     if (!isUp && hasReported) return;
     isUp = false;
     hasReported = true;
@@ -83,10 +101,16 @@ export function watchHealth({ clamd, name, busyMs, clock, observe, onChange, tim
       for (;;) {
         const begun = changes;
         const proven = await proveClamd(clamd, closed.signal, timing.proofTimeoutMs);
+        const lacking = await findLacking(proven.version.tag);
         // One that began before the change tells of the signatures before it.
         if (begun !== changes) continue;
         provenChanges = begun;
-        markUp(proven.version);
+        tellLacking(lacking);
+        if (isStrict && lacking.length > 0) {
+          goDown(`its clamd.conf lacks ${lacking.join(", ")}`);
+          return false;
+        }
+        markUp({ ...proven.version, tag: laxTag(proven.version.tag, lacking) });
         return true;
       }
     } catch (error) {
@@ -96,6 +120,27 @@ export function watchHealth({ clamd, name, busyMs, clock, observe, onChange, tim
       if (!isLoad) markDown(error instanceof Error ? error.message : String(error));
       return false;
     }
+  }
+
+  /** What is in a conf changes with a start only: while it is up, what was shown before holds where it cannot be asked. */
+  async function findLacking(tag: string): Promise<readonly string[]> {
+    try {
+      return await alerts.ask(tag, closed.signal);
+    } catch (error) {
+      const known = alerts.lacking();
+      if (known === null || closed.signal.aborted) throw error;
+      return known;
+    }
+  }
+
+  function tellLacking(lacking: readonly string[]): void {
+    if (lacking.join() === toldLacking.join()) return;
+    toldLacking = lacking;
+    const message =
+      lacking.length === 0
+        ? `${name} reports all that it does not look into`
+        : `${name} says OK to what it does not look into: its clamd.conf lacks ${lacking.join(", ")}`;
+    observe({ kind: "notice", level: lacking.length === 0 ? "info" : "warn", message });
   }
 
   function prove(): Promise<boolean> {
@@ -130,6 +175,7 @@ export function watchHealth({ clamd, name, busyMs, clock, observe, onChange, tim
     isUp: () => isUp,
     version: () => (version === null || isSettled() ? version : { ...version, tag: `${version.tag}+${changes}` }),
     isSettled,
+    lacking: () => alerts.lacking() ?? [],
     prove,
     renew,
     markDown,

@@ -2,9 +2,9 @@
 
 import { ClamgateError } from "../core/errors.ts";
 import type { Clock, Engine, EngineScan, SpooledBody } from "../core/ports.ts";
-import type { EngineVersion } from "../core/verdict.ts";
 import type { Backend, BackendOutcome } from "./backend.ts";
 import { createLosses } from "./losses.ts";
+import { foremost } from "./standing.ts";
 
 export interface PoolOptions {
   /** Requests that may wait for a slot. */
@@ -18,6 +18,12 @@ export interface PoolStatus {
   readonly backends: readonly {
     readonly name: string;
     readonly isUp: boolean;
+    /** Up, and not asked: another one has newer signatures or reports more. */
+    readonly isBehind: boolean;
+    /** As `Backend.lacking`. */
+    readonly lacking: readonly string[];
+    /** `EngineVersion.tag`; null while it is down. */
+    readonly tag: string | null;
     readonly slots: number;
     readonly inFlight: number;
     readonly overdue: number;
@@ -61,18 +67,18 @@ export function createPool({ queueMax, queueTimeoutMs, clock }: PoolOptions): En
   let isClosed = false;
 
   function leastBusy(avoid: Backend | null): Backend | null {
+    const asked = foremost(backends);
     let best: Backend | null = null;
-    for (const backend of backends) {
-      if (!backend.isUp() || backend.inFlight() >= backend.slots) continue;
-      if (backend === avoid && hasOther(avoid)) continue;
+    for (const backend of asked) {
+      if (backend.inFlight() >= backend.slots) continue;
+      if (backend === avoid && asked.length > 1) continue;
       if (best === null || backend.inFlight() / backend.slots < best.inFlight() / best.slots) best = backend;
     }
     return best;
   }
 
-  function hasOther(avoid: Backend): boolean {
-    for (const backend of backends) if (backend !== avoid && backend.isUp()) return true;
-    return false;
+  function isBehind(backend: Backend): boolean {
+    return backends.has(backend) && backend.isUp() && !foremost(backends).includes(backend);
   }
 
   function dispatch(): void {
@@ -158,6 +164,8 @@ export function createPool({ queueMax, queueTimeoutMs, clock }: PoolOptions): En
       switch (outcome.kind) {
         case "verdict": {
           losses.clear(body.sha256);
+          // While it was at work another one has learned more.
+          if (outcome.verdict.kind === "clean" && isBehind(backend)) break;
           const { verdict, version, isCacheable } = outcome;
           return { verdict, version, isCacheable, backend: backend.name, queueMs: waitedMs, scanMs: clock() - startedAt };
         }
@@ -184,7 +192,7 @@ export function createPool({ queueMax, queueTimeoutMs, clock }: PoolOptions): En
   }
 
   return {
-    version: () => newest(backends.values().map((backend) => backend.version())),
+    version: () => foremost(backends)[0]?.version() ?? null,
     scan,
     add(backend) {
       backends.add(backend);
@@ -201,6 +209,9 @@ export function createPool({ queueMax, queueTimeoutMs, clock }: PoolOptions): En
       backends: [...backends].map((backend) => ({
         name: backend.name,
         isUp: backend.isUp(),
+        isBehind: isBehind(backend),
+        lacking: backend.lacking(),
+        tag: backend.version()?.tag ?? null,
         slots: backend.slots,
         inFlight: backend.inFlight(),
         overdue: backend.overdue(),
@@ -214,12 +225,6 @@ export function createPool({ queueMax, queueTimeoutMs, clock }: PoolOptions): En
       backends.clear();
     },
   };
-}
-
-function newest(versions: Iterable<EngineVersion | null>): EngineVersion | null {
-  let best: EngineVersion | null = null;
-  for (const version of versions) if (version !== null && (best === null || version.database > best.database)) best = version;
-  return best;
 }
 
 function stopping(): ClamgateError {

@@ -9,7 +9,14 @@ export interface GaugeSnapshot {
   readonly slots: { readonly inUse: number; readonly total: number };
   /** Scans that wait for a slot. */
   readonly queueLength: number;
-  readonly backends: { readonly up: number; readonly down: number };
+  readonly backends: {
+    readonly up: number;
+    readonly down: number;
+    /** Of those that are up: given no scans, since another one has newer signatures or reports more. */
+    readonly behind: number;
+    /** Whose clamd.conf lacks a line without which it calls clean what it skips. */
+    readonly lacking: number;
+  };
   readonly spool: ReturnType<Spool["usage"]>;
   readonly signatures: {
     /** When the loaded daily database was built; null when none is loaded. */
@@ -40,6 +47,8 @@ export function createGauges(options: GaugesOptions): (snapshot: GaugeSnapshot) 
   const slotsTotal = gauge("slots_total", "Engine slots of all backends that are up.");
   const queueLength = gauge("queue_length", "Scans that wait for an engine slot.");
   const backends = labelled("backends", "Backends by state.", ["state"]);
+  const behind = gauge("backends_behind", "Backends that get no scans, since another one has newer signatures or reports more.");
+  const lacking = gauge("backends_lacking_alerts", "Given clamds whose clamd.conf has them call clean what they skip.");
   const spoolBodies = gauge("spool_bodies", "Bodies held in the spool.");
   const spoolMemoryBytes = gauge("spool_memory_bytes", "Bytes of bodies held in memory.");
   const spoolFileBytes = gauge("spool_file_bytes", "Bytes of bodies held in files.");
@@ -64,6 +73,8 @@ export function createGauges(options: GaugesOptions): (snapshot: GaugeSnapshot) 
     queueLength.set(snapshot.queueLength);
     backends.set({ state: "up" }, snapshot.backends.up);
     backends.set({ state: "down" }, snapshot.backends.down);
+    behind.set(snapshot.backends.behind);
+    lacking.set(snapshot.backends.lacking);
     spoolBodies.set(snapshot.spool.bodies);
     spoolMemoryBytes.set(snapshot.spool.memoryBytes);
     spoolFileBytes.set(snapshot.spool.fileBytes);

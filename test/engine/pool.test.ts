@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import type { EngineScan } from "../../src/core/ports.ts";
 import type { BackendOutcome } from "../../src/engine/backend.ts";
 import { createPool, type PoolOptions } from "../../src/engine/pool.ts";
-import { type FakeBackend, type FakeBackendOptions, fakeBackend } from "../fake/backend.ts";
+import { type FakeBackend, type FakeBackendOptions, fakeBackend, fakeVersion } from "../fake/backend.ts";
 import { fakeBody } from "../fake/spooled-body.ts";
 
 const lost: BackendOutcome = { kind: "lost", reason: "closed without a reply" };
@@ -354,15 +354,43 @@ describe("createPool", () => {
     await running;
   });
 
+  test("takes no clean of a backend while one with newer signatures is up, but what it has found", async () => {
+    const { pool, scan, add } = stage();
+    const older = add({ name: "older", slots: 2, version: { database: 1 } });
+    const scans = [scan("begun before"), scan("found by the older one")];
+    const newer = add({ name: "newer", slots: 2, version: { database: 2 } });
+    const verdict = { kind: "infected", signatures: ["Known"] } as const;
+    older.finishNext();
+    older.finishNext({ kind: "verdict", verdict, version: fakeVersion(), isCacheable: true });
+    await turn();
+    assert.deepEqual([older.scans.length, newer.scans.length], [2, 1]);
+    assert.deepEqual(
+      pool.status().backends.map(({ isBehind }) => isBehind),
+      [true, false],
+    );
+    scans.push(scan("begun after"));
+    newer.finishNext();
+    newer.finishNext();
+    assert.deepEqual(
+      (await Promise.all(scans)).map(({ backend }) => backend),
+      ["newer", "older", "newer"],
+    );
+    newer.setUp(false);
+    const alone = scan("the newer one is down");
+    older.finishNext();
+    assert.equal((await alone).backend, "older");
+  });
+
   test("tells how each backend is and how many wait", async () => {
     const { pool, scan, add } = stage();
     const backend = add({ name: "one" });
     add({ name: "two", isUp: false });
     const scans = [scan("a"), scan("b")];
+    const alike = { isBehind: false, lacking: [], slots: 1, overdue: 0 };
     assert.deepEqual(pool.status(), {
       backends: [
-        { name: "one", isUp: true, slots: 1, inFlight: 1, overdue: 0 },
-        { name: "two", isUp: false, slots: 1, inFlight: 0, overdue: 0 },
+        { name: "one", isUp: true, ...alike, tag: "a".repeat(16), inFlight: 1 },
+        { name: "two", isUp: false, ...alike, tag: null, inFlight: 0 },
       ],
       queued: 1,
     });

@@ -79,6 +79,8 @@ export async function openPool(options: PoolStageOptions): Promise<PoolStage> {
         scanTimeoutMs: 10_000,
         canary: eicarCanary(),
         limits: "",
+        probes: [],
+        isStrict: false,
         timing: quickTiming,
         ...backend,
         address,

@@ -24,6 +24,7 @@ export interface FakeBackendOptions {
   readonly slots?: number;
   readonly isUp?: boolean;
   readonly version?: Partial<EngineVersion>;
+  readonly lacking?: readonly string[];
   readonly onChange: () => void;
 }
 
@@ -38,7 +39,14 @@ export const cleanOutcome: BackendOutcome = {
   isCacheable: true,
 };
 
-export function fakeBackend({ name = "fake", slots = 1, isUp = true, version, onChange }: FakeBackendOptions): FakeBackend {
+export function fakeBackend({
+  name = "fake",
+  slots = 1,
+  isUp = true,
+  version,
+  lacking = [],
+  onChange,
+}: FakeBackendOptions): FakeBackend {
   const scans: FakeScan[] = [];
   const running: FakeScan[] = [];
   let up = isUp;
@@ -73,6 +81,7 @@ export function fakeBackend({ name = "fake", slots = 1, isUp = true, version, on
     slots,
     isUp: () => up,
     version: () => (up ? fakeVersion(version) : null),
+    lacking: () => lacking,
     inFlight: () => running.length,
     overdue: () => 0,
     scan,

@@ -2,6 +2,7 @@
 
 import { createServer, type Server, type Socket } from "node:net";
 import type { ClamdAddress } from "../../src/engine/address.ts";
+import { alertProbes } from "../../src/engine/alert-probes.ts";
 
 /** What the fake does with one command. */
 export type Act =
@@ -25,6 +26,8 @@ export interface FakeClamdOptions {
   /** On the canary; default: found. */
   readonly canary?: () => Act | Promise<Act>;
   readonly isCanary?: (body: Buffer) => boolean;
+  /** Lines that its clamd.conf lacks now: the bodies that show them are answered as clean, all others of these as they should be. Null: it has no answer. */
+  readonly lacking?: () => readonly string[] | null;
   readonly version?: () => string | Act;
   readonly reload?: () => Act;
   /** Answers once more than that many bytes of a body have come, and reads no more, as clamd does on its size limit. */
@@ -54,6 +57,13 @@ export const clean = answer("stream: OK\0");
 export const found = (name: string): Act => answer(`stream: ${name} FOUND\0`);
 export const stall: Act = { kind: "stall" };
 export const reset = (...pieces: string[]): Act => ({ kind: "reset", pieces });
+
+const probes = alertProbes();
+const reports: Readonly<Record<string, string>> = {
+  "AlertEncryptedArchive yes": "Heuristics.Encrypted.Zip",
+  "AlertEncryptedDoc yes": "Heuristics.Encrypted.PDF",
+  "AlertExceedsMax yes": "Heuristics.Limits.Exceeded.MaxRecursion",
+};
 
 export async function startFakeClamd(options: FakeClamdOptions = {}): Promise<FakeClamd> {
   const fake = new Fake(options);
@@ -135,7 +145,7 @@ class Fake implements FakeClamd {
   }
 
   async #decide({ name, body }: Command): Promise<Act> {
-    const { isCanary = isEicar, canary, version, reload, scan, scanPath } = this.#options;
+    const { isCanary = isEicar, canary, lacking, version, reload, scan, scanPath } = this.#options;
     this.commands.push(name);
     if (name === "VERSION") {
       const told = version?.() ?? "ClamAV 1.4.6/27001/Thu Nov 20 10:13:12 2025";
@@ -148,6 +158,12 @@ class Fake implements FakeClamd {
     }
     if (name !== "INSTREAM") return answer("UNKNOWN COMMAND\0");
     if (isCanary(body)) return canary?.() ?? found("Eicar-Signature");
+    const probe = probes.find(({ bytes }) => body.equals(bytes));
+    if (probe !== undefined) {
+      const missing = lacking === undefined ? [] : lacking();
+      if (missing === null) return answer();
+      return missing.includes(probe.line) ? clean : found(reports[probe.line] ?? "Eicar-Signature");
+    }
     this.bodies.push(body);
     return this.#counted(() => scan?.(body) ?? clean);
   }

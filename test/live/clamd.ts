@@ -60,6 +60,8 @@ export interface RealClamdOptions {
   readonly slots?: number;
   /** Default unix. */
   readonly listens?: "unix" | "tcp";
+  /** Of one that listens on TCP; default: a free one. */
+  readonly port?: number;
   /** Lines for clamd.conf that come before those of `clamdConf`: clamd takes the first one of each name. */
   readonly conf?: string;
 }
@@ -92,7 +94,9 @@ export async function startRealClamd(options: RealClamdOptions = {}): Promise<Re
   const temporaryDirectory = join(directory, "tmp");
   const socketPath = join(directory, "clamd.sock");
   const address: ClamdAddress =
-    listens === "unix" ? { kind: "unix", path: socketPath } : { kind: "tcp", host: "127.0.0.1", port: await freePort() };
+    listens === "unix"
+      ? { kind: "unix", path: socketPath }
+      : { kind: "tcp", host: "127.0.0.1", port: options.port ?? (await freePort()) };
   const clamd: Clamd = { address, dial: dialClamd, canary: eicarCanary(), limits: "" };
   const never = new AbortController().signal;
   let child: ChildProcess | null = null;

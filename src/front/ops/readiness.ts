@@ -1,7 +1,7 @@
 /** Whether the gateway should be sent work, judged from one snapshot of its state. */
 
 export interface ReadinessCheck {
-  readonly name: "running" | "engine" | "signatures" | "signature-age" | "cache";
+  readonly name: "running" | "engine" | "alerts" | "alike" | "signatures" | "signature-age" | "cache";
   /** False where something is not as it should be, even if work is still taken. */
   readonly ok: boolean;
   /** For people; names no address or path. */
@@ -19,6 +19,12 @@ export interface ReadinessState {
   /** Backends that have proved they detect. */
   readonly backendsUp: number;
   readonly backendsTotal: number;
+  /** Lines that the clamd.conf of one of them lacks. */
+  readonly lacking: readonly string[];
+  /** Backends that are up and get no scans: another one has newer signatures or reports more. */
+  readonly backendsBehind: number;
+  /** Whether verdicts of all backends that are up are made alike. */
+  readonly isAlike: boolean;
   readonly signatures: {
     /** True once an engine works with a set; for clamd servers of others, once one told its version. */
     readonly loaded: boolean;
@@ -41,7 +47,8 @@ export interface ReadinessState {
 type Finding = ReadinessCheck & { readonly severity: Readiness["status"] };
 
 export function judgeReadiness(state: ReadinessState): Readiness {
-  const findings = [judgeRunning(state), judgeEngine(state), judgeSignatures(state), judgeAge(state), judgeCache(state)];
+  const judges = [judgeRunning, judgeEngine, judgeAlerts, judgeAlike, judgeSignatures, judgeAge, judgeCache];
+  const findings = judges.map((judge) => judge(state));
   const isUnready = findings.some(({ severity }) => severity === "not-ready");
   const isDegraded = findings.some(({ severity }) => severity === "degraded");
   return {
@@ -58,6 +65,18 @@ function judgeEngine({ backendsUp, backendsTotal }: ReadinessState): Finding {
   const detail = `${backendsUp} of ${backendsTotal} backends up`;
   if (backendsUp <= 0) return unready("engine", detail);
   return backendsUp < backendsTotal ? degraded("engine", detail) : fine("engine", detail);
+}
+
+/** What is not reported is called clean. */
+function judgeAlerts({ lacking }: ReadinessState): Finding {
+  if (lacking.length === 0) return fine("alerts", "what is not looked into is reported");
+  return degraded("alerts", `a given clamd says OK to what it does not look into; its clamd.conf lacks: ${lacking.join(", ")}`);
+}
+
+function judgeAlike({ backendsBehind, isAlike }: ReadinessState): Finding {
+  if (isAlike) return fine("alike", "all backends are alike");
+  const detail = "backends differ in their versions, signatures or alerts";
+  return degraded("alike", backendsBehind === 0 ? detail : `${detail}; ${backendsBehind} behind the others: given no scans`);
 }
 
 function judgeSignatures({ signatures }: ReadinessState): Finding {

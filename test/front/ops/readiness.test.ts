@@ -9,6 +9,9 @@ const good: ReadinessState = {
   isStopping: false,
   backendsUp: 2,
   backendsTotal: 2,
+  lacking: [],
+  backendsBehind: 0,
+  isAlike: true,
   signatures: { loaded: true, isTestOnly: false, builtAt: new Date(now - hour), requireReal: true, keptOut: [] },
   maxDatabaseAgeMs: 24 * hour,
   now,
@@ -36,6 +39,8 @@ describe("judgeReadiness", () => {
       checks: [
         { name: "running", ok: true, detail: "running" },
         { name: "engine", ok: true, detail: "2 of 2 backends up" },
+        { name: "alerts", ok: true, detail: "what is not looked into is reported" },
+        { name: "alike", ok: true, detail: "all backends are alike" },
         { name: "signatures", ok: true, detail: "loaded" },
         { name: "signature-age", ok: true, detail: "1.0 h old, allowed 24.0 h" },
         { name: "cache", ok: true, detail: "working" },
@@ -54,6 +59,19 @@ describe("judgeReadiness", () => {
 
   test("is degraded while some backends are down", () => {
     assert.deepEqual(judged({ ...good, backendsUp: 1 }), ["degraded", ["engine"]]);
+  });
+
+  test("is degraded while a given clamd calls clean what it skips, and names the lines", () => {
+    const state = { ...good, lacking: ["AlertEncryptedDoc yes", "AlertExceedsMax yes"] };
+    assert.deepEqual(judged(state), ["degraded", ["alerts"]]);
+    const detail = judgeReadiness(state).checks.find(({ name }) => name === "alerts")?.detail ?? "";
+    assert.match(detail, /lacks: AlertEncryptedDoc yes, AlertExceedsMax yes$/);
+  });
+
+  test("is degraded while backends differ, and counts those that get nothing", () => {
+    assert.deepEqual(judged({ ...good, isAlike: false }), ["degraded", ["alike"]]);
+    const { checks } = judgeReadiness({ ...good, isAlike: false, backendsBehind: 1 });
+    assert.match(checks.find(({ name }) => name === "alike")?.detail ?? "", /; 1 behind the others/);
   });
 
   test("is not ready without signatures", () => {
