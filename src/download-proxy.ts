@@ -25,6 +25,8 @@ export interface DownloadProxyOptions {
   readonly urlVerdicts: UrlVerdictCache;
   readonly givenCopies: GivenCopies;
   readonly verdictTtlSeconds: number;
+  /** As `DownloadParts.remembersAgain`. */
+  readonly remembersAgain: boolean;
   readonly isTestOnly: () => boolean;
   readonly retryAfterSeconds: number;
   /** Addresses of our own that no download may lead to, besides those that the settings tell. */

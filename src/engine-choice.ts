@@ -10,6 +10,7 @@ import type { EnginePool } from "./engine/pool.ts";
 import type { EngineSide } from "./engine-side.ts";
 import { givenEngine } from "./given-engine.ts";
 import { ownEngine } from "./own-engine.ts";
+import { poolName } from "./pool-name.ts";
 import { findProgram } from "./program.ts";
 import { canaryBytes, epochOf } from "./signatures/canary.ts";
 import type { Ledger } from "./supervise/ledger.ts";
@@ -39,7 +40,7 @@ export async function openEngine({
     const backend = {
       ...shared,
       canary: eicarCanary(),
-      limits: "given",
+      limits: [poolName(config.CLAMD_PORT), policyOf(config)].join(" "),
       probes: alertProbes(),
       isStrict: config.GIVEN_CLAMD === "strict",
       slots: config.CLAMD_SLOTS,
@@ -54,7 +55,7 @@ export async function openEngine({
   const backend = {
     ...shared,
     canary: epochCanary(canaryBytes, epochOf),
-    limits: describeLimits(limits),
+    limits: [describeLimits(limits), policyOf(config)].join(" "),
     // Its conf is ours, and its signatures may not know the file that shows what is unpacked.
     probes: [],
     isStrict: false,
@@ -64,6 +65,11 @@ export async function openEngine({
   };
   const programs = { clamd, freshclam: await findProgram("freshclam", searchPath) };
   return ownEngine({ config, programs, limits, backend, pool, ledger, allowsTestSignatures, observe });
+}
+
+/** What of the operator's may make another verdict of the same finding: what is remembered by address is remembered as it was judged. */
+function policyOf({ UNSUPPORTED_FORMATS, ON_UNSCANNABLE }: Config): string {
+  return JSON.stringify([UNSUPPORTED_FORMATS.toSorted(), [...ON_UNSCANNABLE].toSorted()]);
 }
 
 function limitsOf(config: Config): ClamdLimits {

@@ -53,8 +53,6 @@ export interface Gateway {
   kill(): void;
 }
 
-/** VERSION alone does not tell all of a given clamd's signatures, so its verdicts are believed for less long (clamd.md 4.3). */
-const givenTtlSeconds = 3_600;
 const reapGraceMs = 5_000;
 const healthcheckMaxAgeHours = 48;
 /** What a refused client is told to wait: a restart of clamd with a full database takes longer, a full queue far less. */
@@ -119,7 +117,9 @@ async function open(
   );
 
   const isTestOnly = () => engine.signatures().isTestOnly;
-  const verdictTtlSeconds = Math.min(config.VERDICT_TTL / 1000, config.CLAMD_PORT === null ? Infinity : givenTtlSeconds);
+  // VERSION alone does not tell all of a given clamd's signatures, so its verdicts are believed for less long (clamd.md 4.3).
+  const isUnseen = config.CLAMD_PORT !== null;
+  const verdictTtlSeconds = Math.min(config.VERDICT_TTL, isUnseen ? config.GIVEN_VERDICT_TTL : Infinity) / 1000;
   const scan = createScan({
     spool,
     engine: readAgain(pool),
@@ -207,6 +207,7 @@ async function open(
     urlVerdicts: caches.urlVerdicts,
     givenCopies: caches.givenCopies,
     verdictTtlSeconds,
+    remembersAgain: !isUnseen,
     isTestOnly,
     retryAfterSeconds,
     ownUrls: servers.urls,

@@ -2,6 +2,7 @@
 
 import { choice, yesOrNo } from "./choice.ts";
 import { clamdAddresses } from "./clamd-address.ts";
+import { dayMs, duration, secondMs } from "./duration.ts";
 import { derived, setting, unset, written } from "./setting.ts";
 import { wholeNumber } from "./whole-number.ts";
 
@@ -36,6 +37,13 @@ export const engineSettings = [
     parser: choice("warn or strict", ["warn", "strict"]),
     default: written("warn"),
     help: "What becomes of a given clamd that does not report what it skips. `warn`: it is used, `/readyz` is degraded, and the log names the lines that its clamd.conf lacks. `strict`: it is not used.",
+  }),
+  setting({
+    name: "GIVEN_VERDICT_TTL",
+    group: "Engine",
+    parser: duration({ fromMs: secondMs, toMs: 3650 * dayMs }),
+    default: written("5m"),
+    help: "How long a verdict of given clamd servers is remembered at most, by content and by address: their signatures can change where nothing shows it.",
   }),
   setting({
     name: "MAX_RECONNECT_TIME",

@@ -102,8 +102,9 @@ export function worstOf({ report: { sha256, size } }: Finding, findings: readonl
   const reports = findings.map(({ report }) => report);
   const engine = { ...worst.report.engine, tag: [...new Set(reports.map(({ engine: { tag } }) => tag))].join("+") };
   const isCached = reports.every((report) => report.isCached);
+  const isRemembered = reports.some((report) => report.isRemembered);
   const elapsedMs = reports.reduce((sum, report) => sum + report.elapsedMs, 0);
-  return { report: { ...worst.report, sha256, size, engine, isCached, elapsedMs }, decision: worst.decision };
+  return { report: { ...worst.report, sha256, size, engine, isCached, isRemembered, elapsedMs }, decision: worst.decision };
 }
 
 /** Least is worst. */

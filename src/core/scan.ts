@@ -97,6 +97,7 @@ export function createScan(parts: ScanParts): Scan {
           size: body.size,
           engine: finding.version,
           isCached: finding.scan === null,
+          isRemembered: finding.source === "cache",
           elapsedMs,
         };
         return { report, decision, body, [Symbol.asyncDispose]: () => body[Symbol.asyncDispose]() };

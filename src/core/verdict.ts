@@ -97,5 +97,7 @@ export interface ScanReport {
   readonly engine: EngineVersion;
   /** True when no engine was asked for this request's verdict. */
   readonly isCached: boolean;
+  /** True when the verdict, or that of a layer, comes from memory: it is as old as that. */
+  readonly isRemembered: boolean;
   readonly elapsedMs: number;
 }

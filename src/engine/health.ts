@@ -1,5 +1,6 @@
 /** Whether one clamd may be used: up from one proof to the first failed one, watched all the time. */
 
+import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Clock, Observe } from "../core/ports.ts";
 import type { EngineVersion } from "../core/verdict.ts";
@@ -51,10 +52,14 @@ export interface Health {
   close(): void;
 }
 
+/** Of versions between `renew` and the next proof: no other gateway, and no other start of this one, has the same. */
+const nonceBytes = 8;
+
 export function watchHealth(options: HealthOptions): Health {
   const { clamd, probes, isStrict, name, busyMs, clock, observe, onChange, timing } = options;
   const alerts = watchAlerts({ clamd, probes, timeoutMs: timing.proofTimeoutMs, clock });
   const closed = new AbortController();
+  const nonce = randomBytes(nonceBytes).toString("hex");
   let version: EngineVersion | null = null;
   let isUp = false;
   let hasReported = false;
@@ -173,7 +178,7 @@ export function watchHealth(options: HealthOptions): Health {
   void watch();
   return {
     isUp: () => isUp,
-    version: () => (version === null || isSettled() ? version : { ...version, tag: `${version.tag}+${changes}` }),
+    version: () => (version === null || isSettled() ? version : { ...version, tag: `${version.tag}+${nonce}-${changes}` }),
     isSettled,
     lacking: () => alerts.lacking() ?? [],
     prove,

@@ -12,7 +12,7 @@ export interface Clamd {
   readonly address: ClamdAddress;
   readonly dial: Dial;
   readonly canary: Canary;
-  /** What besides engine and signatures decides a verdict, as one string: the limits. */
+  /** What besides engine and signatures decides a verdict, as one string: the limits, or which given clamds they are, and the policy. */
   readonly limits: string;
 }
 

@@ -67,6 +67,8 @@ export interface DownloadParts {
   readonly engineVersion: () => EngineVersion | null;
   readonly urlVerdicts: UrlVerdictCache;
   readonly verdictTtlSeconds: number;
+  /** Whether a verdict that was remembered by content may be remembered by address, for as long again. */
+  readonly remembersAgain: boolean;
   readonly observe: Observe;
   readonly clock: Clock;
 }
@@ -146,8 +148,9 @@ export function startDownload(order: DownloadOrder, parts: DownloadParts): Downl
   }
 
   /** Only what the present signatures have found, in all layers. An error, a limit or a relaxation is nothing to remember. */
-  function remember({ report: { verdict, sha256, size, engine } }: Finding): void {
+  function remember({ report: { verdict, sha256, size, engine, isRemembered } }: Finding): void {
     const { tag } = engine;
+    if (isRemembered && !parts.remembersAgain) return;
     const isPresent = parts.engineVersion()?.tag === tag;
     if (order.rememberAs === null || verdict.kind === "unscannable" || !isPresent) return;
     const value = { verdict, sha256, size };

@@ -62,6 +62,8 @@ export interface StageOptions {
   /** Larger bodies go to files, where `verdictOf` sees nothing of them. Default: none do. */
   readonly memoryBytesPerBody?: number;
   readonly allowed?: readonly UnscannableReason[];
+  /** Default: true. */
+  readonly remembersAgain?: boolean;
   /** Where the origin is allowed; false: nowhere. */
   readonly isAllowed?: boolean;
 }
@@ -139,6 +141,7 @@ export async function openProxy(
     urlVerdicts: urls,
     givenCopies: memoryCopies({ maxEntries: 1000, now: () => time.now }),
     verdictTtlSeconds: 86_400,
+    remembersAgain: options.remembersAgain ?? true,
     source,
     routes,
     trustedPeers: [],

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { ClamgateError } from "../../../src/core/errors.ts";
 import { head, keep, ok } from "../../fake/origin.ts";
 import { openProxy, virusMark } from "./proxy-stage.ts";
@@ -35,6 +36,26 @@ describe("the verdict of an address", () => {
       size: 5,
     });
     assert.deepEqual(proxy.urls.ttls, [86_400]);
+  });
+
+  test("is no younger than the verdict of the bytes, where signatures can change unseen", async () => {
+    for (const remembersAgain of [true, false]) {
+      await using proxy = await openProxy(() => ok("hello"), { remembersAgain });
+      await proxy.get("/first", on);
+      assert.equal(proxy.urls.entries.size, 1);
+      await proxy.get("/second", on);
+      assert.equal(proxy.engine.scans.length, 1, "the bytes are known");
+      assert.equal(proxy.urls.entries.size, remembersAgain ? 2 : 1);
+    }
+  });
+
+  test("is no younger than the verdict of any layer in it", async () => {
+    const inner = Buffer.from("hello");
+    const coded = [ok(inner), ok(gzipSync(inner), "Content-Encoding: gzip")];
+    await using proxy = await openProxy(({ path }) => coded[path === "/inner" ? 0 : 1] ?? ok(""), { remembersAgain: false });
+    await proxy.get("/inner", on);
+    await proxy.get("/coded", on);
+    assert.deepEqual([proxy.engine.scans.length, proxy.urls.entries.size], [2, 1]);
   });
 
   test("when infected, answers 409 without asking the origin, GET and HEAD and whatever the client has (P6, P43, P44)", async () => {

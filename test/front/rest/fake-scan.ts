@@ -72,6 +72,7 @@ export function createFakeScan(options: FakeScanOptions): FakeScan {
         size: bytes.length,
         engine: realVersion,
         isCached: options.isCached ?? false,
+        isRemembered: options.isCached ?? false,
         elapsedMs: 1,
       },
       decision: {

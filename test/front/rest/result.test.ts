@@ -8,7 +8,7 @@ import { realVersion } from "./fake-scan.ts";
 
 function scanned(verdict: Verdict, isAllowed = verdict.kind === "clean") {
   const relaxedFor = verdict.kind === "unscannable" && isAllowed ? verdict.reason : null;
-  const report = { verdict, sha256: "00", size: 1, engine: realVersion, isCached: false, elapsedMs: 1 };
+  const report = { verdict, sha256: "00", size: 1, engine: realVersion, isCached: false, isRemembered: false, elapsedMs: 1 };
   return { report, decision: { isAllowed, relaxedFor } };
 }
 
