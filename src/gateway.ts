@@ -108,7 +108,12 @@ async function open(
   );
   const caches = opened.adopt(await openCaches(config, observe), (made) => made.close());
   const pool = opened.adopt(
-    createPool({ queueMax: config.QUEUE_MAX, queueTimeoutMs: config.QUEUE_TIMEOUT, clock }),
+    createPool({
+      queueMax: config.QUEUE_MAX,
+      queueMaxPerClient: config.QUEUE_MAX_PER_CLIENT || config.QUEUE_MAX,
+      queueTimeoutMs: config.QUEUE_TIMEOUT,
+      clock,
+    }),
     async (made) => made.close(),
   );
   const engine = opened.adopt(

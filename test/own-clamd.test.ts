@@ -45,7 +45,7 @@ async function openStage(): Promise<Stage> {
   const clock = () => performance.now();
   const facts: Fact[] = [];
   const sockets: Socket[] = [];
-  const pool = createPool({ queueMax: 10, queueTimeoutMs: 1_000, clock });
+  const pool = createPool({ queueMax: 10, queueMaxPerClient: 10, queueTimeoutMs: 1_000, clock });
   const epochs = await openEpochs({ directory: join(path, "epochs") });
   const observe = (fact: Fact) => {
     facts.push(fact);

@@ -55,6 +55,17 @@ export function parseIpAddress(text: string): IpAddress | null {
     : { text: address.toRFC5952String(), family: 6 };
 }
 
+/**
+ * What is taken for one client: an IPv4 address, or the 64 bits of an IPv6 network, in which one machine has as many addresses as it
+ * wants (RFC 8981). What is no address is its own.
+ */
+export function clientNetwork(text: string): string {
+  const [withoutZone = ""] = text.split("%", 1);
+  const address = parseIpAddress(withoutZone);
+  if (address === null) return text;
+  return address.family === 4 ? address.text : `${networkOf({ network: address, bits: 64 })}/64`;
+}
+
 /** `10.0.0.0/8`, `fd00::/8`; a lone address is the range of itself. Bits behind the prefix must be zero: more may be meant than said. */
 export function parseIpRange(text: string): IpRange | null {
   const [before = "", after, ...more] = text.split("/");

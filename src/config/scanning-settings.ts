@@ -43,6 +43,13 @@ export const scanningSettings = [
     help: "Requests that may wait; further ones are answered 503 at once.",
   }),
   setting({
+    name: "QUEUE_MAX_PER_CLIENT",
+    group: "Scanning",
+    parser: wholeNumber({ from: 0, to: 1_000_000 }),
+    default: written("0"),
+    help: "Of those, requests of one address; of IPv6, one /64 network. `0`: QUEUE_MAX alone counts. Addresses take turns, and in a full queue the one with the most requests makes room for others, whatever this says. Behind a web server all requests are one address's.",
+  }),
+  setting({
     name: "ON_UNSCANNABLE",
     group: "Scanning",
     parser: unscannablePolicy(),

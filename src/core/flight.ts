@@ -5,12 +5,15 @@ import type { EngineScan, SpooledBody } from "./ports.ts";
 import { untilAborted } from "./until-aborted.ts";
 
 export interface Flight {
+  /** In whose turn it waits for the engine. */
+  readonly client: string;
   readonly outcome: Promise<EngineScan>;
   /** Waits for the outcome; rejects with the signal's reason when that comes first. */
   join(signal: AbortSignal): Promise<EngineScan>;
 }
 
 export interface FlightOptions {
+  readonly client: string;
   /** Held by the flight itself until the outcome is known, so the request that brought it may leave. */
   readonly body: SpooledBody;
   /** @param signal aborts when the last waiter has left. */
@@ -19,7 +22,7 @@ export interface FlightOptions {
   readonly onCalledOff: () => void;
 }
 
-export function createFlight({ body, run, onCalledOff }: FlightOptions): Flight {
+export function createFlight({ client, body, run, onCalledOff }: FlightOptions): Flight {
   const calledOff = new AbortController();
   const held = body.hold();
   const outcome = fly();
@@ -39,6 +42,7 @@ export function createFlight({ body, run, onCalledOff }: FlightOptions): Flight 
   }
 
   return {
+    client,
     outcome,
     async join(signal) {
       waiters += 1;

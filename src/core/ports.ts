@@ -74,8 +74,9 @@ export interface Engine {
    * Waits for a slot and has the body scanned. The caller keeps the body until the promise settles; an engine that needs the
    * bytes longer holds them itself.
    * @param signal leaves the queue; a scan that has begun goes on to its answer.
+   * @param client in whose turn it waits.
    */
-  scan(body: SpooledBody, signal: AbortSignal): Promise<EngineScan>;
+  scan(body: SpooledBody, signal: AbortSignal, client: string): Promise<EngineScan>;
 }
 
 export interface VerdictKey {

@@ -47,7 +47,7 @@ export async function scanLayers(scan: Scan, source: AsyncIterable<Uint8Array>, 
   const raw = await scan(source, isUnknown(0) ? { ...options, insteadOfClean: unknownCoding } : options);
   if (decoders.length === 0 || raw.body.size === 0) return raw;
 
-  const { via, requestId, name, signal } = options;
+  const { via, requestId, name, client, signal } = options;
   const maxBytes = Math.max(freeBytes, maxRatio * raw.body.size);
   const findings: Finding[] = [raw];
   let last: ScannedBody = raw;
@@ -60,7 +60,7 @@ export async function scanLayers(scan: Scan, source: AsyncIterable<Uint8Array>, 
     for (const [depth, decode] of decoders.entries()) {
       if (last.report.verdict.kind === "infected") return finish();
       const mark = isUnknown(depth + 1) ? { insteadOfClean: unknownCoding } : {};
-      const layer = await scanDecoded(scan, last.body, decode, { via, requestId, name, signal, maxBytes, ...mark });
+      const layer = await scanDecoded(scan, last.body, decode, { via, requestId, name, client, signal, maxBytes, ...mark });
       findings.push(layer.scanned);
       if (last !== raw) await last[Symbol.asyncDispose]();
       last = layer.scanned;

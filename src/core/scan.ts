@@ -24,6 +24,8 @@ export interface ScanOptions {
   readonly requestId: string;
   /** The sender's name for the body, as it was sent; for the log. */
   readonly name: string;
+  /** Who sends it, as `clientNetwork` has it: clients wait for the engine in turn. */
+  readonly client: string;
   /** Ends the wait when the client has gone; a scan that others wait for goes on. */
   readonly signal: AbortSignal;
   /** Overrides the gateway's limit, downwards. */
@@ -86,7 +88,7 @@ export function createScan(parts: ScanParts): Scan {
         ...(options.expectedBytes === undefined ? {} : { expectedBytes: options.expectedBytes }),
       });
       try {
-        const finding = await find(body, options.signal);
+        const finding = await find(body, options);
         const verdict = await withUnsupported(finding.verdict, body, options.insteadOfClean);
         const decision = decide(verdict, policy);
         const elapsedMs = clock() - startedAt;
@@ -114,7 +116,7 @@ export function createScan(parts: ScanParts): Scan {
     }
   };
 
-  async function find(body: SpooledBody, signal: AbortSignal): Promise<Finding> {
+  async function find(body: SpooledBody, { signal, client }: ScanOptions): Promise<Finding> {
     const version = engine.version();
     // While no engine is up nothing is known about the body; the engine decides how long it is worth waiting for one.
     const key = `${body.sha256}:${version?.tag ?? ""}`;
@@ -128,16 +130,24 @@ export function createScan(parts: ScanParts): Scan {
     }
     // Another request may have started the same scan while the cache was asked.
     const joined = inFlight[key];
-    const flight = joined ?? launch(key, body);
-    const scan = await flight.join(signal);
-    return { verdict: scan.verdict, version: scan.version, source: joined ? "shared" : "engine", scan: joined ? null : scan };
+    if (joined === undefined) return await ownFinding(launch(key, body, client), signal);
+    try {
+      return await sharedFinding(joined, signal);
+    } catch (error) {
+      if (joined.client === client || !isRefusal(error)) throw error;
+      // Another client's line was too long for it: this one has a turn of its own.
+      const next = inFlight[key];
+      return await (next === undefined || next === joined
+        ? ownFinding(launch(key, body, client), signal)
+        : sharedFinding(next, signal));
+    }
   }
 
-  function launch(key: string, body: SpooledBody): Flight {
+  function launch(key: string, body: SpooledBody, client: string): Flight {
     const forget = () => {
       if (inFlight[key] === flight) delete inFlight[key];
     };
-    const flight = createFlight({ body, run: (held, signal) => engine.scan(held, signal), onCalledOff: forget });
+    const flight = createFlight({ client, body, run: (held, signal) => engine.scan(held, signal, client), onCalledOff: forget });
     inFlight[key] = flight;
     flight.outcome
       .then(
@@ -178,6 +188,21 @@ export function createScan(parts: ScanParts): Scan {
     if (verdict.kind !== "clean" || !(await parts.isUnsupported?.(body))) return verdict;
     return { kind: "unscannable", reason: "unsupported", heuristic: null };
   }
+}
+
+async function ownFinding(flight: Flight, signal: AbortSignal): Promise<Finding> {
+  const scan = await flight.join(signal);
+  return { verdict: scan.verdict, version: scan.version, source: "engine", scan };
+}
+
+async function sharedFinding(flight: Flight, signal: AbortSignal): Promise<Finding> {
+  const { verdict, version } = await flight.join(signal);
+  return { verdict, version, source: "shared", scan: null };
+}
+
+/** Nothing but the queue was in the way. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof ClamgateError && (error.code === "queue-full" || error.code === "queue-timeout");
 }
 
 function scannedFact(

@@ -1,6 +1,8 @@
 /** The engine behind the port: backends, one bounded queue in front of them, and a second try when one is lost. */
 
+import { Chain } from "../core/chain.ts";
 import { ClamgateError } from "../core/errors.ts";
+import { createFairQueue } from "../core/fair-queue.ts";
 import type { Clock, Engine, EngineScan, SpooledBody } from "../core/ports.ts";
 import type { Backend, BackendOutcome } from "./backend.ts";
 import { createLosses } from "./losses.ts";
@@ -9,6 +11,8 @@ import { foremost } from "./standing.ts";
 export interface PoolOptions {
   /** Requests that may wait for a slot. */
   readonly queueMax: number;
+  /** Of those, requests of one client. */
+  readonly queueMaxPerClient: number;
   /** Longest wait for a slot, that for a second try included, the scanning not. */
   readonly queueTimeoutMs: number;
   readonly clock: Clock;
@@ -34,7 +38,7 @@ export interface PoolStatus {
 export interface EnginePool extends Engine {
   add(backend: Backend): void;
   remove(backend: Backend): void;
-  /** To be called whenever a slot comes free or a backend changes: gives the free slots to the oldest waiters. */
+  /** To be called whenever a slot comes free or a backend changes: gives the free slots to those who wait, client by client. */
   dispatch(): void;
   status(): PoolStatus;
   /** Refuses whoever waits with `stopping` and closes every backend. */
@@ -56,12 +60,18 @@ interface Waiter {
 const lossesTtlMs = 10 * 60_000;
 const lossesEntries = 10_000;
 
-export function createPool({ queueMax, queueTimeoutMs, clock }: PoolOptions): EnginePool {
+export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock }: PoolOptions): EnginePool {
   const backends = new Set<Backend>();
   /** Removed, and still at work for somebody. */
   const leaving = new Set<Backend>();
   const losses = createLosses({ ttlMs: lossesTtlMs, maxEntries: lossesEntries, clock });
-  const queue: Waiter[] = [];
+  const queue = createFairQueue<Waiter>({
+    max: queueMax,
+    maxOfOne: queueMaxPerClient,
+    crowdOut: (waiter) => waiter.refuse(queueFull()),
+  });
+  /** They have waited before, so they go first. */
+  const secondTries = new Chain<Waiter>();
   /** When the last backend was lost; null while one is up. */
   let downSince: number | null = -Infinity;
   let isClosed = false;
@@ -85,39 +95,35 @@ export function createPool({ queueMax, queueTimeoutMs, clock }: PoolOptions): En
     const isAnyUp = backends.values().some((backend) => backend.isUp());
     downSince = isAnyUp ? null : (downSince ?? clock());
     for (const backend of leaving) if (backend.inFlight() === 0) leaving.delete(backend);
-    for (let index = 0; index < queue.length; ) {
-      const waiter = queue[index];
-      const backend = waiter === undefined ? null : leastBusy(waiter.avoid);
-      if (waiter === undefined || backend === null) {
-        // Those behind may go where this one may not; with nothing to avoid, nobody behind can fare better.
-        if (waiter?.avoid == null) return;
-        index += 1;
-        continue;
-      }
-      queue.splice(index, 1);
-      waiter.take(backend);
+    for (const waiter of secondTries.items()) {
+      const backend = leastBusy(waiter.avoid);
+      // Those behind may go where this one may not.
+      if (backend !== null) waiter.take(backend);
+    }
+    while (queue.size() > 0) {
+      const backend = leastBusy(null);
+      if (backend === null) return;
+      queue.next()?.take(backend);
     }
   }
 
   /** Waits for a backend with a free slot and runs `use` on it before anyone else can take that slot. */
   function onFreeSlot<T>(
     use: (backend: Backend) => Promise<T>,
-    { avoid, deadline, signal }: { avoid: Backend | null; deadline: number; signal: AbortSignal },
+    { client, avoid, deadline, signal }: { client: string; avoid: Backend | null; deadline: number; signal: AbortSignal },
   ): Promise<T> {
     if (isClosed) return Promise.reject(stopping());
     if (downSince !== null && clock() - downSince > queueTimeoutMs) {
       return Promise.reject(new ClamgateError("engine-unavailable", "The scan engine is not available"));
     }
     // Whoever waits already goes first, but for those who wait for another backend than the one that is free.
-    const isFirst = avoid !== null || queue.every((waiter) => waiter.avoid !== null);
+    const isFirst = avoid !== null || queue.size() === 0;
     const free = isFirst ? leastBusy(avoid) : null;
     if (free !== null) return use(free);
     if (clock() >= deadline) return Promise.reject(timedOut());
-    if (queue.length >= queueMax && avoid === null) {
-      return Promise.reject(new ClamgateError("queue-full", "Too many scans are waiting"));
-    }
     return new Promise((resolve, reject) => {
       const leave = () => {
+        leaveLine?.();
         clearTimeout(timer);
         signal.removeEventListener("abort", onAbort);
       };
@@ -129,17 +135,14 @@ export function createPool({ queueMax, queueTimeoutMs, clock }: PoolOptions): En
         },
         refuse: (error) => {
           leave();
-          const index = queue.indexOf(waiter);
-          if (index !== -1) queue.splice(index, 1);
           reject(error);
         },
       };
+      const leaveLine = avoid === null ? queue.add(client, waiter) : secondTries.add(waiter).remove;
+      if (leaveLine === null) return reject(queueFull());
       const onAbort = () => waiter.refuse(signal.reason);
       const timer = setTimeout(() => waiter.refuse(timedOut()), Math.max(0, deadline - clock()));
       signal.addEventListener("abort", onAbort, { once: true });
-      // A second try has waited before: it goes to the head.
-      if (avoid === null) queue.push(waiter);
-      else queue.unshift(waiter);
     });
   }
 
@@ -150,7 +153,7 @@ export function createPool({ queueMax, queueTimeoutMs, clock }: PoolOptions): En
       : new ClamgateError("engine-unavailable", "The scan engine is not available");
   }
 
-  async function scan(body: SpooledBody, signal: AbortSignal): Promise<EngineScan> {
+  async function scan(body: SpooledBody, signal: AbortSignal, client: string): Promise<EngineScan> {
     let waitedMs = 0;
     let avoid: Backend | null = null;
     for (let hasFailed = false; ; ) {
@@ -158,7 +161,7 @@ export function createPool({ queueMax, queueTimeoutMs, clock }: PoolOptions): En
       const askedAt = clock();
       const { backend, outcome, startedAt }: Attempt = await onFreeSlot(
         async (backend) => ({ backend, startedAt: clock(), outcome: await backend.scan(body) }),
-        { avoid, deadline: askedAt + queueTimeoutMs - waitedMs, signal },
+        { client, avoid, deadline: askedAt + queueTimeoutMs - waitedMs, signal },
       );
       waitedMs += startedAt - askedAt;
       switch (outcome.kind) {
@@ -216,15 +219,20 @@ export function createPool({ queueMax, queueTimeoutMs, clock }: PoolOptions): En
         inFlight: backend.inFlight(),
         overdue: backend.overdue(),
       })),
-      queued: queue.length,
+      queued: secondTries.size + queue.size(),
     }),
     close() {
       isClosed = true;
-      for (const waiter of [...queue]) waiter.refuse(stopping());
+      for (const waiter of secondTries.items()) waiter.refuse(stopping());
+      for (let waiter = queue.next(); waiter !== null; waiter = queue.next()) waiter.refuse(stopping());
       for (const backend of [...backends, ...leaving]) backend.close();
       backends.clear();
     },
   };
+}
+
+function queueFull(): ClamgateError {
+  return new ClamgateError("queue-full", "Too many scans are waiting");
 }
 
 function stopping(): ClamgateError {

@@ -14,21 +14,21 @@ const hidden: Verdict = { kind: "unscannable", reason: "unsupported", heuristic:
 export function readAgain(engine: Engine): Engine {
   return {
     version: () => engine.version(),
-    scan(body, signal) {
+    scan(body, signal, client) {
       // A look into memory costs less than a promise.
-      if (body.bytes !== null && furtherReadings(body.bytes) === null) return engine.scan(body, signal);
-      return scanWhole(engine, body, signal);
+      if (body.bytes !== null && furtherReadings(body.bytes) === null) return engine.scan(body, signal, client);
+      return scanWhole(engine, body, signal, client);
     },
   };
 }
 
-async function scanWhole(engine: Engine, body: SpooledBody, signal: AbortSignal): Promise<EngineScan> {
-  let whole = await engine.scan(body, signal);
+async function scanWhole(engine: Engine, body: SpooledBody, signal: AbortSignal, client: string): Promise<EngineScan> {
+  let whole = await engine.scan(body, signal, client);
   if (whole.verdict.kind === "infected") return whole;
   const readings = furtherReadings(body.bytes ?? (await firstBytes(body)));
   if (readings === null) return whole;
   for (const prefix of readings.prefixes) {
-    whole = together(whole, await engine.scan(prefixedBody(prefix, body), signal));
+    whole = together(whole, await engine.scan(prefixedBody(prefix, body), signal, client));
     if (whole.verdict.kind === "infected") return whole;
   }
   return readings.isHidden ? { ...whole, verdict: hidden } : whole;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { addressClass, isInRange, parseIpAddress, parseIpRange } from "../../src/codec/ip-address.ts";
+import { addressClass, clientNetwork, isInRange, parseIpAddress, parseIpRange } from "../../src/codec/ip-address.ts";
 
 describe("parseIpAddress", () => {
   const spellings = [
@@ -42,6 +42,24 @@ describe("parseIpAddress", () => {
     "1.2.3.4:5",
   ]) {
     test(`refuses ${JSON.stringify(text)}`, () => assert.equal(parseIpAddress(text), null));
+  }
+});
+
+describe("clientNetwork", () => {
+  const cases = {
+    "192.0.2.7": "192.0.2.7",
+    "::ffff:192.0.2.7": "192.0.2.7",
+    "::1": "::/64",
+    "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64",
+    "2001:db8:1:2:ffff::": "2001:db8:1:2::/64",
+    "2001:db8:1:3::6": "2001:db8:1:3::/64",
+    "fe80::1%eth0": "fe80::/64",
+    "": "",
+    "/run/socket": "/run/socket",
+  };
+  for (const [text, client] of Object.entries(cases)) {
+    test(`takes ${JSON.stringify(text)} for a client of ${JSON.stringify(client)}`, () =>
+      assert.equal(clientNetwork(text), client));
   }
 });
 

@@ -57,6 +57,7 @@ const defaults: Config = {
   SCAN_TIMEOUT: 90_000,
   QUEUE_TIMEOUT: 30_000,
   QUEUE_MAX: 1000,
+  QUEUE_MAX_PER_CLIENT: 0,
   ON_UNSCANNABLE: new Set(),
   UNSUPPORTED_FORMATS: [],
   DOWNLOAD_PROXY_PORT: 8080,
@@ -136,6 +137,7 @@ const examples: { readonly [Name in keyof Config]: readonly [text: string, value
   SCAN_TIMEOUT: ["1500ms", 1500],
   QUEUE_TIMEOUT: ["1m", 60_000],
   QUEUE_MAX: ["0", 0],
+  QUEUE_MAX_PER_CLIENT: ["200", 200],
   ON_UNSCANNABLE: ["allow:encrypted", new Set(["encrypted"] as const)],
   DOWNLOAD_PROXY_PORT: ["off", null],
   DOWNLOAD_ORIGINS: [

@@ -62,7 +62,7 @@ export function describeEngine(name: string, make: () => Promise<EngineHarness>)
     test("says whose verdict it is, by which version, after how long", async () => {
       await using body = await harness.body("a clean one");
       const { signal } = new AbortController();
-      const { version, isCacheable, backend, queueMs, scanMs } = await harness.engine.scan(body, signal);
+      const { version, isCacheable, backend, queueMs, scanMs } = await harness.engine.scan(body, signal, "a client");
       assert.deepEqual(version, harness.engine.version());
       assert.equal(isCacheable, true);
       assert.match(backend, /^clamd-\d$/);
@@ -94,7 +94,7 @@ export function describeEngine(name: string, make: () => Promise<EngineHarness>)
 
     test("rejects with the reason of a signal that was aborted before, and scans nothing", async () => {
       await using body = await harness.body("never sent");
-      await assert.rejects(harness.engine.scan(body, AbortSignal.abort("gone")), (thrown) => thrown === "gone");
+      await assert.rejects(harness.engine.scan(body, AbortSignal.abort("gone"), "a client"), (thrown) => thrown === "gone");
     });
 
     test("holds no body when it has answered", async () => {
@@ -158,7 +158,7 @@ export function describeDetection(name: string, make: () => Promise<EngineHarnes
 
 async function verdictOf({ engine, body }: EngineHarness, bytes: string | Uint8Array): Promise<Verdict> {
   await using held = await body(bytes);
-  return (await engine.scan(held, new AbortController().signal)).verdict;
+  return (await engine.scan(held, new AbortController().signal, "a client")).verdict;
 }
 
 function text(size: number): Buffer {

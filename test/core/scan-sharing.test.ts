@@ -35,6 +35,36 @@ describe("equal bodies in flight", () => {
     assert.deepEqual(stage.outcomes(), ["scan-timeout", "scan-timeout"]);
   });
 
+  test("wait in the turn of the client that came first, and in another's own where that one's line is too long", async () => {
+    for (const code of ["queue-full", "queue-timeout"] as const) {
+      await using stage = await openScan();
+      const posts = ["many", "many", "few"].map((client) => stage.post("the same", { client }));
+      const refused = posts.slice(0, 2).map((posting) => assert.rejects(posting, { code }));
+      const first = await stage.engine.scanBegun(1);
+      await allWait(stage, 3);
+      assert.equal(stage.engine.scans.length, 1);
+      first.fail(new ClamgateError(code, "no"));
+      await Promise.all(refused);
+      const second = await stage.engine.scanBegun(2);
+      second.finish(infected);
+      assert.deepEqual((await posts[2])?.report.verdict, infected);
+      assert.deepEqual([first.client, second.client], ["many", "few"]);
+      assert.deepEqual(stage.outcomes().toSorted(), ["engine", code, code]);
+    }
+  });
+
+  test("are refused once for good where a client's own turn does not come either", async () => {
+    await using stage = await openScan();
+    const posts = ["many", "few"].map((client) => assert.rejects(stage.post("the same", { client }), { code: "queue-full" }));
+    for (const number of [1, 2]) {
+      const scan = await stage.engine.scanBegun(number);
+      if (number === 1) await allWait(stage, 2);
+      scan.fail(new ClamgateError("queue-full", "no"));
+    }
+    await Promise.all(posts);
+    assert.equal(stage.engine.scans.length, 2);
+  });
+
   test("are not confused with others", async () => {
     await using stage = await openScan();
     const posts = [stage.post("one"), stage.post("two")];

@@ -32,7 +32,7 @@ export interface ScanStage extends AsyncDisposable {
 }
 
 export function requestOptions(options: Partial<ScanOptions> = {}): ScanOptions {
-  return { via: "rest", requestId: "r1", name: "a.txt", signal: new AbortController().signal, ...options };
+  return { via: "rest", requestId: "r1", name: "a.txt", client: "a client", signal: new AbortController().signal, ...options };
 }
 
 export async function* chunks(...texts: string[]): AsyncGenerator<Uint8Array> {

@@ -40,7 +40,7 @@ describe("discoverBackends", () => {
     let hosts = ["192.0.2.1"];
     using stage = discover({ addresses: [named("clamd")], lookup: async () => hosts });
     await stage.has("tcp://192.0.2.1:3310");
-    const running = stage.pool.scan(fakeBody({ size: 1 }), new AbortController().signal);
+    const running = stage.pool.scan(fakeBody({ size: 1 }), new AbortController().signal, "a client");
     hosts = ["192.0.2.2"];
     await stage.has("tcp://192.0.2.2:3310");
     stage.made[0]?.finishNext();
@@ -146,7 +146,7 @@ function discover({
 }) {
   const facts: Fact[] = [];
   const made: FakeBackend[] = [];
-  const pool = createPool({ queueMax: 10, queueTimeoutMs: 1000, clock: () => performance.now() });
+  const pool = createPool({ queueMax: 10, queueMaxPerClient: 10, queueTimeoutMs: 1000, clock: () => performance.now() });
   const discovery = discoverBackends({
     addresses,
     pool,

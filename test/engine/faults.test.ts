@@ -166,7 +166,7 @@ describe("a backend", () => {
     await using stage = await open([fake]);
     const error = new Error("the disk is gone");
     const body = fakeBody({ size: 3000, read: [Buffer.alloc(1000)], error });
-    await assert.rejects(stage.pool.scan(body, new AbortController().signal), (thrown) => thrown === error);
+    await assert.rejects(stage.pool.scan(body, new AbortController().signal, "a client"), (thrown) => thrown === error);
     assert.equal(body.holders(), 1);
     assert.deepEqual(fake.bodies, []);
     assert.equal(stage.backends[0]?.isUp(), true);
@@ -179,7 +179,7 @@ describe("a backend", () => {
     const body = await stage.body("gone");
     await body[Symbol.asyncDispose]();
     for (let times = 0; times < 3; times += 1) {
-      await assert.rejects(stage.pool.scan(body, new AbortController().signal), { code: "internal" });
+      await assert.rejects(stage.pool.scan(body, new AbortController().signal, "a client"), { code: "internal" });
     }
     assert.equal((await stage.scan("another")).verdict.kind, "clean");
   });

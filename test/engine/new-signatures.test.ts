@@ -46,7 +46,7 @@ function asking({ pool, spool }: PoolStage) {
   }
   return async () => {
     const { signal } = new AbortController();
-    await using scanned = await scan(body(), { via: "rest", requestId: "1", name: "a", signal });
+    await using scanned = await scan(body(), { via: "rest", requestId: "1", name: "a", client: "a client", signal });
     return scanned.report;
   };
 }

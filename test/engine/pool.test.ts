@@ -262,6 +262,51 @@ describe("createPool", () => {
     await second;
   });
 
+  test("lets clients that wait take turns, those of one in the order they came", async () => {
+    const { scan, add } = stage();
+    const backend = add();
+    const asked = ["many 1", "many 2", "many 3", "few 1", "many 4", "few 2", "one 1"];
+    const scans = asked.map((digest) => scan(digest, never, digest.split(" ")[0]));
+    for (let left = asked.length; left > 0; left -= 1) {
+      backend.finishNext();
+      await turn();
+    }
+    await Promise.all(scans);
+    assert.deepEqual(digestsOf(backend), ["many 1", "many 2", "few 1", "one 1", "many 3", "few 2", "many 4"]);
+  });
+
+  test("makes room in a full queue for a client with fewer waiting, at the cost of the one with the most", async () => {
+    const { pool, scan, add } = stage({ queueMax: 4 });
+    const backend = add();
+    const scans = ["running", "1", "2"].map((digest) => scan(digest, never, "many"));
+    const crowdedOut = ["3", "4"].map((digest) => assert.rejects(scan(digest, never, "many"), { code: "queue-full" }));
+    await assert.rejects(scan("5", never, "many"), { code: "queue-full" });
+    scans.push(scan("other", never, "other"), scan("another", never, "another"));
+    await Promise.all(crowdedOut);
+    assert.equal(pool.status().queued, 4);
+    // Two, one and one: who has two would have two again.
+    await assert.rejects(scan("other 2", never, "other"), { code: "queue-full" });
+    for (let left = 5; left > 0; left -= 1) {
+      backend.finishNext();
+      await turn();
+    }
+    await Promise.all(scans);
+    assert.deepEqual(digestsOf(backend), ["running", "1", "other", "another", "2"]);
+  });
+
+  test("lets no more of one client wait than may, and others still", async () => {
+    const { scan, add } = stage({ queueMax: 4, queueMaxPerClient: 1 });
+    const backend = add();
+    const scans = [scan("running", never, "a"), scan("a", never, "a")];
+    await assert.rejects(scan("a 2", never, "a"), { code: "queue-full" });
+    scans.push(scan("b", never, "b"));
+    for (let left = 3; left > 0; left -= 1) {
+      backend.finishNext();
+      await turn();
+    }
+    await Promise.all(scans);
+  });
+
   test("does not count the time of the first scan as waiting", async () => {
     const time = { now: 0 };
     const { scan, add } = stage({ queueTimeoutMs: 1000, clock: () => time.now });
@@ -401,12 +446,19 @@ describe("createPool", () => {
   });
 });
 
+const never = new AbortController().signal;
+
 function stage(options: Partial<PoolOptions> = {}) {
-  const pool = createPool({ queueMax: 100, queueTimeoutMs: 5_000, clock: () => performance.now(), ...options });
-  const never = new AbortController().signal;
+  const pool = createPool({
+    queueMax: 100,
+    queueMaxPerClient: 100,
+    queueTimeoutMs: 5_000,
+    clock: () => performance.now(),
+    ...options,
+  });
   return {
     pool,
-    scan: (sha256: string, signal = never) => pool.scan(fakeBody({ size: 1, sha256 }), signal),
+    scan: (sha256: string, signal = never, client = "a client") => pool.scan(fakeBody({ size: 1, sha256 }), signal, client),
     add(backend: Omit<FakeBackendOptions, "onChange"> = {}): FakeBackend {
       const made = fakeBackend({ ...backend, onChange: () => pool.dispatch() });
       pool.add(made);

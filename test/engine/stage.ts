@@ -60,7 +60,7 @@ export async function openPool(options: PoolStageOptions): Promise<PoolStage> {
   const facts: Fact[] = [];
   const sockets = new Set<ClamdSocket>();
   const never = new AbortController().signal;
-  const pool = createPool({ queueMax, queueTimeoutMs, clock });
+  const pool = createPool({ queueMax, queueMaxPerClient: queueMax, queueTimeoutMs, clock });
   const backends: Backend[] = [];
 
   function dial(address: ClamdAddress): ClamdSocket {
@@ -113,7 +113,7 @@ export async function openPool(options: PoolStageOptions): Promise<PoolStage> {
     body,
     async scan(bytes, signal = never) {
       await using held = await body(bytes);
-      return await pool.scan(held, signal);
+      return await pool.scan(held, signal, "a client");
     },
     addBackend,
     isUp: (count = 1) => eventually(`${count} are up`, () => pool.status().backends.filter(({ isUp }) => isUp).length === count),

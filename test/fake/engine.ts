@@ -7,6 +7,7 @@ import { fakeVersion } from "./backend.ts";
 export interface FakeEngineScan {
   readonly body: SpooledBody;
   readonly signal: AbortSignal;
+  readonly client: string;
   /** With a verdict of the engine's present version, unless told otherwise. */
   finish(verdict: Verdict, scan?: Partial<EngineScan>): void;
   fail(error: unknown): void;
@@ -31,12 +32,13 @@ export function fakeEngine(): FakeEngine {
   return {
     scans,
     version: () => version,
-    async scan(body, signal) {
+    async scan(body, signal, client) {
       signal.throwIfAborted();
       const { promise, resolve, reject } = Promise.withResolvers<EngineScan>();
       const scan: FakeEngineScan = {
         body,
         signal,
+        client,
         finish(verdict, told = {}) {
           running.delete(scan);
           const by = version ?? fakeVersion();

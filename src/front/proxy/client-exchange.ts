@@ -1,7 +1,7 @@
 /** One request of a client and its response, byte by byte: what has begun either ends whole or is reset (download-proxy.md H2, H3). */
 
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
-import { parseIpAddress } from "../../codec/ip-address.ts";
+import { clientNetwork, parseIpAddress } from "../../codec/ip-address.ts";
 import { ClamgateError } from "../../core/errors.ts";
 import { freeChunk } from "../../core/free-chunk.ts";
 import { clientGone } from "../http/client-gone.ts";
@@ -28,8 +28,10 @@ export class ClientExchange {
   readonly response: ServerResponse;
   /** Aborts when the client has gone, or the gateway stops. */
   readonly signal: AbortSignal;
-  /** The client's address in its one spelling, so that it can be counted and compared. */
+  /** The client's address in its one spelling, so that it can be compared. */
   readonly peer: string;
+  /** Whose turn it is wherever clients take turns, and who is counted. */
+  readonly client: string;
   readonly #options: ClientExchangeOptions;
   readonly #ending = new AbortController();
   /** 0 before there was an answer. */
@@ -40,6 +42,7 @@ export class ClientExchange {
     this.response = response;
     const address = request.socket.remoteAddress ?? "";
     this.peer = parseIpAddress(address)?.text ?? address;
+    this.client = clientNetwork(address);
     this.#options = options;
     this.signal = this.#ending.signal;
     const gone = clientGone(request, response);

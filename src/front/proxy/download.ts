@@ -51,6 +51,8 @@ export interface DownloadOrder {
   readonly requestId: string;
   /** For the log: the address without its query. */
   readonly name: string;
+  /** As `ScanOptions.client`: of a download that others share, the one who began it. */
+  readonly client: string;
   /** Called once. The body is read, or discarded, here. */
   readonly fetch: (signal: AbortSignal) => Promise<UpstreamResponse>;
   /** Changes the body before anything else sees it; null for none. */
@@ -82,7 +84,7 @@ export function isBodiless(status: number): boolean {
 
 export function startDownload(order: DownloadOrder, parts: DownloadParts): Download {
   const { clock } = parts;
-  const { requestId, name, signal } = order;
+  const { requestId, name, client, signal } = order;
   const startedAt = clock();
   const prefix = new Uint8Array(prefixBytes);
   let head: DownloadHead | null = null;
@@ -110,7 +112,7 @@ export function startDownload(order: DownloadOrder, parts: DownloadParts): Downl
       const expected = response.declaredBytes === null ? {} : { expectedBytes: response.declaredBytes };
       const body = watched(changed ?? response.body, changed === null);
       const codings = readCodings(valuesOf(response.rawHeaders, "content-encoding"));
-      const scanned = await scanLayers(parts.scan, body, { via: "proxy", requestId, name, signal, codings, ...expected });
+      const scanned = await scanLayers(parts.scan, body, { via: "proxy", requestId, name, client, signal, codings, ...expected });
       await scanned.decoded?.[Symbol.asyncDispose]();
       return await concluded(head, scanned);
     } catch (error) {

@@ -109,7 +109,7 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
     record.host = asked.target.host;
     record.mode = asked.mode;
     warn(asked, exchange);
-    const release = slots.takeClient(exchange.peer);
+    const release = slots.takeClient(exchange.client);
     try {
       await serveAsked(exchange, record, asked);
     } finally {

@@ -38,14 +38,15 @@ export interface Serving {
 export function fetchFor(serving: Serving, method: "GET" | "HEAD", signal: AbortSignal): Promise<UpstreamResponse> {
   const { asked, exchange, maxBytes } = serving;
   const { rawHeaders } = exchange.request;
-  return asked.source.fetch({ method, target: asked.target, rawHeaders, client: exchange.peer, signal, maxBytes });
+  return asked.source.fetch({ method, target: asked.target, rawHeaders, client: exchange.client, signal, maxBytes });
 }
 
 export function orderFor(serving: Serving, signal: AbortSignal, fetch: () => Promise<UpstreamResponse>): DownloadOrder {
-  const { record, asked, keys, pieces } = serving;
+  const { exchange, record, asked, keys, pieces } = serving;
   return {
     requestId: record.requestId,
     name: record.url ?? originOf(asked.target),
+    client: exchange.client,
     signal,
     fetch,
     rewrite: asked.rewrite.length === 0 ? null : (response) => rewritten(response, asked),

@@ -8,6 +8,7 @@ import { clientGone } from "../http/client-gone.ts";
 import { linesOf } from "../http/raw.ts";
 import { requestBody } from "../http/request-body.ts";
 import { jsonType, sendAnswer } from "./answer.ts";
+import { clientOf } from "./client-of.ts";
 import { type Judgement, judge } from "./judgement.ts";
 import { formatGoStruct, formatJson, resultOfJudgement } from "./result.ts";
 import { bodySchema } from "./schemas.ts";
@@ -40,7 +41,7 @@ export function addBodyRoute(server: FastifyInstance, options: BodyRouteOptions)
       try {
         const codings = uploadCodings(request.raw);
         const boundary = boundaryIn(linesOf(request.raw, "content-type"));
-        const asked = { requestId: request.id, signal, codings };
+        const asked = { requestId: request.id, client: clientOf(request), signal, codings };
         if (boundary === null) return await judge(options.scan, body, { ...asked, name: "", ...expected });
         const declaredBytes = expectedBytes ?? null;
         return worstIn(await scanWholeForm(body, { ...options, ...asked, boundary, declaredBytes, isEveryPartScanned: true }));

@@ -5,6 +5,7 @@ import type { Scan } from "../../core/scan.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
 import { clientGone } from "../http/client-gone.ts";
 import { type AnswerOptions, sendAnswer, textType } from "./answer.ts";
+import { clientOf } from "./client-of.ts";
 import type { Judgement } from "./judgement.ts";
 import { judgePath } from "./path-scan.ts";
 import { queryBytes } from "./query-bytes.ts";
@@ -59,7 +60,7 @@ export function addPathRoutes(server: FastifyInstance, options: PathRoutesOption
 
   function judged(path: Buffer, request: FastifyRequest, reply: FastifyReply): AsyncGenerator<Judgement> {
     const signal = clientGone(request.raw, reply.raw);
-    return judgePath(path, { ...options, requestId: request.id, signal });
+    return judgePath(path, { ...options, requestId: request.id, client: clientOf(request), signal });
   }
 
   function send(

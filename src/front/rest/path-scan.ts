@@ -15,6 +15,7 @@ export interface PathScanOptions {
   readonly walkLimits: WalkLimits;
   readonly walkTurns: Turns;
   readonly requestId: string;
+  readonly client: string;
   readonly signal: AbortSignal;
 }
 
@@ -29,7 +30,7 @@ export async function* judgePath(path: Buffer, options: PathScanOptions): AsyncG
       yield await judgeFile(path, opened.file, options);
       return;
     }
-    const endTurn = await options.walkTurns.take(options.signal);
+    const endTurn = await options.walkTurns.take(options.client, options.signal);
     try {
       yield* judgeTree(opened.path, options);
     } finally {
@@ -70,9 +71,11 @@ async function judgeWalked(walked: Walked, options: PathScanOptions): Promise<Ju
   }
 }
 
-async function judgeFile(path: Buffer, file: OpenedFile, { scan, requestId, signal }: PathScanOptions): Promise<Judgement> {
+async function judgeFile(path: Buffer, file: OpenedFile, options: PathScanOptions): Promise<Judgement> {
+  const { scan, requestId, client, signal } = options;
+  const asked = { requestId, name: path.toString(), client, signal, codings: null, expectedBytes: file.size };
   try {
-    return await judge(scan, file.read(), { requestId, name: path.toString(), signal, codings: null, expectedBytes: file.size });
+    return await judge(scan, file.read(), asked);
   } finally {
     await file[Symbol.asyncDispose]();
   }

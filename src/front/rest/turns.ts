@@ -1,6 +1,7 @@
 /** Lets a few callers at a time do what is dear; the others wait their turn, for a while. */
 
 import { ClamgateError } from "../../core/errors.ts";
+import { createFairQueue } from "../../core/fair-queue.ts";
 
 export interface TurnLimits {
   readonly maxAtOnce: number;
@@ -9,24 +10,24 @@ export interface TurnLimits {
 
 export interface Turns {
   /**
-   * First come, first served. Resolves with what ends the turn, to be called once.
+   * Those of one client in their order, clients in turn. Resolves with what ends the turn, to be called once.
    * Rejects with `queue-timeout` or with the signal's reason.
    */
-  take(signal: AbortSignal): Promise<() => void>;
+  take(client: string, signal: AbortSignal): Promise<() => void>;
 }
 
 export function createTurns({ maxAtOnce, maxWaitMs }: TurnLimits): Turns {
   let free = maxAtOnce;
-  const waiting = new Set<() => void>();
+  const waiting = createFairQueue<() => void>({ max: Infinity, maxOfOne: Infinity, crowdOut: () => {} });
 
   function end(): void {
-    const [next] = waiting;
-    if (next === undefined) free += 1;
+    const next = waiting.next();
+    if (next === null) free += 1;
     else next();
   }
 
   return {
-    take(signal) {
+    take(client, signal) {
       return new Promise((resolve, reject) => {
         signal.throwIfAborted();
         if (free > 0) {
@@ -35,7 +36,7 @@ export function createTurns({ maxAtOnce, maxWaitMs }: TurnLimits): Turns {
           return;
         }
         const leave = () => {
-          waiting.delete(begin);
+          leaveLine?.();
           clearTimeout(timer);
           signal.removeEventListener("abort", onAbort);
         };
@@ -52,7 +53,7 @@ export function createTurns({ maxAtOnce, maxWaitMs }: TurnLimits): Turns {
           reject(new ClamgateError("queue-timeout", "Too many directories are being scanned"));
         }, maxWaitMs);
         signal.addEventListener("abort", onAbort, { once: true });
-        waiting.add(begin);
+        const leaveLine = waiting.add(client, begin);
       });
     },
   };

@@ -10,6 +10,7 @@ import { readParts } from "../http/parts.ts";
 import { linesOf } from "../http/raw.ts";
 import { requestBody } from "../http/request-body.ts";
 import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer, textType } from "./answer.ts";
+import { clientOf } from "./client-of.ts";
 import { formatJson, formWithoutFile, namelessPart, type Result, resultOfJudgement } from "./result.ts";
 import { deprecatedUploadSchema, uploadSchema } from "./schemas.ts";
 import type { SkipLimits } from "./skip-budget.ts";
@@ -74,7 +75,7 @@ export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOp
     const body = requestBody(request.raw, { ...upload, signal, response: reply.raw });
     const declared = request.raw.headers["content-length"];
     const declaredBytes = declared === undefined ? null : Number(declared);
-    const asked = { ...options, requestId: request.id, signal, declaredBytes };
+    const asked = { ...options, requestId: request.id, client: clientOf(request), signal, declaredBytes };
     try {
       const codings = uploadCodings(request.raw);
       if (codings === null) return await scanUpload(readParts(body, boundary, { maxParts }), asked);

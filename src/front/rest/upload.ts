@@ -25,6 +25,8 @@ export type PartOutcome =
 export interface UploadOptions {
   readonly scan: Scan;
   readonly requestId: string;
+  /** As `ScanOptions.client`. */
+  readonly client: string;
   readonly signal: AbortSignal;
   /** Content-Length, if there is one: what the first file may be as large as, most forms having only one. */
   readonly declaredBytes: number | null;
@@ -53,12 +55,13 @@ export async function scanUpload(parts: AsyncIterator<FilePart>, options: Upload
       }
       if (unfinished.size >= options.maxUnfinished) await Promise.race(unfinished);
       const source = new PartSource(body);
-      const { scan, requestId, signal } = options;
+      const { scan, requestId, client, signal } = options;
       const isFirst = outcomes.length === 0;
       const expected = isFirst && options.declaredBytes !== null ? { expectedBytes: options.declaredBytes } : {};
       const judgement = judge(scan, source, {
         requestId,
         name: fileName,
+        client,
         signal,
         codings: partCodings(transferCoding),
         ...expected,

@@ -22,11 +22,11 @@ export interface WholeFormOptions extends UploadOptions {
 
 /** Never rejects. */
 export async function scanWholeForm(body: AsyncIterable<Uint8Array>, options: WholeFormOptions): Promise<WholeForm> {
-  const { scan, requestId, signal, codings, declaredBytes } = options;
+  const { scan, requestId, client, signal, codings, declaredBytes } = options;
   const expected = declaredBytes === null ? {} : { expectedBytes: declaredBytes };
   const depth = codings?.decoders.length ?? 0;
   const watches = Array.from({ length: depth }, () => new BoundaryWatch(options.boundary));
-  const asked = { via: "rest", name: "", requestId, signal, codings: watched(codings, watches), ...expected } as const;
+  const asked = { via: "rest", name: "", requestId, client, signal, codings: watched(codings, watches), ...expected } as const;
   try {
     const layers = await scanLayers(scan, watches[0]?.pass(body) ?? body, asked);
     try {

@@ -44,6 +44,15 @@ describe("a clean download", () => {
     });
   }
 
+  test("waits for the engine in the turn of its client", async () => {
+    await using proxy = await openProxy(() => ok(pattern(10)));
+    await proxy.get("/a");
+    assert.deepEqual(
+      proxy.engine.scans.map(({ client }) => client),
+      ["127.0.0.1"],
+    );
+  });
+
   test("may come in chunks or end with the connection (P22), and is sent with its length (P46)", async () => {
     await using proxy = await openProxy(({ path }) =>
       path === "/chunked"

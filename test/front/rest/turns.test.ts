@@ -8,10 +8,10 @@ describe("createTurns", () => {
   test("lets n at once, and the next when one ends, in the order in which they came", async () => {
     const turns = createTurns({ maxAtOnce: 2, maxWaitMs: 10_000 });
     const order: number[] = [];
-    const first = await turns.take(live);
-    const second = await turns.take(live);
+    const first = await turns.take("a", live);
+    const second = await turns.take("a", live);
     const later = [3, 4].map(async (number) => {
-      const end = await turns.take(live);
+      const end = await turns.take("a", live);
       order.push(number);
       return end;
     });
@@ -25,21 +25,35 @@ describe("createTurns", () => {
     assert.deepEqual(order, [3, 4]);
     third?.();
     fourth?.();
-    await turns.take(live);
-    await turns.take(live);
+    await turns.take("a", live);
+    await turns.take("a", live);
+  });
+
+  test("lets clients that wait take turns, however many one of them has waiting", async () => {
+    const turns = createTurns({ maxAtOnce: 1, maxWaitMs: 10_000 });
+    const order: string[] = [];
+    const end = await turns.take("many", live);
+    const walks = ["many", "many", "many", "few"].map(async (client) => {
+      const endTurn = await turns.take(client, live);
+      order.push(client);
+      endTurn();
+    });
+    end();
+    await Promise.all(walks);
+    assert.deepEqual(order, ["many", "few", "many", "many"]);
   });
 
   test("rejects who waited too long or does not want it any more, and passes them over", async () => {
     const turns = createTurns({ maxAtOnce: 1, maxWaitMs: 20 });
-    const end = await turns.take(live);
+    const end = await turns.take("a", live);
     const leaving = new AbortController();
-    const left = turns.take(leaving.signal);
-    const late = turns.take(live);
+    const left = turns.take("a", leaving.signal);
+    const late = turns.take("a", live);
     leaving.abort(new Error("gone"));
     await assert.rejects(left, /gone/);
     await assert.rejects(late, { name: "ClamgateError", code: "queue-timeout" });
-    await assert.rejects(turns.take(leaving.signal), /gone/);
+    await assert.rejects(turns.take("a", leaving.signal), /gone/);
     end();
-    (await turns.take(live))();
+    (await turns.take("a", live))();
   });
 });

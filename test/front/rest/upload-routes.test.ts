@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import type { Verdict } from "../../../src/core/verdict.ts";
 import { clean, type FormFile, form, infected, upload } from "./form.ts";
 import { exchange, maxBytes, type RawAnswer, type RestServer, request, startRest } from "./rest-server.ts";
@@ -31,6 +32,17 @@ describe("POST /v2/scan", () => {
     await using server = await startRest();
     const answer = await post(server, "/v2/scan", infected);
     assert.deepEqual([answer.status, answer.body], [406, `[${infectedEntry}]`]);
+  });
+
+  test("tells in whose turn each scan waits, whatever the route and however it is coded", async () => {
+    await using server = await startRest({ front: { scanPathRoots: [import.meta.dirname] } });
+    await post(server, "/v2/scan", clean, clean);
+    const coded = upload("/v2/scan", gzipSync(form(clean)), { "content-encoding": "gzip" });
+    for (const path of ["/v2/scan", "/scan", "/scanHandlerBody"]) await exchange(server.port, upload(path, form(clean)));
+    await exchange(server.port, coded);
+    await exchange(server.port, request(`GET /scanFile?path=${import.meta.filename}`));
+    assert.ok(server.fake.calls.length > 6);
+    for (const { client } of server.fake.calls) assert.equal(client, "127.0.0.1");
   });
 
   test("takes multipart/mixed as well (rest.md 16)", async () => {

@@ -102,6 +102,7 @@ function scanCoded(chunks: readonly Buffer[], mark: string) {
   return scanWholeForm(once(chunks), {
     scan: createFakeScan({ maxBytes: 1_000_000 }).scan,
     requestId: "r",
+    client: "a client",
     signal: new AbortController().signal,
     declaredBytes: null,
     maxUnfinished: 1,

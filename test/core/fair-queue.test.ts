@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import fc from "fast-check";
+import { createFairQueue } from "../../src/core/fair-queue.ts";
+
+describe("createFairQueue", () => {
+  test("serves clients in turn, and those of one in the order they came", () => {
+    const { queue, all } = stage();
+    for (const item of ["a1", "a2", "a3", "b1", "c1", "b2"]) queue.add(item.charAt(0), item);
+    assert.deepEqual(all(), ["a1", "b1", "c1", "a2", "b2", "a3"]);
+    assert.equal(queue.size(), 0);
+  });
+
+  test("gives who comes anew the turn behind those who wait", () => {
+    const { queue, all } = stage();
+    for (const item of ["a1", "a2", "b1"]) queue.add(item.charAt(0), item);
+    assert.equal(queue.next(), "a1");
+    queue.add("c", "c1");
+    assert.deepEqual(all(), ["b1", "a2", "c1"]);
+  });
+
+  test("lets anybody leave, once", () => {
+    const { queue, all } = stage();
+    const leave = ["a1", "a2", "b1"].map((item) => queue.add(item.charAt(0), item));
+    leave[1]?.();
+    leave[1]?.();
+    leave[2]?.();
+    assert.deepEqual(all(), ["a1"]);
+    leave[0]?.();
+    assert.equal(queue.size(), 0);
+    assert.equal(queue.next(), null);
+  });
+
+  test("lets a lone client fill it, and refuses the next one", () => {
+    for (const max of [0, 1, 3]) {
+      const { queue, crowdedOut } = stage({ max });
+      for (let count = 0; count < max; count += 1) assert.notEqual(queue.add("a", `a${count}`), null);
+      assert.equal(queue.add("a", "one too many"), null);
+      assert.deepEqual([queue.size(), crowdedOut], [max, []]);
+    }
+  });
+
+  test("makes room for a client with fewer: the last of the longest line leaves, until they have as many", () => {
+    const { queue, crowdedOut, all } = stage({ max: 4 });
+    for (const item of ["a1", "a2", "a3", "a4", "b1", "b2"]) assert.notEqual(queue.add(item.charAt(0), item), null);
+    assert.deepEqual(crowdedOut, ["a4", "a3"]);
+    assert.equal(queue.add("b", "b3"), null);
+    // One more than the newcomer would have: nothing would be fairer for the change.
+    assert.notEqual(queue.add("c", "c1"), null);
+    assert.deepEqual(all().length, 4);
+  });
+
+  test("holds one client to its own limit, whoever else is there", () => {
+    const { queue, crowdedOut } = stage({ max: 10, maxOfOne: 2 });
+    assert.deepEqual(
+      ["a1", "a2", "a3", "b1"].map((item) => queue.add(item.charAt(0), item) !== null),
+      [true, true, false, true],
+    );
+    assert.deepEqual(crowdedOut, []);
+  });
+
+  test("never holds more than it may, and loses nobody", () => {
+    const steps = fc.array(
+      fc.record({ client: fc.constantFrom("a", "b", "c", "d"), kind: fc.constantFrom("add", "add", "next", "leave") }),
+    );
+    fc.assert(
+      fc.property(steps, fc.nat(6), (list, max) => {
+        const { queue, crowdedOut } = stage({ max });
+        const there = new Map<string, () => void>();
+        for (const [number, { client, kind }] of list.entries()) {
+          const item = `${client}${number}`;
+          if (kind === "add") {
+            const leave = queue.add(client, item);
+            if (leave !== null) there.set(item, leave);
+            for (const gone of crowdedOut.splice(0)) assert.ok(there.delete(gone));
+          } else if (kind === "next") {
+            const next = queue.next();
+            assert.equal(next === null, there.size === 0);
+            if (next !== null) assert.ok(there.delete(next));
+          } else {
+            const [item = "", leave] = there.entries().find(([one]) => one.startsWith(client)) ?? [];
+            leave?.();
+            there.delete(item);
+          }
+          assert.equal(queue.size(), there.size);
+          assert.ok(there.size <= max);
+        }
+        for (let next = queue.next(); next !== null; next = queue.next()) assert.ok(there.delete(next));
+        assert.equal(there.size, 0);
+      }),
+    );
+  });
+
+  test("takes no longer for each of 100,000 that leave at once, last first", () => {
+    const { queue } = stage({ max: 100_000 });
+    const leaving = Array.from({ length: 100_000 }, (_, number) => queue.add(`${number % 3}`, `${number}`));
+    const startedAt = performance.now();
+    for (const leave of leaving.reverse()) leave?.();
+    // With an array it took 3 s.
+    assert.ok(performance.now() - startedAt < 1_000);
+    assert.equal(queue.size(), 0);
+  });
+});
+
+function stage({ max = 100, maxOfOne = Infinity }: { readonly max?: number; readonly maxOfOne?: number } = {}) {
+  const crowdedOut: string[] = [];
+  const queue = createFairQueue<string>({ max, maxOfOne, crowdOut: (item) => crowdedOut.push(item) });
+  function all(): string[] {
+    const items: string[] = [];
+    for (let next = queue.next(); next !== null; next = queue.next()) items.push(next);
+    return items;
+  }
+  return { queue, crowdedOut, all };
+}
