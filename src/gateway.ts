@@ -221,7 +221,7 @@ async function open(
   });
   if (proxy !== null) opened.adopt(proxy, (made) => made.close());
 
-  const started = engine.start();
+  const started = engine.start().finally(() => pool.endStart());
   started.catch(() => {}); // it is the caller's to hear
   return {
     urls: servers.urls,

@@ -41,6 +41,8 @@ export interface EnginePool extends Engine {
   /** To be called whenever a slot comes free or a backend changes: gives the free slots to those who wait, client by client. */
   dispatch(): void;
   status(): PoolStatus;
+  /** The engine's start is over: from now on a request waits only where a backend is up, or was a short while ago. */
+  endStart(): void;
   /** Refuses whoever waits with `stopping` and closes every backend. */
   close(): void;
 }
@@ -72,8 +74,9 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
   });
   /** They have waited before, so they go first. */
   const secondTries = new Chain<Waiter>();
-  /** When the last backend was lost; null while one is up. */
-  let downSince: number | null = -Infinity;
+  /** When the last backend was lost; null while one is up, and while the first one is still waited for. */
+  let downSince: number | null = null;
+  let isStarting = true;
   let isClosed = false;
 
   function leastBusy(avoid: Backend | null): Backend | null {
@@ -93,7 +96,8 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
 
   function dispatch(): void {
     const isAnyUp = backends.values().some((backend) => backend.isUp());
-    downSince = isAnyUp ? null : (downSince ?? clock());
+    isStarting &&= !isAnyUp;
+    downSince = isAnyUp || isStarting ? null : (downSince ?? clock());
     for (const backend of leaving) if (backend.inFlight() === 0) leaving.delete(backend);
     for (const waiter of secondTries.items()) {
       const backend = leastBusy(waiter.avoid);
@@ -147,8 +151,7 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
   }
 
   function timedOut(): ClamgateError {
-    const isAnyUp = downSince === null;
-    return isAnyUp
+    return downSince === null && !isStarting
       ? new ClamgateError("queue-timeout", "No scan engine became free in time")
       : new ClamgateError("engine-unavailable", "The scan engine is not available");
   }
@@ -208,6 +211,11 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
       dispatch();
     },
     dispatch,
+    endStart() {
+      // There never was one: nothing is known to come back.
+      if (isStarting) downSince = -Infinity;
+      isStarting = false;
+    },
     status: () => ({
       backends: [...backends].map((backend) => ({
         name: backend.name,

@@ -113,8 +113,37 @@ describe("createPool", () => {
     assert.deepEqual((await running).verdict, { kind: "clean" });
   });
 
-  test("is unavailable at once where no backend was ever up", async () => {
+  test("lets requests wait that come before the first backend is up, while the start goes on", async () => {
+    const time = { now: 0 };
+    const { pool, scan, add } = stage({ queueTimeoutMs: 60_000, clock: () => time.now });
+    const backend = add({ isUp: false });
+    const first = scan("a");
+    time.now = 200_000;
+    const late = scan("b");
+    assert.equal(pool.status().queued, 2);
+    backend.setUp(true);
+    backend.finishNext();
+    await first;
+    backend.finishNext();
+    await late;
+    // Afterwards it is down like any other.
+    backend.setUp(false);
+    pool.endStart();
+    const waiting = scan("c");
+    await turn();
+    backend.setUp(true);
+    backend.finishNext();
+    await waiting;
+  });
+
+  test("is unavailable to who waited in vain for the first backend", async () => {
+    const { scan } = stage({ queueTimeoutMs: 30 });
+    await assert.rejects(scan("a"), { code: "engine-unavailable" });
+  });
+
+  test("is unavailable at once where no backend was ever up and the start is over", async () => {
     const { pool, scan, add } = stage();
+    pool.endStart();
     assert.equal(pool.version(), null);
     await assert.rejects(scan("a"), { code: "engine-unavailable" });
     add({ isUp: false });

@@ -104,6 +104,7 @@ export async function openPool(options: PoolStageOptions): Promise<PoolStage> {
 
   for (const address of addresses) addBackend(address);
   await Promise.all(backends.map((made) => made.prove()));
+  pool.endStart();
   return {
     pool,
     backends,

@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { found, startFakeClamd } from "../fake/clamd.ts";
+import { givenClamd } from "../fault/given-clamd.ts";
+import { eventually } from "../supervise/stage.ts";
+import { upload } from "./client.ts";
+import { startGatewayProcess } from "./gateway-process.ts";
+import { unknownBytes } from "./samples.ts";
+
+describe("a request that comes before an engine has proved itself", () => {
+  test("waits for it while /readyz says 503, and gets its verdict", { timeout: 60_000 }, async () => {
+    const proved = Promise.withResolvers<void>();
+    await using clamd = await startFakeClamd({ canary: () => proved.promise.then(() => found("Eicar-Test-Signature")) });
+    await using gateway = await startGatewayProcess({ env: givenClamd({ ports: [clamd.address.port] }) });
+    const answer = upload(gateway.url, unknownBytes(10));
+    await eventually("it waits", async () => (await gateway.metric("clamgate_queue_length")) === 1);
+    assert.equal((await fetch(`${gateway.url}/readyz`)).status, 503);
+    proved.resolve();
+    assert.equal((await answer).status, 200);
+    await gateway.ready();
+  });
+
+  test("gets 503 where none does within QUEUE_TIMEOUT", { timeout: 60_000 }, async () => {
+    await using clamd = await startFakeClamd({ canary: () => new Promise(() => {}) });
+    const env = { ...givenClamd({ ports: [clamd.address.port] }), QUEUE_TIMEOUT: "500ms" };
+    await using gateway = await startGatewayProcess({ env });
+    const answer = await upload(gateway.url, unknownBytes(10));
+    assert.deepEqual([answer.status, answer.headers["retry-after"]], [503, "5"]);
+  });
+});
