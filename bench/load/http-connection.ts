@@ -31,9 +31,10 @@ export class HttpConnection {
   #broken: Error | null = null;
   #onDrained: (() => void) | null = null;
 
-  static open(host: string, port: number): Promise<HttpConnection> {
+  /** @param from the address to come from, where the system is not to choose. */
+  static open(host: string, port: number, from?: string): Promise<HttpConnection> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ host, port, noDelay: true });
+      const socket = connect({ host, port, noDelay: true, ...(from === undefined ? {} : { localAddress: from }) });
       socket.once("error", reject);
       socket.once("connect", () => {
         socket.off("error", reject);

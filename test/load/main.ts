@@ -1,4 +1,4 @@
-/** `npm run load`: the loads L1-L7, each with what it must show beside what it has shown. */
+/** `npm run load`: the loads L1-L8, each with what it must show beside what it has shown. */
 
 import { readFile } from "node:fs/promises";
 import { cpus } from "node:os";
@@ -9,6 +9,7 @@ import { besideClamdscan } from "./loads/beside-clamdscan.ts";
 import { cacheHits } from "./loads/cache-hits.ts";
 import { largeBodies } from "./loads/large-bodies.ts";
 import { manyConnections } from "./loads/many-connections.ts";
+import { oneClient } from "./loads/one-client.ts";
 import { overload } from "./loads/overload.ts";
 import { proxyStreams } from "./loads/proxy-streams.ts";
 import { smallBodies } from "./loads/small-bodies.ts";
@@ -28,6 +29,7 @@ const loads: Readonly<Record<LoadName, Load>> = {
   L5: { what: "10 000 connections, 100 of them active", run: manyConnections, descriptors: 10_400 },
   L6: { what: "five times more than can be served", run: overload },
   L7: { what: "200 downloads of 10 MiB at once, some infected", run: proxyStreams },
+  L8: { what: "one client with 1,200 connections beside ten others", run: oneClient },
 };
 
 const help = `npm run load -- [options]

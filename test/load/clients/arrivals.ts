@@ -13,6 +13,8 @@ export interface ArrivalsOrder {
   readonly url: string;
   /** One after the other, without a wait for the answers of the one before. */
   readonly phases: readonly { readonly perSecond: number; readonly seconds: number }[];
+  /** Addresses that the connections come from, in turn; default: what the system chooses. */
+  readonly from?: readonly string[];
   /** At most; a request that finds none free waits, and its wait counts. */
   readonly connections: number;
   /** Of each body, no two of which are equal. */
@@ -86,13 +88,15 @@ export async function sendArrivals(order: ArrivalsOrder): Promise<Arrivals> {
 class Connections {
   readonly #address: URL;
   readonly #most: number;
+  readonly #from: readonly string[];
   readonly #free: HttpConnection[] = [];
   readonly #waiting: ((connection: HttpConnection | null) => void)[] = [];
   #open = 0;
 
-  constructor({ url, connections }: ArrivalsOrder) {
+  constructor({ url, connections, from = [] }: ArrivalsOrder) {
     this.#address = new URL(url);
     this.#most = connections;
+    this.#from = from;
   }
 
   async request(pieces: readonly Buffer[]) {
@@ -120,7 +124,8 @@ class Connections {
     }
     this.#open += 1;
     try {
-      return await HttpConnection.open(this.#address.hostname, Number(this.#address.port));
+      const from = this.#from[this.#open % this.#from.length];
+      return await HttpConnection.open(this.#address.hostname, Number(this.#address.port), from);
     } catch (error) {
       this.#lost();
       throw error;

@@ -4,9 +4,11 @@ import { sendArrivals } from "./arrivals.ts";
 import type { ClientOrder, ClientReply } from "./client-work.ts";
 import { Crowd } from "./crowd.ts";
 import { downloadStreams } from "./download-streams.ts";
+import { Hoard } from "./hoard.ts";
 import { uploadAtOnce } from "./uploads.ts";
 
 let crowd: Crowd | null = null;
+let hoard: Hoard | null = null;
 
 process.on("message", (order: ClientOrder) => {
   const answer = (reply: ClientReply) => process.send?.(reply);
@@ -29,13 +31,20 @@ async function work(given: ClientOrder) {
       crowd = new Crowd(given.order);
       return await crowd.gather();
     case "count":
-      return present().state();
+      return present(crowd).state();
     case "disperse":
-      return present().disperse();
+      return present(crowd).disperse();
+    case "hoard":
+      hoard = new Hoard(given.order);
+      return await hoard.gather();
+    case "hoarded":
+      return present(hoard).state();
+    case "release":
+      return present(hoard).release();
   }
 }
 
-function present(): Crowd {
-  if (crowd === null) throw new Error("there is no crowd");
-  return crowd;
+function present<T>(gathered: T | null): T {
+  if (gathered === null) throw new Error("there is none");
+  return gathered;
 }

@@ -3,6 +3,7 @@
 import type { Arrivals, ArrivalsOrder } from "./arrivals.ts";
 import type { CrowdPlan, CrowdState } from "./crowd.ts";
 import type { DownloadedStream, StreamsOrder } from "./download-streams.ts";
+import type { HoardPlan, HoardState } from "./hoard.ts";
 import type { Upload, UploadsOrder } from "./uploads.ts";
 
 export interface ClientWork {
@@ -11,6 +12,10 @@ export interface ClientWork {
   readonly gather: { readonly order: CrowdPlan; readonly result: CrowdState };
   readonly count: { readonly order: null; readonly result: CrowdState };
   readonly disperse: { readonly order: null; readonly result: CrowdState };
+  /** Answers when all its connections are open; it goes on until `release`. */
+  readonly hoard: { readonly order: HoardPlan; readonly result: HoardState };
+  readonly hoarded: { readonly order: null; readonly result: HoardState };
+  readonly release: { readonly order: null; readonly result: HoardState };
   readonly uploads: { readonly order: UploadsOrder; readonly result: readonly Upload[] };
   readonly streams: { readonly order: StreamsOrder; readonly result: readonly DownloadedStream[] };
 }
