@@ -9,7 +9,7 @@ import { type LiveRedis, startRedis, untilTrue } from "../live/redis.ts";
 import { clean, connectedCache, infected, key, type StagedCache, stageCache, standalone } from "./redis-stage.ts";
 
 /** A hang becomes a failure. */
-const options = { timeout: 30_000 };
+const options = { timeout: 120_000 };
 /** Of a busy machine; whatever waits for redis, waits longer. */
 const promptMs = 1500;
 const other = { ...key, sha256: "cd".repeat(32) };

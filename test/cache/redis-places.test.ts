@@ -21,7 +21,7 @@ import {
   storedKey,
 } from "./redis-stage.ts";
 
-const options = { timeout: 60_000 };
+const options = { timeout: 120_000 };
 
 const always = () => true;
 const never = () => false;

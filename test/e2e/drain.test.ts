@@ -22,7 +22,7 @@ describe("a request in mid-scan at SIGTERM", () => {
     ["HTTP/1.1 over TLS", postHttp1, true],
     ["HTTP/2 over TLS", postHttp2, true],
   ] as const) {
-    test(`gets its answer over ${name}, and the gateway ends with 0`, { timeout: 60_000 }, async () => {
+    test(`gets its answer over ${name}, and the gateway ends with 0`, { timeout: 120_000 }, async () => {
       const released = Promise.withResolvers<void>();
       await using clamd = await startFakeClamd({ scan: () => released.promise.then(() => clean) });
       await using directory = await scratchDirectory();

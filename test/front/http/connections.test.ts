@@ -36,7 +36,7 @@ async function refused(port: number): Promise<void> {
   });
 }
 
-describe("a server that drains", { timeout: 20_000 }, () => {
+describe("a server that drains", { timeout: 120_000 }, () => {
   for (const isSecure of [false, true]) {
     const place = isSecure ? "over TLS" : "in plain";
 

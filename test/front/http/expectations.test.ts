@@ -32,7 +32,7 @@ function head(target: string, expect: string, { method = "POST", length = 5, ver
 const continues = /HTTP\/1\.1 100 Continue\r\n\r\n/g;
 
 for (const isSecure of [false, true]) {
-  describe(`Expect over HTTP/1 ${isSecure ? "with" : "without"} TLS`, { timeout: 20_000 }, () => {
+  describe(`Expect over HTTP/1 ${isSecure ? "with" : "without"} TLS`, { timeout: 120_000 }, () => {
     test("is met when the body is wanted, once, and the connection goes on", async () => {
       await using listening = await listen(isSecure, handler);
       const client = await openConnection(listening);
@@ -102,7 +102,7 @@ for (const isSecure of [false, true]) {
     });
   });
 
-  describe(`Expect over HTTP/2 ${isSecure ? "with" : "without"} TLS`, { timeout: 20_000 }, () => {
+  describe(`Expect over HTTP/2 ${isSecure ? "with" : "without"} TLS`, { timeout: 120_000 }, () => {
     async function ask(path: string, expect: string) {
       await using listening = await listen(isSecure, handler);
       const session = openSession(listening);

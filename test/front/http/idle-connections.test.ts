@@ -24,7 +24,7 @@ async function openIdle(listening: Listening) {
 
 const echo = (request: IncomingMessage, response: ServerResponse) => void response.end(request.url);
 
-describe("a connection that has been idle for its time", { timeout: 20_000 }, () => {
+describe("a connection that has been idle for its time", { timeout: 120_000 }, () => {
   test("is ended; while the process stands still, only where no request has come", async () => {
     const server = createServer({ keepAliveTimeout: 100, keepAliveTimeoutBuffer: 0 }, echo);
     endIdleConnections(server);
@@ -78,7 +78,7 @@ describe("a connection that has been idle for its time", { timeout: 20_000 }, ()
   });
 });
 
-describe("a connection that shows its version late", { timeout: 20_000 }, () => {
+describe("a connection that shows its version late", { timeout: 120_000 }, () => {
   test("is ended; while the process stands still, only where nothing has come", async () => {
     await using listening = await listen(false, echo, { headersTimeoutMs: 100 });
     const clients = [await openConnection(listening), await openConnection(listening)] as const;

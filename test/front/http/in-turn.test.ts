@@ -53,7 +53,7 @@ const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
 const last = "GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 const bodies = (text: string) => text.split("HTTP/1.1 ").map((answer) => answer.split("\r\n\r\n")[1] ?? "");
 
-describe("inTurn", { timeout: 20_000 }, () => {
+describe("inTurn", { timeout: 120_000 }, () => {
   test("handles a request when the answer to the one before has been handed over", async () => {
     await using server = await open();
     const client = server.client();
@@ -128,7 +128,7 @@ describe("inTurn", { timeout: 20_000 }, () => {
   });
 });
 
-describe("what is no request", { timeout: 20_000 }, () => {
+describe("what is no request", { timeout: 120_000 }, () => {
   test("is answered behind the answers that are owed", async () => {
     await using server = await open();
     const client = server.client();

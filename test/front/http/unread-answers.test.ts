@@ -43,7 +43,7 @@ async function allGone(server: Server): Promise<void> {
   while ((await count()) > 0) await new Promise(setImmediate);
 }
 
-describe("an answer that its client does not take", { timeout: 20_000 }, () => {
+describe("an answer that its client does not take", { timeout: 120_000 }, () => {
   test("ends the connection over HTTP/1.1", async () => {
     await using listening = await listen(100);
     const socket = connect(listening.port, "127.0.0.1").pause();
@@ -92,7 +92,7 @@ describe("an answer that its client does not take", { timeout: 20_000 }, () => {
   });
 });
 
-describe("an answer", { timeout: 20_000 }, () => {
+describe("an answer", { timeout: 120_000 }, () => {
   test("that takes longer to come than that is waited for", async () => {
     await using listening = await listen(100);
     const response = await fetch(`http://127.0.0.1:${listening.port}/late`, { headers: { connection: "close" } });
