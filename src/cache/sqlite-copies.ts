@@ -30,6 +30,9 @@ const forgottenKey = { sha256: "00".repeat(32), tag: "forgotten" };
 /** To look for expired rows costs as much as to write one. */
 const expiredEvery = 256;
 
+/** A transaction costs twice what a row in it does. While several come at a time, they wait this long for more. */
+const gatherMs = 2;
+
 /** `give` rejects where the file fails: the guard in front makes that null. */
 export function sqliteCopies(options: SqliteCopiesOptions): GivenCopies {
   return new SqliteCopies(options);
@@ -39,6 +42,8 @@ class SqliteCopies implements GivenCopies {
   readonly #options: SqliteCopiesOptions;
   #file: VerdictFile | null;
   #waiting: Waiting[] = [];
+  /** The last transaction had several. */
+  #isGathering = false;
   #sinceExpired = 0;
   /** Until then, in seconds, an address without a row may have had one. */
   #forgottenUntil = Number.NEGATIVE_INFINITY;
@@ -53,10 +58,10 @@ class SqliteCopies implements GivenCopies {
     if (file !== null) this.#recallForgotten(file, isReplaced);
   }
 
-  /** All that are asked in one turn of the event loop share a transaction: it costs twenty times what a row in it does. */
+  /** All that are asked in one turn of the event loop share a transaction. A client alone waits for nobody. */
   give(address: string, copy: Copy): Promise<KnownCopies | null> {
     const { promise, resolve, reject } = Promise.withResolvers<KnownCopies | null>();
-    if (this.#waiting.length === 0) setImmediate(() => this.#commit());
+    if (this.#waiting.length === 0) this.#commitSoon();
     this.#waiting.push({ address, copy, resolve, reject });
     return promise;
   }
@@ -66,13 +71,21 @@ class SqliteCopies implements GivenCopies {
   }
 
   async close(): Promise<void> {
+    this.#commit();
     this.#file?.close();
     this.#file = null;
   }
 
+  #commitSoon(): void {
+    if (this.#isGathering) setTimeout(() => this.#commit(), gatherMs);
+    else setImmediate(() => this.#commit());
+  }
+
   #commit(): void {
     const waiting = this.#waiting;
+    if (waiting.length === 0) return;
     this.#waiting = [];
+    this.#isGathering = waiting.length > 1;
     const file = this.#file;
     if (file === null) {
       for (const { resolve } of waiting) resolve(null);

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, describe, test } from "node:test";
 import { guardedCopies } from "../../src/cache/guarded-copies.ts";
@@ -114,6 +116,54 @@ describe("memoryCopies", () => {
 });
 
 describe("sqliteCopies", () => {
+  test("has each copy in its file when it answers, of one alone and of several at a time", async () => {
+    await using directory = await scratchDirectory();
+    const path = join(directory.path, "given");
+    const copies = sqliteCopies({ path, maxEntries: 100, observe: () => {}, now: Date.now });
+    const database = new DatabaseSync(path, { readOnly: true });
+    const query = database.prepare("SELECT count(*) AS rows FROM verdicts WHERE sha256 = ?");
+    const isWritten = async (at: string) => {
+      await copies.give(at, one);
+      return query.get(Buffer.from(at, "hex"))?.rows === 1;
+    };
+    for (const several of [1, 3, 5, 1, 2]) {
+      const addresses = Array.from({ length: several }, (_, at) => `${several}${at}`.padStart(64, "a"));
+      assert.deepEqual(new Set(await Promise.all(addresses.map(isWritten))), new Set([true]));
+    }
+    database.close();
+    await copies.close();
+  });
+
+  test("writes what still waits when it is closed", async () => {
+    await using directory = await scratchDirectory();
+    const open = () => sqliteCopies({ path: join(directory.path, "given"), maxEntries: 100, observe: () => {}, now: Date.now });
+    const first = open();
+    await Promise.all(["1", "2"].map((letter) => first.give(letter.repeat(64), one)));
+    const waiting = first.give(address, one);
+    await first.close();
+    assert.equal((await waiting)?.isSole(one), true);
+    const second = open();
+    assert.equal(await isSole(second, two), false);
+    await second.close();
+  });
+
+  test("remembers what it had answered when its process was killed", async () => {
+    await using directory = await scratchDirectory();
+    const path = join(directory.path, "given");
+    const child = spawn(process.execPath, [join(import.meta.dirname, "given-child.ts"), path], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const given: string[] = [];
+    for await (const line of createInterface({ input: child.stdout })) {
+      given.push(line);
+      if (given.length === 200) child.kill("SIGKILL");
+    }
+    assert.equal(given.length >= 200, true);
+    const copies = sqliteCopies({ path, maxEntries: 100_000, observe: () => {}, now: Date.now });
+    for (const at of given) assert.equal(await isSole(copies, two, at), false);
+    await copies.close();
+  });
+
   test("tells nothing of what it may have forgotten", async () => {
     await using directory = await scratchDirectory();
     const time = new ManualTime();
