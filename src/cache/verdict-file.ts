@@ -39,6 +39,8 @@ const schema = `
 
 export class VerdictFile {
   readonly #database: DatabaseSync;
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
   readonly #read: StatementSync;
   readonly #insert: StatementSync;
   readonly #update: StatementSync;
@@ -56,6 +58,8 @@ export class VerdictFile {
       // No WAL: its index is memory mapped, and who truncates that file ends every process that has it open (SIGBUS). Nothing is
       // synced: a crash of the machine may cost the file, which is then put aside; a crash of the process costs nothing.
       database.exec("PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = OFF; PRAGMA mmap_size = 0");
+      this.#begin = database.prepare("BEGIN IMMEDIATE");
+      this.#commit = database.prepare("COMMIT");
       this.#read = database.prepare(
         "SELECT verdict, stored_at AS storedAt, expires_at AS expiresAt FROM verdicts WHERE tag = ? AND sha256 = ?",
       );
@@ -97,10 +101,10 @@ export class VerdictFile {
   /** Runs `change` in one transaction; where it throws, nothing of it stays. */
   transact(change: () => void): void {
     const before = this.#count;
-    this.#database.exec("BEGIN IMMEDIATE");
+    this.#begin.run();
     try {
       change();
-      this.#database.exec("COMMIT");
+      this.#commit.run();
     } catch (thrown) {
       this.#count = before;
       // A full disk, for one, has made SQLite roll back by itself.
