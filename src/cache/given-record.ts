@@ -42,13 +42,14 @@ export function forgottenRecord(at: number): string {
 
 /** Null where not all copies are in it. */
 export function knownCopies(record: string): KnownCopies | null {
-  const copies = linesOf(record).map(({ line }) => line.split(" "));
-  if (copies.some(([digest]) => digest === lost)) return null;
+  if (record.includes(lost)) return null;
+  // Most are never asked: nobody wants a part.
+  const copies = () => linesOf(record).map(({ line }) => line.split(" "));
   return {
-    isSole: ({ sha256 }) => sha256 !== null && copies.every(([digest]) => digest === sha256),
+    isSole: ({ sha256 }) => sha256 !== null && copies().every(([digest]) => digest === sha256),
     isSoleWith(validator, { sha256 }) {
       const short = shortOf(validator);
-      const same = copies.filter(([, ...validators]) => validators.includes(short));
+      const same = copies().filter(([, ...validators]) => validators.includes(short));
       return sha256 !== null && same.length > 0 && same.every(([digest]) => digest === sha256);
     },
   };

@@ -1,5 +1,6 @@
 /** Given copies in a store that may be away, with this process's own memory beside it: what either of them knows counts. */
 
+import { LRUCache } from "lru-cache";
 import { type GivenCopies, givenAgainSeconds, givenSeconds } from "../core/ports.ts";
 import { bothKnown, lineOf } from "./given-record.ts";
 import { Guard, type GuardOptions } from "./guard.ts";
@@ -16,23 +17,14 @@ const maxTold = 10_000;
 
 export function guardedCopies({ store, own, ...options }: GuardedCopiesOptions): GivenCopies {
   const guard = new Guard(options);
-  /** What the store was last told of an address, and when. The oldest first. */
-  const told = new Map<string, { readonly line: string; readonly at: number }>();
+  /** What the store was last told of an address, and when. */
+  const told = new LRUCache<string, { readonly line: string; readonly at: number }>({ max: maxTold });
   /** Until then there may be copies that the store was not told of, and of which own memory, being small, knows no more. */
   let untoldUntil = Number.NEGATIVE_INFINITY;
 
   function isTold(address: string, line: string): boolean {
     const last = told.get(address);
     return last?.line === line && options.clock() - last.at < givenAgainSeconds * 1000;
-  }
-
-  function remember(address: string, line: string): void {
-    told.delete(address);
-    told.set(address, { line, at: options.clock() });
-    for (const oldest of told.keys()) {
-      if (told.size <= maxTold) break;
-      told.delete(oldest);
-    }
   }
 
   return {
@@ -42,7 +34,7 @@ export function guardedCopies({ store, own, ...options }: GuardedCopiesOptions):
       const here = await own.give(address, copy);
       const answer = await guard.attempt("set", async () => ({ known: await store.give(address, copy) }));
       const there = answer?.known ?? null;
-      if (there !== null) remember(address, line);
+      if (there !== null) told.set(address, { line, at: options.clock() });
       // A store that is well and does not know has been told, all the same.
       else if (answer === null || store.health?.() === "degraded") untoldUntil = options.clock() + givenSeconds * 1000;
       if (here === null && options.clock() < untoldUntil) return null;
