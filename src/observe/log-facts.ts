@@ -44,21 +44,16 @@ const downloadLevels = {
   failed: "warn",
 } as const satisfies Record<DownloadOutcome, LogLevel>;
 
-/** One line per fact. What a scan has found is urgent, as errors are: it must be on record before its client knows. */
+type FactOf<K extends Fact["kind"]> = Extract<Fact, { readonly kind: K }>;
+
+/** One line per fact, unless clients cause a flood of them: failures are counted then, verdicts never. What a scan has found is urgent, as errors are: it must be on record before its client knows. */
 export function logFacts(log: Log): Observe {
   return (fact) => {
     switch (fact.kind) {
       case "scanned":
         return scanned(log, fact);
       case "scan-failed":
-        return log.write(failureLevels[fact.code], "scan failed", {
-          id: fact.requestId,
-          via: fact.via,
-          name: cut(fact.name, maxNameLength),
-          code: fact.code,
-          detail: cut(fact.detail, maxDetailLength),
-          seconds: rounded(fact.seconds),
-        });
+        return scanFailed(log, fact);
       case "backend-up": {
         const { engine, database, databaseDate, tag } = fact.version;
         return log.write("info", "backend up", { backend: fact.backend, engine, database, databaseDate, tag });
@@ -99,21 +94,16 @@ export function logFacts(log: Log): Observe {
       case "download":
         return download(log, fact);
       case "download-denied":
-        return log.write("warn", "download denied", {
-          id: fact.requestId,
-          peer: fact.peer,
-          host: cut(fact.host, maxNameLength),
-          detail: cut(fact.detail, maxDetailLength),
-        });
+        return downloadDenied(log, fact);
       case "deprecated-endpoint":
-        return log.write("info", "DEPRECATED ENDPOINT: Migrate from /scan to /v2/scan");
+        return log.writeCounted("info", "DEPRECATED ENDPOINT: Migrate from /scan to /v2/scan", {}, {});
       case "notice":
         return log.write(fact.level, fact.message);
     }
   };
 }
 
-function scanned(log: Log, fact: Extract<Fact, { readonly kind: "scanned" }>): void {
+function scanned(log: Log, fact: FactOf<"scanned">): void {
   const isFinding = fact.verdict.kind !== "clean";
   const level = isFinding ? "warn" : "info";
   if (!log.isOn(level)) return;
@@ -132,7 +122,24 @@ function scanned(log: Log, fact: Extract<Fact, { readonly kind: "scanned" }>): v
   log.write(level, "scanned", fields, isFinding);
 }
 
-function download(log: Log, fact: Extract<Fact, { readonly kind: "download" }>): void {
+function scanFailed(log: Log, { via, requestId, name, code, detail, seconds }: FactOf<"scan-failed">): void {
+  const fields = {
+    id: requestId,
+    via,
+    name: cut(name, maxNameLength),
+    code,
+    detail: cut(detail, maxDetailLength),
+    seconds: rounded(seconds),
+  };
+  log.writeCounted(failureLevels[code], "scan failed", fields, { via, code });
+}
+
+function downloadDenied(log: Log, { requestId, peer, host, detail }: FactOf<"download-denied">): void {
+  const fields = { id: requestId, peer, host: cut(host, maxNameLength), detail: cut(detail, maxDetailLength) };
+  log.writeCounted("warn", "download denied", fields, {});
+}
+
+function download(log: Log, fact: FactOf<"download">): void {
   const level = downloadLevels[fact.outcome];
   if (!log.isOn(level)) return;
   const fields = {
@@ -152,7 +159,10 @@ function download(log: Log, fact: Extract<Fact, { readonly kind: "download" }>):
     scanSeconds: rounded(fact.scanSeconds),
     seconds: rounded(fact.seconds),
   };
-  log.write(level, "download", fields, fact.outcome === "blocked");
+  const { outcome, code } = fact;
+  // Nothing of an object was given: a client has as many of them as it likes.
+  if (outcome === "failed" || outcome === "gone") log.writeCounted(level, "download", fields, { outcome, code });
+  else log.write(level, "download", fields, outcome === "blocked");
 }
 
 function verdictFields(verdict: Verdict): LogFields {

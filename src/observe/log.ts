@@ -1,6 +1,7 @@
 /** The log: one line per call, as JSON or for eyes. Nobody ever waits for it. */
 
 import { pino } from "pino";
+import { countLines } from "./counted-lines.ts";
 import { escapeControlsInJson } from "./escape-controls.ts";
 import { textLine } from "./text-line.ts";
 
@@ -16,11 +17,16 @@ export interface Log {
    * @param isUrgent whether even a SIGKILL that comes next must not lose it; default: an error is.
    */
   write(level: LogLevel, message: string, fields?: LogFields, isUrgent?: boolean): void;
+  /**
+   * As `write`, for what a client can cause at will: of a flood the first lines of each second are written, and one with the number of the others.
+   * @param kind what the counted lines have in common, of a closed set; that one line shows it.
+   */
+  writeCounted(level: LogLevel, message: string, fields: LogFields, kind: LogFields): void;
   /** True when lines of that level are written: lets a caller save the work of making one. */
   isOn(level: LogLevel): boolean;
   /** Lines that the destination had no room for. */
   lostLines(): number;
-  /** Has the destination write what it may still hold, and waits for it only briefly. To be called before the process ends. */
+  /** Tells what has been counted, has the destination write what it may still hold, and waits for it only briefly. To be called before the process ends. */
   flush(): void;
 }
 
@@ -62,6 +68,7 @@ export function createLog(options: LogOptions): Log {
     { write: (line: string) => destination.write(shape(line), isNow) },
   );
   let isNow = false;
+  const counted = countLines();
   const log: Log = {
     write(level, message, fields, isUrgent = level === "error") {
       isNow = isUrgent;
@@ -72,9 +79,17 @@ export function createLog(options: LogOptions): Log {
         // A log that cannot be written must not end the work it tells about, and there is no second place to say so.
       }
     },
+    writeCounted(level, message, fields, kind) {
+      if (!log.isOn(level)) return;
+      const tell = (lines: number) => log.write(level, `${message}: lines left out`, { ...kind, lines });
+      if (counted.admit(`${message} ${Object.values(kind)}`, tell)) log.write(level, message, fields);
+    },
     isOn: (level) => logger.isLevelEnabled(level),
     lostLines: () => destination.lostLines ?? 0,
-    flush: () => destination.flush?.(),
+    flush() {
+      counted.flush();
+      destination.flush?.();
+    },
   };
   destination.onLost?.((lines) => log.write("warn", "log lines lost: nobody read them, or they could not be written", { lines }));
   return log;
