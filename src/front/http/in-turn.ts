@@ -1,12 +1,13 @@
-/** Has the requests of one HTTP/1 connection handled one at a time, so that a client which sends ahead and reads nothing is owed one answer. */
+/** Has the requests of one HTTP/1 connection handled one at a time, so that a client which sends ahead and reads nothing is owed one answer; those of HTTP/2 in turn with other clients'. */
 
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { Http2ServerResponse } from "node:http2";
 import type { Duplex } from "node:stream";
 import { resetConnection } from "./reset-connection.ts";
+import { sessionTurns } from "./session-turns.ts";
 
 export interface Turns {
-  /** Calls the handler when the answer to the request before has been taken. HTTP/2 has streams for that. */
+  /** Calls the handler when the answer to the request before has been taken. HTTP/2 has streams for that: see `sessionTurns`. */
   readonly listener: RequestListener;
   /**
    * Answers what is no request, behind the answers that are owed: sooner it would be taken for one of them.
@@ -27,6 +28,7 @@ const maxWaiting = 32;
 export function inTurn(handler: RequestListener): Turns {
   /** What is being answered, and what waits behind it. No entry for a connection that owes nothing. */
   const lines = new WeakMap<Duplex, Turn[]>();
+  const http2 = sessionTurns(handler);
 
   function join(socket: Duplex, turn: Turn): void {
     const line = lines.get(socket);
@@ -50,7 +52,7 @@ export function inTurn(handler: RequestListener): Turns {
 
   return {
     listener(request, response) {
-      if (response instanceof Http2ServerResponse) return handler(request, response);
+      if (response instanceof Http2ServerResponse) return http2(request, response);
       const { socket } = request;
       const begin = () => {
         response.once("close", () => next(socket));

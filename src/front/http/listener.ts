@@ -83,6 +83,17 @@ function http1Options({ headersTimeoutMs, keepAliveTimeoutMs, maxHeaderBytes }: 
   };
 }
 
+/** Requests of one session at a time: RFC 9113 §5.1.2 wants no fewer. */
+const maxStreams = 100;
+
 function http2Options({ maxHeaderBytes }: ListenerLimits) {
-  return { settings: { maxConcurrentStreams: 100, maxHeaderListSize: maxHeaderBytes }, maxSessionMemory: 16 } as const;
+  return {
+    settings: { maxConcurrentStreams: maxStreams, maxHeaderListSize: maxHeaderBytes },
+    maxSessionMemory: 16,
+    // A client may leave all that it has asked for, and do so again. A proxy in front resets what its own clients leave.
+    streamResetBurst: 2 * maxStreams,
+    streamResetRate: 33,
+    // Each has Node reset a stream or skip a frame; no client that works sends any.
+    maxSessionInvalidFrames: 32,
+  } as const;
 }
