@@ -135,7 +135,7 @@ function isMistakenBehindLineFeed(head: Uint8Array): boolean {
 /** As clamd and tar programs compare it: POSIX sums bytes without a sign, some old programs with one. */
 function hasTarChecksum(head: Uint8Array): boolean {
   if (head.length < 512) return false;
-  const digits = /^\s*([0-7]+)/.exec(String.fromCharCode(...head.subarray(148, 156)))?.[1];
+  const digits = /^[\t-\r ]*([0-7]+)/.exec(String.fromCharCode(...head.subarray(148, 156)))?.[1];
   if (digits === undefined) return false;
   let unsigned = 8 * 0x20;
   let negative = 0;

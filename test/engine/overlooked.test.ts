@@ -123,6 +123,21 @@ describe("furtherReadings", () => {
     assert.deepEqual(readings(oldTar("ID3")), only("line feed", "tar"));
   });
 
+  test("takes ASCII blanks alone before a tar's checksum, as tar programs do", () => {
+    const bytes = oldTar("a.txt").subarray(0, 512);
+    const digits = bytes.subarray(148, 154).toString("latin1");
+    for (const [blank, isTar] of [
+      [" ", true],
+      ["\t", true],
+      ["\v", true],
+      ["\u00a0", false],
+      ["\u0085", false],
+    ] as const) {
+      bytes.write(`${blank}${digits}\0`, 148, "latin1");
+      assert.deepEqual(readings(bytes), isTar ? only("tar") : null, JSON.stringify(blank));
+    }
+  });
+
   test("calls a tar hidden whose first member has no name: clamd ends there", () => {
     assert.deepEqual(readings(tar("", rest)), hidden());
     assert.deepEqual(readings(oldTar("")), hidden("tar"));
