@@ -4,11 +4,14 @@ import { sendArrivals } from "./arrivals.ts";
 import type { ClientOrder, ClientReply } from "./client-work.ts";
 import { Crowd } from "./crowd.ts";
 import { downloadStreams } from "./download-streams.ts";
+import { Flood } from "./flood.ts";
 import { Hoard } from "./hoard.ts";
+import { workBeside } from "./others.ts";
 import { uploadAtOnce } from "./uploads.ts";
 
 let crowd: Crowd | null = null;
 let hoard: Hoard | null = null;
+let flood: Flood | null = null;
 
 process.on("message", (order: ClientOrder) => {
   const answer = (reply: ClientReply) => process.send?.(reply);
@@ -41,6 +44,13 @@ async function work(given: ClientOrder) {
       return present(hoard).state();
     case "release":
       return present(hoard).release();
+    case "others":
+      return await workBeside(given.order);
+    case "flood":
+      flood = new Flood(given.order);
+      return flood.begin();
+    case "ebb":
+      return present(flood).end();
   }
 }
 

@@ -3,7 +3,9 @@
 import type { Arrivals, ArrivalsOrder } from "./arrivals.ts";
 import type { CrowdPlan, CrowdState } from "./crowd.ts";
 import type { DownloadedStream, StreamsOrder } from "./download-streams.ts";
+import type { FloodPlan, FloodState } from "./flood.ts";
 import type { HoardPlan, HoardState } from "./hoard.ts";
+import type { Others, OthersOrder } from "./others.ts";
 import type { Upload, UploadsOrder } from "./uploads.ts";
 
 export interface ClientWork {
@@ -16,6 +18,10 @@ export interface ClientWork {
   readonly hoard: { readonly order: HoardPlan; readonly result: HoardState };
   readonly hoarded: { readonly order: null; readonly result: HoardState };
   readonly release: { readonly order: null; readonly result: HoardState };
+  readonly others: { readonly order: OthersOrder; readonly result: Others };
+  /** Answers when it has begun; it runs until `ebb`. */
+  readonly flood: { readonly order: FloodPlan; readonly result: FloodState };
+  readonly ebb: { readonly order: null; readonly result: FloodState };
   readonly uploads: { readonly order: UploadsOrder; readonly result: readonly Upload[] };
   readonly streams: { readonly order: StreamsOrder; readonly result: readonly DownloadedStream[] };
 }
