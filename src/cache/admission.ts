@@ -1,7 +1,7 @@
 /** What any cache may remember, decided here and nowhere else in this room. */
 
 import type { VerdictKey } from "../core/ports.ts";
-import { type UnscannableReason, unscannableReasons, type Verdict } from "../core/verdict.ts";
+import { coverage, type UnscannableReason, unscannableReasons, type Verdict } from "../core/verdict.ts";
 
 /** Reads a value from where anything may stand; null for what is none, and for what must not be remembered. The value is frozen. */
 export type Parse<Value> = (value: unknown) => Value | null;
@@ -38,14 +38,19 @@ export function keyId({ sha256, tag }: VerdictKey): string | null {
   return isTag && sha256Pattern.test(sha256) ? sha256 + tag : null;
 }
 
+/** Whether the value has these fields and no other: one that is not known may limit what the others say. */
+export function hasOnly<Name extends string>(value: unknown, names: readonly Name[]): value is Record<Name, unknown> {
+  if (typeof value !== "object" || value === null) return false;
+  return Object.keys(value).length === names.length && names.every((name) => Object.hasOwn(value, name));
+}
+
 /** A verdict from where anything may stand; null for what is no verdict, and for one that must not be remembered. */
 export function parseVerdict(value: unknown): Verdict | null {
-  if (typeof value !== "object" || value === null || !("kind" in value)) return null;
-  if (value.kind === "clean") return Object.freeze({ kind: "clean" });
-  if (value.kind === "infected" && "signatures" in value && isSignatures(value.signatures)) {
+  if (hasOnly(value, ["kind"]) && value.kind === "clean") return Object.freeze({ kind: "clean" });
+  if (hasOnly(value, ["kind", "signatures"]) && value.kind === "infected" && isSignatures(value.signatures)) {
     return Object.freeze({ kind: "infected", signatures: Object.freeze([...value.signatures]) });
   }
-  if (value.kind === "unscannable" && "reason" in value && "heuristic" in value) {
+  if (hasOnly(value, ["kind", "reason", "heuristic"]) && value.kind === "unscannable") {
     const { reason, heuristic } = value;
     if (!isLasting(reason) || !(heuristic === null || typeof heuristic === "string")) return null;
     return Object.freeze({ kind: "unscannable", reason, heuristic });
@@ -53,26 +58,29 @@ export function parseVerdict(value: unknown): Verdict | null {
   return null;
 }
 
-/** Of the text that a store keeps; another form of it has another number. */
-const storedFormat = 1;
+/** Of the text that a store keeps; another form of it has another number. 1 had no `logic`. */
+const storedFormat = 2;
 
 /** A longer one is neither stored nor read: no verdict comes near it. UTF-16 units, or bytes where a store counts them. */
 export const maxStoredLength = 65_536;
 
-/** What a store keeps of a value: with its format and its key, for stores are copied, mended by hand, and answered by others. */
+/**
+ * What a store keeps of a value: with its format, the logic by which it was come to, and its key, for stores are copied, mended by hand,
+ * shared with gateways of other releases, and answered by others.
+ */
 export function storedText(id: string, value: unknown): string | null {
-  const text = JSON.stringify({ format: storedFormat, key: id, value });
+  const text = JSON.stringify({ format: storedFormat, logic: coverage, key: id, value });
   return text.length <= maxStoredLength ? text : null;
 }
 
-/** The value of that text; null where it is none, is that of another key, or has a format that is not known. */
+/** The value of that text; null where it is none, is that of another key, or has a format, a logic or a field that is not known. */
 export function parseStored<Value>(text: unknown, id: string, parse: Parse<Value>): Value | null {
   if (typeof text !== "string" || text.length > maxStoredLength) return null;
   try {
     const stored: unknown = JSON.parse(text);
-    if (typeof stored !== "object" || stored === null || !("format" in stored && "key" in stored && "value" in stored))
-      return null;
-    return stored.format === storedFormat && stored.key === id ? parse(stored.value) : null;
+    if (!hasOnly(stored, ["format", "logic", "key", "value"])) return null;
+    const isOurs = stored.format === storedFormat && stored.logic === coverage && stored.key === id;
+    return isOurs ? parse(stored.value) : null;
   } catch {
     // Not JSON is not a value either.
     return null;

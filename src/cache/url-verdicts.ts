@@ -1,7 +1,7 @@
 /** Verdicts by address, on any cache: what is forgotten is written over, so that other gateways forget it too. */
 
 import type { Cache, UrlVerdict, UrlVerdictCache } from "../core/ports.ts";
-import { parseVerdict } from "./admission.ts";
+import { hasOnly, parseVerdict } from "./admission.ts";
 
 /** Null stands for what was forgotten. */
 export interface UrlRecord {
@@ -23,10 +23,10 @@ export function urlVerdictCache(cache: Cache<UrlRecord>): UrlVerdictCache {
 
 /** A record from where anything may stand; null for what is none. */
 export function parseUrlRecord(value: unknown): UrlRecord | null {
-  if (typeof value !== "object" || value === null || !("known" in value)) return null;
+  if (!hasOnly(value, ["known"])) return null;
   const { known } = value;
   if (known === null) return Object.freeze({ known });
-  if (typeof known !== "object" || !("verdict" in known && "sha256" in known && "size" in known)) return null;
+  if (!hasOnly(known, ["verdict", "sha256", "size"])) return null;
   const verdict = parseVerdict(known.verdict);
   const { sha256, size } = known;
   if (verdict === null || typeof sha256 !== "string" || !/^[0-9a-f]{64}$/.test(sha256)) return null;

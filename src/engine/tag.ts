@@ -1,6 +1,7 @@
 /** One short id for everything that decides a verdict: engine, signatures, limits, and how the gateway asks. */
 
 import { createHash } from "node:crypto";
+import { coverage } from "../core/verdict.ts";
 
 export interface TagParts {
   readonly engine: string;
@@ -10,12 +11,6 @@ export interface TagParts {
   readonly epoch: string;
   readonly limits: string;
 }
-
-/**
- * How the gateway has a body looked at. Raise it whenever a body can get another verdict by a change of ours: what an older gateway
- * remembered, in a file or in Redis, is not asked for any more then.
- */
-export const coverage = 2;
 
 /** 16 hexadecimal digits. */
 export function engineTag({ engine, database, databaseDate, epoch, limits }: TagParts): string {

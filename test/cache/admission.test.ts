@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { admit, keyId, maxStoredLength, parseStored, parseVerdict, storedText } from "../../src/cache/admission.ts";
-import { unscannableReasons } from "../../src/core/verdict.ts";
+import { coverage, unscannableReasons } from "../../src/core/verdict.ts";
 
 const key = { sha256: "0a".repeat(32), tag: "t" };
 
@@ -26,7 +26,8 @@ describe("admit", () => {
 });
 
 const id = keyId(key) ?? "";
-const parseVerdictJson = (json: string) => parseStored(`{"format":1,"key":"${id}","value":${json}}`, id, parseVerdict);
+const parseVerdictJson = (json: string) =>
+  parseStored(`{"format":2,"logic":${coverage},"key":"${id}","value":${json}}`, id, parseVerdict);
 
 describe("parseStored", () => {
   test("reads what storedText wrote, under the key it was written for", () => {
@@ -37,16 +38,23 @@ describe("parseStored", () => {
   });
 
   test("reads no other format, and none without one", () => {
-    for (const format of ["0", "2", '"1"', "null", "[1]"]) {
-      assert.equal(parseStored(`{"format":${format},"key":"${id}","value":{"kind":"clean"}}`, id, parseVerdict), null, format);
+    const whole = { format: 2, logic: coverage, key: id, value: { kind: "clean" } };
+    assert.notEqual(parseStored(JSON.stringify(whole), id, parseVerdict), null);
+    for (const other of [0, 1, 3, "2", null, [2]]) {
+      assert.equal(parseStored(JSON.stringify({ ...whole, format: other }), id, parseVerdict), null, `format ${other}`);
     }
-    for (const text of [
-      '{"kind":"clean"}',
-      `{"key":"${id}","value":{"kind":"clean"}}`,
-      `{"format":1,"value":{"kind":"clean"}}`,
-    ]) {
-      assert.equal(parseStored(text, id, parseVerdict), null, text);
+    for (const other of [0, coverage - 1, coverage + 1, `${coverage}`, null]) {
+      assert.equal(parseStored(JSON.stringify({ ...whole, logic: other }), id, parseVerdict), null, `logic ${other}`);
     }
+    for (const missing of ["format", "logic", "key", "value"]) {
+      assert.equal(parseStored(JSON.stringify({ ...whole, [missing]: undefined }), id, parseVerdict), null, missing);
+    }
+    assert.equal(parseStored('{"kind":"clean"}', id, parseVerdict), null);
+    assert.equal(
+      parseStored(JSON.stringify({ ...whole, onlyFor: "another" }), id, parseVerdict),
+      null,
+      "a field of a later release",
+    );
   });
 
   test("neither writes nor reads a text that is longer than any value", () => {
@@ -63,8 +71,8 @@ describe("parseStored", () => {
 });
 
 describe("parseStored of a verdict", () => {
-  test("reads what was written, and drops what does not belong", () => {
-    assert.deepEqual(parseVerdictJson('{"kind":"clean","signatures":["X"]}'), { kind: "clean" });
+  test("reads what was written", () => {
+    assert.deepEqual(parseVerdictJson('{"kind":"clean"}'), { kind: "clean" });
     assert.deepEqual(parseVerdictJson('{"kind":"infected","signatures":["X"]}'), { kind: "infected", signatures: ["X"] });
   });
 
@@ -77,6 +85,10 @@ describe("parseStored of a verdict", () => {
       "[]",
       "{}",
       '{"kind":"CLEAN"}',
+      '{"kind":"clean","signatures":["X"]}',
+      '{"kind":"clean","but":"not for all"}',
+      '{"kind":"infected","signatures":["X"],"but":"not for all"}',
+      '{"kind":"unscannable","reason":"encrypted","heuristic":null,"but":"not for all"}',
       '{"kind":["clean"]}',
       '{"kind":"clean"',
       '{"kind":"clean"}x',

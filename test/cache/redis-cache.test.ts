@@ -116,7 +116,7 @@ describe("redisCache", () => {
   });
 
   const garbage = [
-    stored(clean, 2),
+    stored(clean, 3),
     stored({ kind: "Clean" }),
     stored({ kind: "infected", signatures: [] }),
     "contains no virus",

@@ -4,13 +4,14 @@ import { guardedCache } from "../../src/cache/guarded-cache.ts";
 import { redisCache } from "../../src/cache/redis-cache.ts";
 import type { RedisPlace, RedisTarget } from "../../src/cache/redis-target.ts";
 import type { Fact, VerdictCache } from "../../src/core/ports.ts";
-import type { Verdict } from "../../src/core/verdict.ts";
+import { coverage, type Verdict } from "../../src/core/verdict.ts";
 import { untilTrue } from "../live/redis.ts";
 
 export const key = { sha256: "ab".repeat(32), tag: "1.4.6-27000-0f3c" };
 export const storedKey = `clamgate:2:${key.sha256}${key.tag}`;
 /** What stands there for a value. */
-export const stored = (value: unknown, format = 1) => JSON.stringify({ format, key: `${key.sha256}${key.tag}`, value });
+export const stored = (value: unknown, format = 2) =>
+  JSON.stringify({ format, logic: coverage, key: `${key.sha256}${key.tag}`, value });
 export const clean: Verdict = { kind: "clean" };
 export const infected: Verdict = { kind: "infected", signatures: ["Eicar-Test-Signature"] };
 

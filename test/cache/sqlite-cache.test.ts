@@ -24,7 +24,7 @@ import { guardedCache } from "../../src/cache/guarded-cache.ts";
 import { type SqliteCacheOptions, sqliteCache } from "../../src/cache/sqlite-cache.ts";
 import type { Timers } from "../../src/cache/timers.ts";
 import type { Fact, VerdictCache, VerdictKey } from "../../src/core/ports.ts";
-import type { Verdict } from "../../src/core/verdict.ts";
+import { coverage, type Verdict } from "../../src/core/verdict.ts";
 import { describeVerdictCache } from "../contract/verdict-cache.ts";
 import { ManualTime } from "./manual-time.ts";
 
@@ -263,13 +263,13 @@ describe("sqliteCache", () => {
     const first = open();
     await first.set(keyOf(1), clean, 3600);
     await first.close();
-    const stored = (value: unknown, index = 1, format = 1) =>
-      JSON.stringify({ format, key: keyOf(index).sha256 + keyOf(index).tag, value });
+    const stored = (value: unknown, index = 1, format = 2) =>
+      JSON.stringify({ format, logic: coverage, key: keyOf(index).sha256 + keyOf(index).tag, value });
     const wrong = [
       "",
       "clean",
       stored(clean, 2),
-      stored(clean, 1, 2),
+      stored(clean, 1, 3),
       stored({ kind: "unscannable", reason: "poison", heuristic: null }),
       '{"kind":"clean"}',
       '{"kind":"clean"',

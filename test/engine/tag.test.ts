@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
-import { coverage, engineTag } from "../../src/engine/tag.ts";
+import { coverage } from "../../src/core/verdict.ts";
+import { engineTag, laxTag } from "../../src/engine/tag.ts";
 
 const parts = { engine: "1.4.6", database: 27001, databaseDate: "Thu Nov 20 10:13:12 2025", epoch: "", limits: "a=1" };
 
@@ -29,6 +30,13 @@ describe("engineTag", () => {
     // The first gateways had no number.
     const older = [tagOf(), ...Array.from({ length: coverage }, (_, number) => tagOf(number))];
     assert.equal(older.includes(engineTag(parts)), false);
+  });
+
+  test("is another one for each set of lines that a clamd.conf lacks", () => {
+    const tag = engineTag(parts);
+    const tags = [[], ["a"], ["b"], ["a", "b"], ["a, b"]].map((lacking) => laxTag(tag, lacking));
+    assert.equal(tags[0], tag);
+    assert.equal(new Set(tags).size, tags.length);
   });
 
   test("does not confuse parts that run into each other", () => {
