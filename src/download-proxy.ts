@@ -14,8 +14,8 @@ import { createNameLookup } from "./front/proxy/name-lookup.ts";
 import type { Endpoint } from "./front/proxy/origin-rules.ts";
 import { createProxyServer, proxyLimits } from "./front/proxy/proxy-server.ts";
 import { parseRouteTable, type Route } from "./front/proxy/routes.ts";
-import { createSources } from "./front/proxy/sources.ts";
-import { lookupDefaults, upstreamDefaults } from "./front/proxy/upstream.ts";
+import { createSources, type Sources } from "./front/proxy/sources.ts";
+import { lookupDefaults, type UpstreamOptions, upstreamDefaults } from "./front/proxy/upstream.ts";
 import { createSystemNames, thisSystem } from "./names/system-names.ts";
 
 export interface DownloadProxyOptions {
@@ -37,6 +37,8 @@ export interface DownloadProxyOptions {
 
 export interface DownloadProxy {
   readonly url: string;
+  /** Reads its files anew, for requests that come from now on; resolves with how many routes there are. Rejects as the start does: then all stays as it was. */
+  reload(): Promise<number>;
   drain(): Promise<void>;
   close(): Promise<void>;
 }
@@ -45,29 +47,29 @@ export interface DownloadProxy {
 export async function startDownloadProxy(options: DownloadProxyOptions): Promise<DownloadProxy | null> {
   const { config, observe, clock } = options;
   if (config.DOWNLOAD_PROXY_PORT === null) return null;
-  const routes = await readRoutes(config.DOWNLOAD_ROUTES);
-  const extraCa = config.DOWNLOAD_EXTRA_CA === null ? null : await readFile(config.DOWNLOAD_EXTRA_CA, "utf8");
-
   const ownEndpoints: Endpoint[] = [...endpointsOf(config), ...options.ownUrls.map(endpointOf)];
-  const sources = createSources({
-    routes,
-    mode: config.DOWNLOAD_MODE,
-    upstream: {
-      ...upstreamDefaults,
-      origins: config.DOWNLOAD_ORIGINS,
-      redirectOrigins: config.DOWNLOAD_REDIRECT_ORIGINS,
-      allowPrivate: config.DOWNLOAD_ALLOW_PRIVATE,
-      ownEndpoints,
-      localAddresses,
-      headers: { forwardAuthorization: true, forwardHeaders: config.DOWNLOAD_FORWARD_HEADERS, gatewayId: randomUUID() },
-      extraCa,
-      times: { ...upstreamDefaults.times, idleTimeoutMs: config.DOWNLOAD_IDLE_TIMEOUT, totalTimeoutMs: config.DOWNLOAD_TIMEOUT },
-      lookup: createNameLookup({ ...lookupDefaults, resolve: createSystemNames(thisSystem()), clock }),
-      connect: tcpConnect,
-      clock,
-      random: Math.random,
-    },
-  });
+  const upstream: Omit<UpstreamOptions, "extraCa"> = {
+    ...upstreamDefaults,
+    origins: config.DOWNLOAD_ORIGINS,
+    redirectOrigins: config.DOWNLOAD_REDIRECT_ORIGINS,
+    allowPrivate: config.DOWNLOAD_ALLOW_PRIVATE,
+    ownEndpoints,
+    localAddresses,
+    headers: { forwardAuthorization: true, forwardHeaders: config.DOWNLOAD_FORWARD_HEADERS, gatewayId: randomUUID() },
+    times: { ...upstreamDefaults.times, idleTimeoutMs: config.DOWNLOAD_IDLE_TIMEOUT, totalTimeoutMs: config.DOWNLOAD_TIMEOUT },
+    lookup: createNameLookup({ ...lookupDefaults, resolve: createSystemNames(thisSystem()), clock }),
+    connect: tcpConnect,
+    clock,
+    random: Math.random,
+  };
+  /** What of the sources is in files. */
+  async function openSources(): Promise<Sources> {
+    const routes = await readRoutes(config.DOWNLOAD_ROUTES);
+    const extraCa = config.DOWNLOAD_EXTRA_CA === null ? null : await readFile(config.DOWNLOAD_EXTRA_CA, "utf8");
+    return createSources({ routes, mode: config.DOWNLOAD_MODE, upstream: { ...upstream, extraCa } });
+  }
+  let sources = await openSources();
+  const opened = new Set([sources]);
 
   const proxy = createProxyServer({
     ...options,
@@ -89,13 +91,23 @@ export async function startDownloadProxy(options: DownloadProxyOptions): Promise
   });
   const { port } = proxy.server.address() as AddressInfo; // it listens on TCP
   ownEndpoints.push({ host: config.HOST, port });
-  observe({ kind: "notice", level: "info", message: `download proxy: ${describePolicy(config, routes.length)}` });
+  observe({ kind: "notice", level: "info", message: `download proxy: ${describePolicy(config, sources.routes.length)}` });
   return {
     url: `http://${config.HOST.includes(":") ? `[${config.HOST}]` : config.HOST}:${port}`,
+    async reload() {
+      const before = sources;
+      sources = await openSources();
+      opened.add(sources);
+      void proxy.useSources(sources).then(async () => {
+        opened.delete(before);
+        await before.close();
+      });
+      return sources.routes.length;
+    },
     drain: () => proxy.drain(),
     async close() {
       await proxy.close();
-      await sources.close();
+      await Promise.all([...opened].map((one) => one.close()));
     },
   };
 }

@@ -6,6 +6,8 @@ import type { KeptOut } from "./signatures/set-loader.ts";
 export interface EngineSide {
   /** Resolves when an engine has proved itself, or with nothing to be had for now; rejects when there is no point in going on. */
   start(): Promise<void>;
+  /** Looks the addresses of given engines up now; an own one follows its files by itself. */
+  reload(): Promise<void>;
   /** Resolves when nothing of it is left. */
   stop(): Promise<void>;
   /** Ends it at once. */

@@ -47,12 +47,19 @@ export interface Gateway {
   readonly started: Promise<void>;
   signatures(): SignatureState;
   readiness(): Readiness;
+  /**
+   * Takes up what has changed in the files and names that the settings name, and tells of it in the log. What is not right stays as it was.
+   * Never rejects.
+   */
+  reload(): Promise<void>;
   /** Not ready from now on; answers what is under way within the grace, then ends everything. Resolves when nothing is left. */
   stop(): Promise<void>;
   /** Ends the children at once, for a process that ends now. */
   kill(): void;
 }
 
+/** Besides the routes. All other settings are variables of the environment, which never change for a process. */
+const reloadable = "DOWNLOAD_EXTRA_CA, SSL_CERT, SSL_KEY, the names in CLAMD_PORT";
 const reapGraceMs = 5_000;
 const healthcheckMaxAgeHours = 48;
 /** What a refused client is told to wait: a restart of clamd with a full database takes longer, a full queue far less. */
@@ -229,6 +236,21 @@ async function open(
     started,
     signatures: () => engine.signatures(),
     readiness,
+    async reload() {
+      if (isStopping) return;
+      await Promise.all([servers.reload(), engine.reload()]);
+      try {
+        const routes = (await proxy?.reload()) ?? 0;
+        observe({
+          kind: "notice",
+          level: "info",
+          message: `read anew: ${routes} routes, ${reloadable}; every other setting needs a restart`,
+        });
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        observe({ kind: "notice", level: "error", message: `the routes stay as they were: ${reason}` });
+      }
+    },
     async stop() {
       isStopping = true;
       await within(config.SHUTDOWN_GRACE, Promise.all([servers.drain(), proxy?.drain()]));

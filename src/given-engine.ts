@@ -5,7 +5,7 @@ import type { Config } from "./config/settings.ts";
 import type { Observe } from "./core/ports.ts";
 import { describeAddress } from "./engine/address.ts";
 import { type BackendOptions, createBackend } from "./engine/backend.ts";
-import { discoverBackends } from "./engine/discovery.ts";
+import { type Discovery, discoverBackends } from "./engine/discovery.ts";
 import type { EnginePool } from "./engine/pool.ts";
 import type { EngineSide } from "./engine-side.ts";
 import { createSystemNames, thisSystem } from "./names/system-names.ts";
@@ -28,7 +28,7 @@ const pollMs = 100;
 export function givenEngine({ addresses, backend, pool, attempts, observe }: GivenEngineOptions): EngineSide {
   const stopped = new AbortController();
   const names = createSystemNames(thisSystem());
-  let discovery: { close(): void } | null = null;
+  let discovery: Discovery | null = null;
 
   return {
     async start() {
@@ -49,6 +49,9 @@ export function givenEngine({ addresses, backend, pool, attempts, observe }: Giv
         }
         await delay(pollMs, undefined, { signal: stopped.signal }).catch(() => {}); // stopped
       }
+    },
+    async reload() {
+      await discovery?.refresh();
     },
     async stop() {
       stopped.abort();

@@ -114,6 +114,7 @@ export async function ownEngine(options: OwnEngineOptions): Promise<EngineSide> 
 
   return {
     start: () => keeper.start(),
+    reload: async () => {},
     async stop() {
       // A load that is under way ends with its clamd.
       const closed = keeper.close();

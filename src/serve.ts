@@ -31,6 +31,7 @@ export async function serve({ config, warnings, allowsTestSignatures, version, p
   warnIfRoot(process, config, log);
   const signals = heedSignals(process);
   const starting = startGateway({ config, log, allowsTestSignatures, version, searchPath: process.env.PATH });
+  reloadOnHangup(process, starting, log);
   const gateway = await Promise.race([starting, signals.first.then(() => null)]);
   if (gateway === null) return endStart(starting, { signals, graceMs: config.SHUTDOWN_GRACE, log, process });
   log.write("info", `listening on ${gateway.urls.join(" and ")}`);
@@ -107,6 +108,20 @@ function heedSignals(process: NodeJS.Process): Signals {
   };
   process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
   return { first: first.promise, second: second.promise };
+}
+
+/** Without a listener it would end the process at once, as when its terminal is closed. One reload at a time, and none before the start. */
+function reloadOnHangup(process: NodeJS.Process, starting: Promise<Gateway>, log: Log): void {
+  let last: Promise<void> = Promise.resolve();
+  process.on("SIGHUP", () => {
+    log.write("info", "SIGHUP: reading anew what can change without a restart");
+    last = last
+      .then(() => starting)
+      .then(
+        (gateway) => gateway.reload(),
+        () => {}, // the start has failed, and that has been told
+      );
+  });
 }
 
 /** Says where things are, for whoever has just started it. */

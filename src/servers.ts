@@ -32,6 +32,8 @@ export interface ServersOptions {
 export interface Servers {
   /** Where they listen, as `http://[::]:9000`. */
   readonly urls: readonly string[];
+  /** Looks at the certificate's files now; what came of it is observed. */
+  reload(): Promise<void>;
   /** Takes no new connections and resolves when the last answer has been given. */
   drain(): Promise<void>;
   /** Cuts what is left. */
@@ -64,6 +66,9 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
   }
   return {
     urls: running.map(({ url }) => url),
+    reload: async () => {
+      await Promise.all(running.map((one) => one.reload()));
+    },
     drain: async () => {
       await Promise.all(running.map((one) => one.drain()));
     },
@@ -75,6 +80,7 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
 
 interface Running {
   readonly url: string;
+  reload(): Promise<void>;
   drain(): Promise<void>;
   close(): Promise<void>;
 }
@@ -89,7 +95,7 @@ async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Run
   const allLimits: ListenerLimits = { ...limits, headersTimeoutMs: headTimeoutMs, maxConnections };
   let connections: Connections | null = null;
   let turns: Turns | null = null;
-  let stopReloading = () => {};
+  let certificate: CertificateWatch | null = null;
   const app: FastifyInstance = fastify({
     logger: false,
     genReqId: () => randomUUID(),
@@ -102,7 +108,7 @@ async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Run
       if (tls === null) server = plainServer(turns.listener, allLimits);
       else {
         const secure = openSecureServer(turns.listener, allLimits, tls);
-        stopReloading = reloadCertificate(tls, (certificate) => secure.setSecureContext({ ...certificate }));
+        certificate = watchCertificate(tls, (certificate) => secure.setSecureContext({ ...certificate }));
         server = secure;
       }
       connections = trackConnections(server);
@@ -130,12 +136,15 @@ async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Run
   const shownHost = options.host.includes(":") ? `[${options.host}]` : options.host;
   return {
     url: `${options.scheme}://${shownHost}:${port}`,
+    async reload() {
+      await certificate?.look();
+    },
     async drain() {
-      stopReloading();
+      certificate?.close();
       await connections?.drain();
     },
     async close() {
-      stopReloading();
+      certificate?.close();
       connections?.destroy();
       await app.close();
     },
@@ -163,8 +172,13 @@ async function readCertificate({ certPath, keyPath }: { certPath: string; keyPat
   }
 }
 
+interface CertificateWatch {
+  look(): Promise<void>;
+  close(): void;
+}
+
 /** Renewed certificates are taken up without a restart; a broken one leaves the old in place. */
-function reloadCertificate(tls: TlsFiles, use: (certificate: Certificate) => void): () => void {
+function watchCertificate(tls: TlsFiles, use: (certificate: Certificate) => void): CertificateWatch {
   let current = tls.certificate;
   let seen = "";
   const look = async () => {
@@ -191,5 +205,5 @@ function reloadCertificate(tls: TlsFiles, use: (certificate: Certificate) => voi
   };
   const timer = setInterval(() => void look(), certificatePollMs);
   timer.unref();
-  return () => clearInterval(timer);
+  return { look, close: () => clearInterval(timer) };
 }

@@ -20,8 +20,14 @@ export interface DiscoveryOptions {
   readonly observe: Observe;
 }
 
+export interface Discovery {
+  /** Looks all names up now. */
+  refresh(): Promise<void>;
+  close(): void;
+}
+
 /** Keeps the pool's backends equal to what the names resolve to. A name that fails to resolve keeps the backends it had. */
-export function discoverBackends(options: DiscoveryOptions): { close(): void } {
+export function discoverBackends(options: DiscoveryOptions): Discovery {
   const { addresses, pool, timeoutMs, observe } = options;
   const closed = new AbortController();
   const known = new Map<string, Backend>();
@@ -74,13 +80,17 @@ export function discoverBackends(options: DiscoveryOptions): { close(): void } {
     }
   }
 
+  async function refreshAll(): Promise<void> {
+    await Promise.all(addresses.map(refresh));
+  }
+
   async function watch(): Promise<void> {
     while (!closed.signal.aborted) {
-      await Promise.all(addresses.map(refresh));
+      await refreshAll();
       await delay(options.intervalMs, undefined, { signal: closed.signal, ref: false }).catch(() => {}); // closed
     }
   }
 
   void watch();
-  return { close: () => closed.abort() };
+  return { refresh: refreshAll, close: () => closed.abort() };
 }

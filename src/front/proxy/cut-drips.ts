@@ -25,8 +25,8 @@ export interface CutDripsOptions {
   readonly clock: Clock;
   /** Tells other gateways of what was found, under a tag of its own: new signatures do not end it. */
   readonly urlVerdicts: UrlVerdictCache;
-  /** False where no source drips: then there is nothing that others could tell. */
-  readonly isShared: boolean;
+  /** False while no source drips: then there is nothing that others could tell. */
+  readonly isShared: () => boolean;
 }
 
 const tag = "cut-drip";
@@ -50,7 +50,7 @@ export function createCutDrips({ ttlMs, maxEntries, clock, urlVerdicts, isShared
       const cut = cuts.get(address);
       if (cut !== undefined && clock() < cut.expiresAt) return cut;
       cuts.delete(address);
-      const found = isShared ? await urlVerdicts.get({ address, tag }) : null;
+      const found = isShared() ? await urlVerdicts.get({ address, tag }) : null;
       return found === null ? null : { found };
     },
   };

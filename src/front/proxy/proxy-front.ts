@@ -50,6 +50,8 @@ export interface ProxyFrontOptions extends DownloadRequestOptions, DownloadParts
 export interface ProxyFront {
   /** Never rejects; resolves when the answer has been handed over. */
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
+  /** For requests that come from now on. */
+  useSources(sources: Pick<DownloadRequestOptions, "source" | "routes">): void;
   /** Whoever has no answer yet gets 503; what is half sent is cut. */
   stop(): void;
 }
@@ -66,8 +68,10 @@ const cutEntries = 10_000;
 export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
   const { clock, observe } = options;
   const slots = createDownloadSlots(options.slots);
-  const isDripUsed = [options.source, ...options.routes].some(({ mode }) => mode === "drip");
-  const cutDrips = createCutDrips({ ...options, ttlMs: cutTtlMs, maxEntries: cutEntries, isShared: isDripUsed });
+  const { trustedPeers } = options;
+  let sources: DownloadRequestOptions = { source: options.source, routes: options.routes, trustedPeers };
+  const isShared = () => [sources.source, ...sources.routes].some(({ mode }) => mode === "drip");
+  const cutDrips = createCutDrips({ ...options, ttlMs: cutTtlMs, maxEntries: cutEntries, isShared });
   const pieces = createKnownPieces(randomBytes(tagKeyBytes));
   const parts = { ...options, slots, cutDrips, shared: createSharedDownloads() };
   const running = new Roster<ClientExchange>();
@@ -92,6 +96,9 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
       ended();
       observe(downloadFact(record, exchange.status, clock()));
     },
+    useSources(next) {
+      sources = { ...next, trustedPeers };
+    },
     stop() {
       stopped = new ClamgateError("stopping", "The gateway is stopping");
       for (const exchange of running.items()) exchange.stop(stopped);
@@ -104,7 +111,7 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
     if (hasUnknownExpectation(request)) return await say(exchange, unknownExpectation());
     if (!(await forgetBody(exchange))) throw new ClamgateError("too-large", "The body of the request is too large");
     if (exchange.knowsChunks && soleValue(request.rawHeaders, "host").kind === "absent") throw malformed("Host is missing");
-    const asked = readDownload(request.rawHeaders, request.url ?? "", exchange.peer, options);
+    const asked = readDownload(request.rawHeaders, request.url ?? "", exchange.peer, sources);
     record.url = urlOf(asked.target).split("?", 1).join("");
     record.host = asked.target.host;
     record.mode = asked.mode;

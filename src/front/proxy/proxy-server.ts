@@ -21,6 +21,8 @@ export interface ProxyServerOptions extends ProxyFrontOptions {
 export interface ProxyServer {
   /** Not listening yet. */
   readonly server: Server;
+  /** For requests that come from now on. Resolves when no request needs the sources of before any more. */
+  useSources(sources: Pick<ProxyFrontOptions, "source" | "routes">): Promise<void>;
   /** Takes no new connections and resolves when the last answer has been given. */
   drain(): Promise<void>;
   /** Answers what is left with 503 and cuts what is half sent. Resolves when no request is left. */
@@ -88,6 +90,10 @@ export function createProxyServer(options: ProxyServerOptions): ProxyServer {
 
   return {
     server,
+    async useSources(sources) {
+      front.useSources(sources);
+      await Promise.all(running.items());
+    },
     drain: () => connections.drain(),
     async close() {
       server.close();

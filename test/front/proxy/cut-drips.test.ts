@@ -14,7 +14,7 @@ describe("createCutDrips", () => {
       maxEntries: 10,
       clock: () => time.now,
       urlVerdicts: fakeUrlCache(),
-      isShared: false,
+      isShared: () => false,
     });
     await cutDrips.add("a", null);
     assert.equal((await cutDrips.get("a"))?.found, null);
@@ -33,7 +33,7 @@ describe("createCutDrips", () => {
       maxEntries: 2,
       clock: () => 0,
       urlVerdicts: fakeUrlCache(),
-      isShared: false,
+      isShared: () => false,
     });
     for (const address of ["a", "b", "a", "c"]) await cutDrips.add(address, null);
     const known = await Promise.all(["a", "b", "c"].map((address) => cutDrips.get(address)));
@@ -46,7 +46,7 @@ describe("createCutDrips", () => {
   test("tells other gateways what was found, for the same time", async () => {
     const urlVerdicts = fakeUrlCache();
     const [one, other] = [true, true].map((isShared) =>
-      createCutDrips({ ttlMs: 600_000, maxEntries: 10, clock: () => 0, urlVerdicts, isShared }),
+      createCutDrips({ ttlMs: 600_000, maxEntries: 10, clock: () => 0, urlVerdicts, isShared: () => isShared }),
     );
     await one?.add("a", found);
     await one?.add("b", null);
