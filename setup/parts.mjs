@@ -33,6 +33,7 @@ const parts = [
   // Alpine and Fedora went from Redis to Valkey; the second package of each brings the name redis-server.
   program("redis-server", "tests", ["redis-server"], ["valkey", "valkey-compat"], ["valkey", "valkey-compat-redis"], ["redis"]),
   program("nginx", "tests", ["nginx"], ["nginx"], ["nginx"], ["nginx"]),
+  program("haproxy", "tests", ["haproxy"], ["haproxy"], ["haproxy"], ["haproxy"]),
   program("curl", "tests", ["curl"], ["curl"], ["curl"], ["curl"]),
   program("wget", "tests", ["wget"], ["wget"], ["wget"], ["wget"]),
   program("aria2c", "tests", ["aria2"], ["aria2"], ["aria2"], ["aria2"]),

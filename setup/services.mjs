@@ -25,6 +25,7 @@ const services = [
   { name: "clamav-daemon", units: ["clamav-daemon.service", "clamav-daemon.socket"], packages: ["clamav-daemon"] },
   { name: "clamav-freshclam", units: ["clamav-freshclam.service"], packages: ["clamav-freshclam"] },
   { name: "redis-server", units: ["redis-server.service"], packages: ["redis-server"] },
+  { name: "haproxy", units: ["haproxy.service"], packages: ["haproxy"] },
   { name: "nginx", units: ["nginx.service"], packages: ["nginx", "nginx-common"] },
 ];
 

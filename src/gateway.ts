@@ -1,6 +1,7 @@
 /** The composition root: a Config becomes a running gateway, and its orderly end. */
 
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { FastifyPluginAsync } from "fastify";
 import { formatOf, longestMagicBytes } from "./codec/file-format.ts";
 import type { Config } from "./config/settings.ts";
@@ -52,7 +53,7 @@ export interface Gateway {
    * Never rejects.
    */
   reload(): Promise<void>;
-  /** Not ready from now on; answers what is under way within the grace, then ends everything. Resolves when nothing is left. */
+  /** Not ready from now on; after SHUTDOWN_DELAY it takes nothing new, answers what is under way within the grace, then ends everything. Resolves when nothing is left. */
   stop(): Promise<void>;
   /** Ends the children at once, for a process that ends now. */
   kill(): void;
@@ -252,7 +253,10 @@ async function open(
       }
     },
     async stop() {
+      const wasReady = readiness().status !== "not-ready";
       isStopping = true;
+      // Nobody sends anything to one that was not.
+      if (wasReady) await delay(config.SHUTDOWN_DELAY);
       await within(config.SHUTDOWN_GRACE, Promise.all([servers.drain(), proxy?.drain()]));
       await opened.disposeAsync();
     },

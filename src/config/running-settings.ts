@@ -46,6 +46,13 @@ export const runningSettings = [
     help: "How long scans in flight may take to finish after SIGTERM.",
   }),
   setting({
+    name: "SHUTDOWN_DELAY",
+    group: "Running",
+    parser: duration({ fromMs: 0, toMs: hourMs }),
+    default: written("0"),
+    help: "For so long after SIGTERM a gateway that was ready goes on taking requests while `/readyz` says 503 already, so that a load balancer finds out first.",
+  }),
+  setting({
     name: "LOG_LEVEL",
     group: "Running",
     parser: choice("a log level", logLevels),

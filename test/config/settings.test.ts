@@ -84,6 +84,7 @@ const defaults: Config = {
   CLIENT_MIN_RATE: 0,
   MAX_CONNECTIONS: 0,
   SHUTDOWN_GRACE: 30_000,
+  SHUTDOWN_DELAY: 0,
   LOG_LEVEL: "info",
   LOG_FORMAT: "auto",
 };
@@ -178,6 +179,7 @@ const examples: { readonly [Name in keyof Config]: readonly [text: string, value
   CLIENT_MIN_RATE: ["4K", 4096],
   MAX_CONNECTIONS: ["500", 500],
   SHUTDOWN_GRACE: ["5s", 5000],
+  SHUTDOWN_DELAY: ["10s", 10_000],
   LOG_LEVEL: ["DEBUG", "debug"],
   LOG_FORMAT: ["json", "json"],
 };

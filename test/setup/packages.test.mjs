@@ -196,6 +196,7 @@ describe("installParts for the tests", () => {
     "/usr/bin/sigtool",
     "/usr/bin/redis-server",
     "/usr/sbin/nginx",
+    "/usr/sbin/haproxy",
     "/usr/bin/curl",
     "/usr/bin/wget",
     "/usr/bin/aria2c",
