@@ -1,5 +1,7 @@
 /** What clamd overlooks in a body because of its first bytes, and what must stand before the body so that clamd sees it. */
 
+import { isTarHeader } from "../codec/tar-header.ts";
+
 /** How many of a body's first bytes `furtherReadings` looks at. An ISO 9660 image names itself behind 32 KiB. */
 export const lookBytes = 32_768 + 6;
 
@@ -81,7 +83,7 @@ export const longestPrefixBytes = tarBeginning.length;
 /** Null where one scan of the body is enough. */
 export function furtherReadings(head: Uint8Array): FurtherReadings | null {
   const isUstar = holds(head, ustar);
-  const isTar = isUstar || hasTarChecksum(head);
+  const isTar = isUstar || isTarHeader(head);
   const isPartitioned = holds(head, partitions);
   const isOle2 = holds(head, ole2);
   const isImage = isOtherwiseIso(head, isTar);
@@ -130,22 +132,6 @@ function isOtherwiseIso(head: Uint8Array, isTar: boolean): boolean {
 /** Whether the line feed moves a mark to where it counts. */
 function isMistakenBehindLineFeed(head: Uint8Array): boolean {
   return [ole2, partitions, ustar].some(({ text, at }) => holds(head, { text, at: at - 1 }));
-}
-
-/** As clamd and tar programs compare it: POSIX sums bytes without a sign, some old programs with one. */
-function hasTarChecksum(head: Uint8Array): boolean {
-  if (head.length < 512) return false;
-  const digits = /^[\t-\r ]*([0-7]+)/.exec(String.fromCharCode(...head.subarray(148, 156)))?.[1];
-  if (digits === undefined) return false;
-  let unsigned = 8 * 0x20;
-  let negative = 0;
-  for (let index = 0; index < 512; index += 1) {
-    const byte = index >= 148 && index < 156 ? 0 : (head[index] ?? 0);
-    unsigned += byte;
-    if (byte >= 0x80) negative += 0x100;
-  }
-  const sum = Number.parseInt(digits, 8);
-  return sum === unsigned || sum === unsigned - negative;
 }
 
 /** A header of the oldest kind, which may stand before headers of every kind. */
