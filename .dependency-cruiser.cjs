@@ -1,5 +1,5 @@
 /** Imports point down the floors: fronts → core, codec; floor-1 rooms → core, codec; core and codec → nothing of ours. */
-const rooms = ["engine", "names", "signatures", "supervise", "cache", "spool", "observe", "config"];
+const rooms = ["containers", "engine", "names", "signatures", "supervise", "cache", "spool", "observe", "config"];
 const fronts = ["rest", "ops", "proxy"];
 
 module.exports = {

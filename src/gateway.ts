@@ -5,6 +5,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { FastifyPluginAsync } from "fastify";
 import { formatOf, longestMagicBytes } from "./codec/file-format.ts";
 import type { Config } from "./config/settings.ts";
+import { createInspect } from "./containers/inspect.ts";
+import { lookInside } from "./core/look-inside.ts";
 import type { Observe, SpooledBody } from "./core/ports.ts";
 import { createScan } from "./core/scan.ts";
 import { startDownloadProxy } from "./download-proxy.ts";
@@ -135,7 +137,7 @@ async function open(
   const verdictTtlSeconds = Math.min(config.VERDICT_TTL, isUnseen ? config.GIVEN_VERDICT_TTL : Infinity) / 1000;
   const scan = createScan({
     spool,
-    engine: readAgain(pool),
+    engine: lookInside(readAgain(pool), createInspect({ maxMs: config.MAX_SCAN_TIME, maxFiles: config.MAX_FILES, clock })),
     cache: caches.verdicts,
     policy: { allowedReasons: config.ON_UNSCANNABLE },
     observe,

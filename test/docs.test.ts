@@ -13,6 +13,7 @@ const documents = [
   "SECURITY.md",
   "CONTRIBUTING.md",
   "deploy/README.md",
+  "docs/containers.md",
   "docs/performance.md",
   "docs/reliability.md",
   "docs/searches.md",

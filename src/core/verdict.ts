@@ -4,7 +4,7 @@
  * How the gateway has a body looked at. Raise it whenever a body can get another verdict by a change of ours: what an older gateway
  * remembered, in a file or in Redis, is not asked for any more then.
  */
-export const coverage = 2;
+export const coverage = 3;
 
 /** Why an engine could not look at all of a body. A closed set: it labels metrics and is named in `ON_UNSCANNABLE`. */
 export const unscannableReasons = [
@@ -53,6 +53,17 @@ export const unknownCoding: Unscannable = {
 
 /** Of a body that decodes to more than may be scanned. */
 export const decodesTooLarge: Unscannable = { kind: "unscannable", reason: "limit-size", heuristic: null };
+
+/**
+ * What is said of a body that cannot be looked into for two reasons. Where they differ it is unsupported: an operator may let one of them
+ * pass. Null where there is none.
+ */
+export function together(one: Unscannable | null, other: Unscannable | null): Unscannable | null {
+  if (one === null || other === null) return one ?? other;
+  if (one.reason === other.reason || one.reason === "unsupported") return one;
+  if (other.reason === "unsupported") return other;
+  return { kind: "unscannable", reason: "unsupported", heuristic: null };
+}
 
 /** Most telling first; none of a clean body. */
 export function namesOf(verdict: Verdict): readonly string[] {
