@@ -1,14 +1,16 @@
 /** The caches that VERDICT_CACHE asks for: verdicts by content; for the download proxy those by address, and what was given of each. */
 
 import { type Parse, parseVerdict } from "./cache/admission.ts";
+import { fleetCacheOf } from "./cache/fleet-cache.ts";
 import { guardedCacheOf } from "./cache/guarded-cache.ts";
 import { guardedCopies } from "./cache/guarded-copies.ts";
 import { memoryCacheOf } from "./cache/memory-cache.ts";
 import { memoryCopies } from "./cache/memory-copies.ts";
+import { memoryFront, parseDatedVerdict } from "./cache/memory-front.ts";
 import { noCache } from "./cache/no-cache.ts";
 import { sqliteCacheOf } from "./cache/sqlite-cache.ts";
 import { sqliteCopies } from "./cache/sqlite-copies.ts";
-import { parseUrlRecord, urlVerdictCache } from "./cache/url-verdicts.ts";
+import { parseUrlRecord, type UrlRecord, urlVerdictCache } from "./cache/url-verdicts.ts";
 import type { Config } from "./config/settings.ts";
 import type { Cache, CacheHealth, GivenCopies, Observe, UrlVerdictCache, VerdictCache } from "./core/ports.ts";
 
@@ -20,16 +22,19 @@ export interface Caches {
   close(): Promise<void>;
 }
 
-/** A cache slower than this is passed by. */
+/** A Redis slower than this is passed by. */
 const budgetMs = 50;
 const clock = () => performance.now();
 /** Of given copies in memory, where no file or Redis has them all; and where one has. */
 const ownAddresses = 100_000;
 const addressesInFront = 10_000;
 
+/** Verdicts in memory where a Redis has them all. */
+const verdictsInFront = 10_000;
+
 export async function openCaches(config: Config, observe: Observe): Promise<Caches> {
-  const verdicts = await openCache(parseVerdict, "content", config, observe);
-  const byAddress = await openCache(parseUrlRecord, "address", config, observe);
+  const verdicts = await openVerdicts(config, observe);
+  const byAddress = await openByAddress(config, observe);
   const urlVerdicts = urlVerdictCache(byAddress);
   const givenCopies = await openCopies(config, observe);
   return {
@@ -43,30 +48,41 @@ export async function openCaches(config: Config, observe: Observe): Promise<Cach
   };
 }
 
-async function openCache<Value>(
-  parse: Parse<Value>,
-  by: "content" | "address",
-  config: Config,
-  observe: Observe,
-): Promise<Cache<Value>> {
-  const guarded = (cache: Cache<Value>) => guardedCacheOf(parse, { cache, budgetMs, observe, clock });
-  const maxEntries = config.VERDICT_CACHE_MAX;
+async function openVerdicts(config: Config, observe: Observe): Promise<VerdictCache> {
   const choice = config.VERDICT_CACHE;
+  if (choice.kind !== "redis") return openOwn(parseVerdict, "", choice, config, observe);
+  // Whoever has no redis does not wait for its client at every start.
+  const { redisCacheOf } = await import("./cache/redis-cache.ts");
+  const cache = redisCacheOf(parseDatedVerdict, { target: choice.target, keyPrefix: "clamgate:2:", observe, clock });
+  const store = fleetCacheOf(parseDatedVerdict, { cache, maxWaitMs: config.QUEUE_TIMEOUT, budgetMs, observe, clock });
+  const maxEntries = Math.min(config.VERDICT_CACHE_MAX, verdictsInFront);
+  return memoryFront({ store, maxEntries, clock, now: Date.now });
+}
+
+/** Nothing is kept in front of a redis: what another gateway forgets of an address is forgotten at once. */
+async function openByAddress(config: Config, observe: Observe): Promise<Cache<UrlRecord>> {
+  const choice = config.VERDICT_CACHE;
+  if (choice.kind !== "redis") return openOwn(parseUrlRecord, "-by-address", choice, config, observe);
+  const { redisCacheOf } = await import("./cache/redis-cache.ts");
+  const cache = redisCacheOf(parseUrlRecord, { target: choice.target, keyPrefix: "clamgate:2:url:", observe, clock });
+  return guardedCacheOf(parseUrlRecord, { cache, budgetMs, observe, clock });
+}
+
+/** Of this gateway alone. Nothing here is waited for, so no guard can cut a wait short. */
+function openOwn<Value>(
+  parse: Parse<Value>,
+  pathSuffix: string,
+  choice: Exclude<Config["VERDICT_CACHE"], { readonly kind: "redis" }>,
+  { VERDICT_CACHE_MAX: maxEntries }: Config,
+  observe: Observe,
+): Cache<Value> {
   switch (choice.kind) {
     case "none":
       return noCache();
     case "memory":
       return memoryCacheOf(parse, { maxEntries, clock });
-    case "sqlite": {
-      const path = by === "content" ? choice.path : `${choice.path}-by-address`;
-      return guarded(sqliteCacheOf(parse, { path, maxEntries, observe, clock, now: Date.now }));
-    }
-    case "redis": {
-      // Whoever has no redis does not wait for its client at every start.
-      const { redisCacheOf } = await import("./cache/redis-cache.ts");
-      const keyPrefix = by === "content" ? "clamgate:2:" : "clamgate:2:url:";
-      return guarded(redisCacheOf(parse, { target: choice.target, keyPrefix, observe, clock }));
-    }
+    case "sqlite":
+      return sqliteCacheOf(parse, { path: choice.path + pathSuffix, maxEntries, observe, clock, now: Date.now });
   }
 }
 

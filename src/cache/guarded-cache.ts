@@ -15,8 +15,11 @@ export function guardedCache(options: GuardedCacheOptions<Verdict>): VerdictCach
 }
 
 export function guardedCacheOf<Value>(parse: Parse<Value>, options: GuardedCacheOptions<Value>): Cache<Value> {
-  const { cache } = options;
-  const guard = new Guard(options);
+  return guardedBy(new Guard(options), parse, options.cache);
+}
+
+/** Whatever else is asked of the cache goes by the same guard. */
+export function guardedBy<Value>(guard: Guard, parse: Parse<Value>, cache: Cache<Value>): Cache<Value> {
   return {
     get: (key) =>
       guard.attempt("get", async () => {

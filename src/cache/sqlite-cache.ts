@@ -82,16 +82,19 @@ class SqliteCache<Value> implements Cache<Value> {
     this.#file = openVerdictFile(options.path, options.observe);
   }
 
+  peek(key: VerdictKey): Value | null {
+    const id = keyId(key);
+    if (id === null || this.#file === null) return null;
+    this.#tagAges.use(key.tag);
+    return this.#held(id)?.value ?? null;
+  }
+
   async get(key: VerdictKey): Promise<Value | null> {
     const id = keyId(key);
     if (id === null || this.#file === null) return null;
     this.#tagAges.use(key.tag);
-    const now = this.#options.now();
-    // What is pending replaces the row, so the row does not count any more, even where the pending entry is over.
-    const pending = this.#pending.get(id);
-    if (pending !== undefined) return isLive(pending, now) ? pending.value : null;
-    const front = this.#front.get(id);
-    if (front !== undefined && isLive(front, now)) return front.value;
+    const held = this.#held(id);
+    if (held !== null) return held.value;
     const found = this.#find(this.#file, key);
     if (found === null) return null;
     this.#front.set(id, found);
@@ -125,6 +128,16 @@ class SqliteCache<Value> implements Cache<Value> {
     this.#closeFile();
     this.#front.clear();
     this.#pending.clear();
+  }
+
+  /** What memory says, which may be that there is nothing; null where the file has to say it. */
+  #held(id: string): { readonly value: Value | null } | null {
+    const now = this.#options.now();
+    // What is pending replaces the row, so the row does not count any more, even where the pending entry is over.
+    const pending = this.#pending.get(id);
+    if (pending !== undefined) return { value: isLive(pending, now) ? pending.value : null };
+    const front = this.#front.get(id);
+    return front !== undefined && isLive(front, now) ? front : null;
   }
 
   #find(file: VerdictFile, key: VerdictKey): Entry<Value> | null {

@@ -1,15 +1,24 @@
-/** One scan that any number of requests with the same bytes wait for. */
+/** One search for a verdict that any number of requests with the same bytes wait for. */
 
 import { ClamgateError } from "./errors.ts";
-import type { EngineScan, SpooledBody } from "./ports.ts";
+import type { EngineScan, Fact, SpooledBody } from "./ports.ts";
 import { untilAborted } from "./until-aborted.ts";
+import type { EngineVersion, Verdict } from "./verdict.ts";
+
+export interface Finding {
+  readonly verdict: Verdict;
+  readonly version: EngineVersion;
+  readonly source: (Fact & { kind: "scanned" })["source"];
+  /** Null where the engine was not asked for it. */
+  readonly scan: EngineScan | null;
+}
 
 export interface Flight {
   /** In whose turn it waits for the engine. */
   readonly client: string;
-  readonly outcome: Promise<EngineScan>;
+  readonly outcome: Promise<Finding>;
   /** Waits for the outcome; rejects with the signal's reason when that comes first. */
-  join(signal: AbortSignal): Promise<EngineScan>;
+  join(signal: AbortSignal): Promise<Finding>;
 }
 
 export interface FlightOptions {
@@ -17,7 +26,7 @@ export interface FlightOptions {
   /** Held by the flight itself until the outcome is known, so the request that brought it may leave. */
   readonly body: SpooledBody;
   /** @param signal aborts when the last waiter has left. */
-  readonly run: (body: SpooledBody, signal: AbortSignal) => Promise<EngineScan>;
+  readonly run: (body: SpooledBody, signal: AbortSignal) => Promise<Finding>;
   /** Told once, when the last waiter has left: nobody may join from then on. */
   readonly onCalledOff: () => void;
 }
@@ -33,7 +42,7 @@ export function createFlight({ client, body, run, onCalledOff }: FlightOptions):
   };
   outcome.then(end, end);
 
-  async function fly(): Promise<EngineScan> {
+  async function fly(): Promise<Finding> {
     try {
       return await run(held, calledOff.signal);
     } finally {

@@ -91,13 +91,45 @@ export interface VerdictKey {
  */
 export interface Cache<Value> {
   get(key: VerdictKey): Promise<Value | null>;
+  /** What memory holds of it. Asks nobody; null does not say that `get` finds nothing. */
+  peek?(key: VerdictKey): Value | null;
   set(key: VerdictKey, value: Value, ttlSeconds: number): Promise<void>;
   /** Whether verdicts are found and remembered just now; without it they always are. Asks nobody. */
   health?(): CacheHealth;
   close(): Promise<void>;
 }
 
-export type VerdictCache = Cache<Verdict>;
+/** Verdicts, perhaps of several gateways. */
+export interface VerdictCache extends Cache<Verdict> {
+  /**
+   * As `get`, where gateways share the store: of those that ask for what none of them knows, one gets the lease to find it out, and the
+   * others wait for its verdict. They scan as well once it takes too long, ends without one, or the store is away. Rejects with the
+   * signal's reason alone.
+   */
+  lookUp?(key: VerdictKey, signal: AbortSignal): Promise<Lookup<Verdict>>;
+}
+
+export type Lookup<Value> =
+  | {
+      readonly kind: "known";
+      readonly value: Value;
+      /** Another gateway found it while this one waited. */
+      readonly isAwaited: boolean;
+    }
+  /** With a lease the others wait until it is ended, and no longer than that. */
+  | { readonly kind: "unknown"; readonly lease: Lease | null };
+
+/** Renewed by itself until its end. Where nobody ends it, as in a process that is killed, it lapses within seconds. */
+export interface Lease {
+  /** @param isKnown the value is set: whoever waits finds it. Else they are told not to wait. */
+  end(isKnown: boolean): void;
+}
+
+/**
+ * How a wait for another gateway's verdict ended: with it; `released`, its holder had none to share; `lapsed`, its holder is gone;
+ * `overdue`, it took too long; `failed`, the store could not be asked. All but the first one scan.
+ */
+export type WaitOutcome = "verdict" | "released" | "lapsed" | "overdue" | "failed";
 
 export type CacheHealth = "ok" | "degraded";
 
@@ -215,6 +247,8 @@ export type Fact =
       /** One more of what was told a short while ago: to be counted, not read. */
       readonly isRepeated?: true;
     }
+  /** A scan that another gateway had begun was waited for. */
+  | { readonly kind: "scan-awaited"; readonly outcome: WaitOutcome; readonly seconds: number }
   /** One request to the download proxy, when its answer has ended. */
   | {
       readonly kind: "download";

@@ -2,7 +2,7 @@
 
 import { createDoNotRetry } from "./do-not-retry.ts";
 import { ClamgateError, toClamgateError } from "./errors.ts";
-import { createFlight, type Flight } from "./flight.ts";
+import { createFlight, type Finding, type Flight } from "./flight.ts";
 import { type Decision, decide, type Policy } from "./policy.ts";
 import type {
   Clock,
@@ -10,6 +10,8 @@ import type {
   EngineScan,
   Fact,
   FrontName,
+  Lease,
+  Lookup,
   Observe,
   Spool,
   SpooledBody,
@@ -66,13 +68,6 @@ export interface ScanParts {
 const doNotRetryMs = 10 * 60_000;
 const doNotRetryEntries = 10_000;
 
-interface Finding {
-  readonly verdict: Verdict;
-  readonly version: EngineVersion;
-  readonly source: (Fact & { kind: "scanned" })["source"];
-  readonly scan: EngineScan | null;
-}
-
 export function createScan(parts: ScanParts): Scan {
   const { spool, engine, cache, policy, observe, clock } = parts;
   const doNotRetry = createDoNotRetry({ ttlMs: doNotRetryMs, maxEntries: doNotRetryEntries, clock });
@@ -123,57 +118,81 @@ export function createScan(parts: ScanParts): Scan {
     if (version !== null) {
       const refused = doNotRetry.find(key) ?? doNotRetry.find(`${body.sha256}:`);
       if (refused !== null) return { verdict: refused, version, source: "blocklist", scan: null };
-      if (inFlight[key] === undefined) {
-        const cached = await untilAborted(recall({ sha256: body.sha256, tag: version.tag }), signal);
-        if (cached !== null) return { verdict: cached, version, source: "cache", scan: null };
-      }
+      const known = cache.peek?.({ sha256: body.sha256, tag: version.tag }) ?? null;
+      if (known !== null) return { verdict: known, version, source: "cache", scan: null };
     }
-    // Another request may have started the same scan while the cache was asked.
     const joined = inFlight[key];
-    if (joined === undefined) return await ownFinding(launch(key, body, client), signal);
+    if (joined === undefined) return await launch(key, body, version, client).join(signal);
     try {
-      return await sharedFinding(joined, signal);
+      return shared(await joined.join(signal));
     } catch (error) {
       if (joined.client === client || !isRefusal(error)) throw error;
       // Another client's line was too long for it: this one has a turn of its own.
       const next = inFlight[key];
-      return await (next === undefined || next === joined
-        ? ownFinding(launch(key, body, client), signal)
-        : sharedFinding(next, signal));
+      return next === undefined || next === joined
+        ? await launch(key, body, version, client).join(signal)
+        : shared(await next.join(signal));
     }
   }
 
-  function launch(key: string, body: SpooledBody, client: string): Flight {
-    const forget = () => {
-      if (inFlight[key] === flight) delete inFlight[key];
-    };
-    const flight = createFlight({ client, body, run: (held, signal) => engine.scan(held, signal, client), onCalledOff: forget });
+  function launch(key: string, body: SpooledBody, version: EngineVersion | null, client: string): Flight {
+    let lease: Lease | null = null;
+    const flight = createFlight({ client, body, run, onCalledOff: forget });
     inFlight[key] = flight;
-    flight.outcome
-      .then(
-        (scan) => remember(body.sha256, scan),
-        (error: unknown) => refuseNext(key, error),
-      )
-      .finally(forget);
+    void settle();
     return flight;
+
+    async function run(held: SpooledBody, signal: AbortSignal): Promise<Finding> {
+      if (version !== null) {
+        const found = await lookUp({ sha256: body.sha256, tag: version.tag }, signal);
+        if (found.kind === "known") {
+          return { verdict: found.value, version, source: found.isAwaited ? "shared" : "cache", scan: null };
+        }
+        lease = found.lease;
+      }
+      const scan = await engine.scan(held, signal, client);
+      return { verdict: scan.verdict, version: scan.version, source: "engine", scan };
+    }
+
+    async function settle(): Promise<void> {
+      let rememberedTag: string | null = null;
+      try {
+        const { scan } = await flight.outcome;
+        if (scan !== null) rememberedTag = await remember(body.sha256, scan);
+      } catch (error) {
+        refuseNext(key, error);
+      }
+      lease?.end(rememberedTag !== null && rememberedTag === version?.tag);
+      forget();
+    }
+
+    function forget(): void {
+      if (inFlight[key] === flight) delete inFlight[key];
+    }
   }
 
   /** A cache that breaks its promise never to fail must cost no scan, and no rejection may go unheard. */
-  async function recall(key: VerdictKey): Promise<Verdict | null> {
+  async function lookUp(key: VerdictKey, signal: AbortSignal): Promise<Lookup<Verdict>> {
     try {
-      return await cache.get(key);
+      if (cache.lookUp !== undefined) return await cache.lookUp(key, signal);
+      const value = await untilAborted(cache.get(key), signal);
+      if (value !== null) return { kind: "known", value, isAwaited: false };
     } catch (error) {
+      signal.throwIfAborted();
       observe({ kind: "cache-failed", operation: "get", detail: toClamgateError(error).message });
-      return null;
     }
+    return { kind: "unknown", lease: null };
   }
 
-  async function remember(sha256: string, { verdict, version, isCacheable }: EngineScan): Promise<void> {
-    if (!isCacheable || verdict.kind === "unscannable") return;
+  /** The tag that it is remembered under; null where it is not. */
+  async function remember(sha256: string, { verdict, version, isCacheable }: EngineScan): Promise<string | null> {
+    if (!isCacheable || verdict.kind === "unscannable") return null;
     try {
       await cache.set({ sha256, tag: version.tag }, verdict, parts.verdictTtlSeconds);
+      return version.tag;
     } catch (error) {
       observe({ kind: "cache-failed", operation: "set", detail: toClamgateError(error).message });
+      return null;
     }
   }
 
@@ -190,14 +209,9 @@ export function createScan(parts: ScanParts): Scan {
   }
 }
 
-async function ownFinding(flight: Flight, signal: AbortSignal): Promise<Finding> {
-  const scan = await flight.join(signal);
-  return { verdict: scan.verdict, version: scan.version, source: "engine", scan };
-}
-
-async function sharedFinding(flight: Flight, signal: AbortSignal): Promise<Finding> {
-  const { verdict, version } = await flight.join(signal);
-  return { verdict, version, source: "shared", scan: null };
+/** Of whoever joined a flight, which is told of the engine once. */
+function shared(finding: Finding): Finding {
+  return finding.source === "engine" ? { ...finding, source: "shared", scan: null } : finding;
 }
 
 /** Nothing but the queue was in the way. */

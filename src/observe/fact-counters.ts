@@ -10,6 +10,7 @@ import { counter, counterBy, counterByBoth, type SeriesName, timings } from "./s
 const fronts = ["rest", "proxy"] as const;
 const verdictKinds = ["clean", "infected", "unscannable"] as const;
 const sources = ["engine", "cache", "shared", "blocklist"] as const;
+const waitOutcomes = ["verdict", "released", "lapsed", "overdue", "failed"] as const;
 const cacheOperations = ["open", "get", "set", "close"] as const;
 const downloadModes = ["strict", "drip", "verified-stream"] as const;
 const downloadOutcomes = ["delivered", "bodiless", "blocked", "cut", "gone", "failed"] as const;
@@ -35,6 +36,11 @@ export function countFacts({ registry, children }: FactCountersOptions): Observe
   const reloads = counterBy(ours("reloads_total", "Sets of signatures that were tried."), "outcome", ["loaded", "rejected"]);
   const checks = counterBy(ours("signature_checks_total", "Runs of freshclam."), "outcome", updateOutcomes);
   const cacheErrors = counterBy(ours("cache_errors_total", "Faults of the verdict cache."), "operation", cacheOperations);
+  const waits = counterBy(
+    ours("flight_waits_total", "Waits for a scan that another gateway had begun: all but those for a `verdict` ended in a scan."),
+    "outcome",
+    waitOutcomes,
+  );
   const restarts = counterBy(ours("child_restarts_total", "Children that ended and are started again."), "child", [
     ...new Set([...children, "other"]),
   ]);
@@ -55,6 +61,8 @@ export function countFacts({ registry, children }: FactCountersOptions): Observe
         return checks[fact.outcome].inc();
       case "cache-failed":
         return cacheErrors[fact.operation].inc();
+      case "scan-awaited":
+        return waits[fact.outcome].inc();
       case "download":
         return countDownload(fact);
       case "download-denied":

@@ -91,6 +91,10 @@ export function logFacts(log: Log): Observe {
           operation: fact.operation,
           detail: cut(fact.detail, maxDetailLength),
         });
+      case "scan-awaited": {
+        const fields = { outcome: fact.outcome, seconds: rounded(fact.seconds) };
+        return log.write("debug", "waited for another gateway's scan", fields);
+      }
       case "download":
         return download(log, fact);
       case "download-denied":

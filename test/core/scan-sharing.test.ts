@@ -3,7 +3,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ClamgateError } from "../../src/core/errors.ts";
+import type { Lookup, VerdictCache, VerdictKey } from "../../src/core/ports.ts";
+import type { Verdict } from "../../src/core/verdict.ts";
 import { fakeVersion } from "../fake/backend.ts";
+import { fakeCache } from "../fake/verdict-cache.ts";
 import { eventually } from "../supervise/stage.ts";
 import { clean, encrypted, infected, openScan, type ScanStage, sha256 } from "./scan-stage.ts";
 
@@ -182,6 +185,105 @@ describe("remembered verdicts", () => {
     assert.deepEqual((await stage.judge("unscannable", infected)).report.verdict, infected);
     assert.deepEqual((await stage.judge("changed", infected)).report.verdict, infected);
   });
+});
+
+describe("a scan that other gateways may wait for", () => {
+  const signatures = (text: string) => ({ sha256: sha256(text), tag: fakeVersion().tag });
+
+  /** Answers each look so, and lists how the leases ended. */
+  function fleetOf(found: Lookup<Verdict> | "leased") {
+    const ends: boolean[] = [];
+    const looks: VerdictKey[] = [];
+    const cache: VerdictCache = {
+      ...fakeCache(),
+      async lookUp(key) {
+        looks.push(key);
+        return found === "leased" ? { kind: "unknown", lease: { end: (isKnown) => void ends.push(isKnown) } } : found;
+      },
+    };
+    return { cache, ends, looks };
+  }
+
+  test("ends its lease with the verdict, however many requests it is for", async () => {
+    const { cache, ends, looks } = fleetOf("leased");
+    await using stage = await openScan({ cache });
+    const posts = [stage.post("a"), stage.post("a"), stage.post("a")];
+    const scan = await stage.engine.scanBegun(1);
+    await allWait(stage, 3);
+    assert.deepEqual(ends, []);
+    scan.finish(infected);
+    await Promise.all(posts);
+    await eventually("it is ended", () => ends.length > 0);
+    assert.deepEqual([ends, looks, stage.engine.scans.length], [[true], [signatures("a")], 1]);
+  });
+
+  test("lets the others go without a verdict that is remembered under their tag", async () => {
+    const { cache, ends } = fleetOf("leased");
+    await using stage = await openScan({ cache });
+    await stage.judge("unscannable", encrypted);
+    await eventually("the first is ended", () => ends.length === 1);
+    const posts = [
+      stage.post("uncertain"),
+      stage.post("of another backend"),
+      assert.rejects(stage.post("failed")),
+      assert.rejects(stage.post("not remembered"), { code: "backend-lost" }),
+    ];
+    const scans = await Promise.all([2, 3, 4, 5].map((count) => stage.engine.scanBegun(count)));
+    for (const scan of scans) {
+      if (scan.body.sha256 === sha256("uncertain")) scan.finish(clean, { isCacheable: false });
+      else if (scan.body.sha256 === sha256("failed")) scan.fail(new ClamgateError("queue-full", "no"));
+      else if (scan.body.sha256 === sha256("of another backend")) scan.finish(clean, { version: fakeVersion({ tag: "older" }) });
+      else scan.fail(new ClamgateError("backend-lost", "no"));
+    }
+    await Promise.all(posts);
+    await eventually("all are ended", () => ends.length === 5);
+    assert.deepEqual(new Set(ends), new Set([false]));
+  });
+
+  test("lets the others go when its last client does before it has begun", async () => {
+    const gone = new AbortController();
+    const ends: boolean[] = [];
+    const asked = Promise.withResolvers<Lookup<Verdict>>();
+    await using stage = await openScan({ cache: { ...fakeCache(), lookUp: () => asked.promise } });
+    const posting = stage.post("a", { signal: gone.signal });
+    await eventually("it is spooled", () => stage.spool.usage().bodies === 1);
+    for (let turns = 0; turns < 50; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+    gone.abort("gone");
+    await assert.rejects(posting, (thrown) => thrown === "gone");
+    asked.resolve({ kind: "unknown", lease: { end: (isKnown) => void ends.push(isKnown) } });
+    await eventually("it is ended", () => ends.length === 1);
+    assert.deepEqual([ends, stage.engine.scans.length], [[false], 0]);
+  });
+
+  test("is not done where another one's verdict came, which is told as shared", async () => {
+    const { cache } = fleetOf({ kind: "known", value: infected, isAwaited: true });
+    await using stage = await openScan({ cache });
+    const { report } = await stage.post("a");
+    assert.deepEqual([report.verdict, report.isCached, stage.outcomes()], [infected, true, ["shared"]]);
+    assert.equal(stage.engine.scans.length, 0);
+  });
+
+  test("is done where looking for it fails", async () => {
+    const cache = { ...fakeCache(), lookUp: () => Promise.reject(new Error("no store")) };
+    await using stage = await openScan({ cache });
+    assert.deepEqual((await stage.judge("a", infected)).report.verdict, infected);
+    assert.equal(stage.facts.filter(({ kind }) => kind === "cache-failed").length, 1);
+  });
+
+  test("nobody is asked about while no engine is up", async () => {
+    const { cache, looks } = fleetOf("leased");
+    await using stage = await openScan({ cache });
+    stage.engine.setVersion(null);
+    await stage.judge("a", clean);
+    assert.deepEqual(looks, []);
+  });
+});
+
+test("what memory holds is not asked for", async () => {
+  const inner = fakeCache();
+  await using stage = await openScan({ cache: { ...inner, get: inner.get, peek: () => infected } });
+  const { report } = await stage.post("a");
+  assert.deepEqual([report.verdict, report.isCached, stage.outcomes(), inner.gets], [infected, true, ["cache"], 0]);
 });
 
 describe("a cache that breaks its word", () => {

@@ -76,9 +76,12 @@ describe("a Redis that keeps the verdicts", () => {
     const { gateway, rest, subjects, account } = stage;
     const cacheFaults = () => gateway.metric("clamgate_cache_errors_total");
     const connections = () => gateway.lines.filter((line) => line.includes("verdict cache: connected")).length;
+    /** What the gateway remembers itself says nothing of Redis. */
     const isWell = async (when: string) => {
-      const one = subjects.infected(500);
-      await eventually(`it remembers ${when}`, async () => (await rest.raw(one)).answer?.isCached === true);
+      await eventually(`it is well ${when}`, async () => {
+        await rest.raw(subjects.infected(500));
+        return ((await (await fetch(`${gateway.url}/readyz`)).json()) as { readonly status: string }).status === "ready";
+      });
     };
     const phases: Phase[] = [];
     const measure = async (name: string): Promise<Phase> => {
@@ -144,25 +147,27 @@ describe("a Redis that keeps the verdicts", () => {
   for (const [what, spoil] of Object.entries(spoilings)) {
     test(`and holds ${what} in their place has each body judged anew, and remembers that (F12)`, async () => {
       await using redis = await startRedis();
-      await using stage = await openFaultStage({ env: { VERDICT_CACHE: `redis://127.0.0.1:${redis.port}` } });
+      const options = { env: { VERDICT_CACHE: `redis://127.0.0.1:${redis.port}` } };
+      // What a gateway has found itself it knows without Redis.
+      await using finder = await openFaultStage(options);
+      await using stage = await openFaultStage(options);
       const { gateway, rest, subjects } = stage;
       const kept = garbage.flatMap(() => [subjects.infected(2_000), subjects.clean(2_000)]);
-      const isCached = async (one: Subject) => {
-        const { answer } = await rest.raw(one);
+      const isCached = async (one: Subject, by = rest) => {
+        const { answer } = await by.raw(one);
         assert.equal(answer?.status, one.truth === "clean" ? 200 : 406, one.name);
         return answer.isCached;
       };
-      const areKept = async () => {
-        for (const one of kept) await eventually(`${one.name} is remembered`, () => isCached(one));
-      };
+      const verdictOf = async (one: Subject) => String(await redis.command("GET", await keyOf(redis, one)));
       const counts = () =>
         gateway.metrics(
           'clamgate_verdict_source_total{source="engine"}',
           'clamgate_verdict_source_total{source="cache"}',
           'clamgate_cache_errors_total{operation="get"}',
         );
-      await areKept();
+      for (const one of kept) await eventually(`${one.name} is remembered`, () => isCached(one, finder.rest));
       for (const [index, one] of kept.entries()) {
+        assert.match(await verdictOf(one), /"kind"/);
         for (const command of spoil(await keyOf(redis, one), index >> 1)) await redis.command(...command);
       }
       const [byEngine = 0, byCache = 0, faults = 0] = await counts();
@@ -170,7 +175,9 @@ describe("a Redis that keeps the verdicts", () => {
       const [byEngineNow = 0, byCacheNow = 0, faultsNow = 0] = await counts();
       assert.deepEqual([byEngineNow - byEngine, byCacheNow - byCache], [kept.length, 0]);
       assert.ok(faultsNow - faults >= kept.length, `${faultsNow - faults} faults of the cache`);
-      await areKept();
+      for (const one of kept) {
+        await eventually(`${one.name} is in Redis again`, async () => (await verdictOf(one)).includes('"format":1'));
+      }
     });
   }
 });

@@ -50,6 +50,7 @@ export const everyFact: { readonly [K in Fact["kind"]]: Extract<Fact, { readonly
   "signature-file-kept-out": { kind: "signature-file-kept-out", file: "bad.ndb", reason: "Malformed database" },
   "signatures-checked": { kind: "signatures-checked", outcome: "up-to-date", detail: "exit code 0", seconds: 1.5 },
   "cache-failed": { kind: "cache-failed", operation: "get", detail: "database is locked" },
+  "scan-awaited": { kind: "scan-awaited", outcome: "lapsed", seconds: 3.0000004 },
   download: {
     kind: "download",
     requestId: "r-3",

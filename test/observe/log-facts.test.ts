@@ -63,6 +63,7 @@ const expected: Record<Fact["kind"], Record<string, unknown>> = {
   },
   "signatures-checked": { level: "info", msg: "signatures checked", outcome: "up-to-date", detail: "exit code 0", seconds: 1.5 },
   "cache-failed": { level: "warn", msg: "cache failed", operation: "get", detail: "database is locked" },
+  "scan-awaited": { level: "debug", msg: "waited for another gateway's scan", outcome: "lapsed", seconds: 3 },
   download: {
     level: "info",
     msg: "download",

@@ -71,6 +71,7 @@ const expected: Record<Fact["kind"], Record<string, number>> = {
   "signature-file-kept-out": {},
   "signatures-checked": { 'clamgate_signature_checks_total{outcome="up-to-date"}': 1 },
   "cache-failed": { 'clamgate_cache_errors_total{operation="get"}': 1 },
+  "scan-awaited": { 'clamgate_flight_waits_total{outcome="lapsed"}': 1 },
   download: {
     'clamgate_downloads_total{outcome="delivered",mode="drip"}': 1,
     'clamgate_download_cache_total{result="miss"}': 1,
