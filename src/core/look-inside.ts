@@ -12,8 +12,8 @@ export type Inspect = (body: SpooledBody, signal: AbortSignal) => Promise<Unscan
 export function lookInside(engine: Engine, inspect: Inspect): Engine {
   return {
     version: () => engine.version(),
-    async scan(body, signal) {
-      const scan = await engine.scan(body, signal);
+    async scan(body, signal, client) {
+      const scan = await engine.scan(body, signal, client);
       if (scan.verdict.kind === "infected") return scan;
       const found = await inspect(body, signal);
       if (found === null) return scan;

@@ -86,8 +86,8 @@ for (const sharesSpool of [false, true]) {
       const signal = new AbortController().signal;
       const inspect = createInspect({ maxMs: 10_000, maxFiles: 10_000, clock: () => performance.now() });
       await using body = await stage.body(bytes);
-      const alone = await stage.pool.scan(body, signal);
-      return [alone.verdict, (await lookInside(readAgain(stage.pool), inspect).scan(body, signal)).verdict];
+      const alone = await stage.pool.scan(body, signal, "a client");
+      return [alone.verdict, (await lookInside(readAgain(stage.pool), inspect).scan(body, signal, "a client")).verdict];
     }
 
     for (const [name, bytes] of Object.entries(refused)) {
