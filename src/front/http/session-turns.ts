@@ -11,35 +11,52 @@ interface Exchange {
 /** The compatibility layer's responses fit an HTTP/1.1 handler. */
 type Http2Response = ServerResponse & Pick<Http2ServerResponse, "stream">;
 
-/** Of all sessions together, unless more of them wait: then one of each. A few milliseconds' work. */
+/** Of all sessions together: a few milliseconds' work. New connections wait for each turn, as Node accepts one in each (node 26.10). */
 const perTurn = 16;
+
+interface Line {
+  readonly session: Http2Session;
+  readonly waiting: Exchange[];
+}
 
 /** What its client resets before its turn is never begun: a rapid reset is cheap for clients alone otherwise (CVE-2023-44487). */
 export function sessionTurns(handler: RequestListener): (request: IncomingMessage, response: Http2Response) => void {
-  /** What waits, of the sessions that have had a request begun in this turn. */
-  const lines = new Map<Http2Session, Exchange[]>();
+  /** Of the sessions that have had a request begun, until a turn finds none waiting. */
+  const lines = new Map<Http2Session, Line>();
+  /** The same, in the order of their turns. */
+  const order: Line[] = [];
 
   function turn(): void {
-    for (let begun = 0; begun < perTurn && lines.size > 0; ) {
-      for (const [session, line] of lines) {
-        const next = line.findIndex(({ response }) => !response.stream.destroyed);
-        const exchange = line[next];
-        line.splice(0, next < 0 ? line.length : next + 1);
-        begun += 1;
-        if (exchange === undefined) lines.delete(session);
-        else handler(exchange.request, exchange.response);
+    for (let begun = 0; begun < perTurn; ) {
+      const line = order.shift();
+      if (line === undefined) return;
+      const exchange = nextOf(line);
+      if (exchange === undefined) {
+        lines.delete(line.session);
+        continue;
       }
+      order.push(line);
+      begun += 1;
+      handler(exchange.request, exchange.response);
     }
-    if (lines.size > 0) setImmediate(turn);
+    setImmediate(turn);
   }
 
   return (request, response) => {
     const { session, destroyed } = response.stream;
     if (session === undefined || destroyed) return; // it was reset before it was handed over
-    const line = lines.get(session);
-    if (line !== undefined) return void line.push({ request, response });
-    if (lines.size === 0) setImmediate(turn);
-    lines.set(session, []);
+    const known = lines.get(session);
+    if (known !== undefined) return void known.waiting.push({ request, response });
+    const line = { session, waiting: [] };
+    lines.set(session, line);
+    if (order.push(line) === 1) setImmediate(turn);
     handler(request, response);
   };
+}
+
+function nextOf({ waiting }: Line): Exchange | undefined {
+  const next = waiting.findIndex(({ response }) => !response.stream.destroyed);
+  const exchange = waiting[next];
+  waiting.splice(0, next < 0 ? waiting.length : next + 1);
+  return exchange;
 }
