@@ -18,8 +18,8 @@ describe("four gateways with one Redis", () => {
   let gateways: GatewayProcess[];
   /** On each scan of the sample, the first one being 0. */
   let script: (scan: number) => Act | Promise<Act>;
-  let sample: Sample;
-  let scans: number;
+  let sample: Sample = unknownBytes(5_000);
+  let scans = 0;
 
   before(async () => {
     redis = await startRedis();
@@ -180,9 +180,10 @@ describe("four gateways with one Redis", () => {
   }
 });
 
-/** With its Redis, too. */
+/** With its Redis, too, which it asks anew only for a body that it does not know. */
 async function untilReady(gateway: GatewayProcess): Promise<void> {
   await untilTrue(async () => {
+    await upload(gateway.url, unknownBytes(100));
     const answer = await fetch(`${gateway.url}/readyz`);
     return ((await answer.json()) as { readonly status: string }).status === "ready";
   });
