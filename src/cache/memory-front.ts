@@ -56,8 +56,10 @@ export function memoryFront({ store, maxEntries, clock, now }: MemoryFrontOption
 }
 
 export function parseDatedVerdict(value: unknown): DatedVerdict | null {
-  const verdict = parseVerdict(value);
-  if (verdict === null || typeof value !== "object" || value === null || !("expiresAt" in value)) return verdict;
-  const { expiresAt } = value;
-  return Number.isSafeInteger(expiresAt) ? Object.freeze({ ...verdict, expiresAt: Number(expiresAt) }) : verdict;
+  if (typeof value !== "object" || value === null || !("expiresAt" in value)) return parseVerdict(value);
+  const { expiresAt, ...rest } = value;
+  const verdict = parseVerdict(rest);
+  return verdict === null || !Number.isSafeInteger(expiresAt)
+    ? verdict
+    : Object.freeze({ ...verdict, expiresAt: Number(expiresAt) });
 }

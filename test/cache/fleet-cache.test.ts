@@ -251,7 +251,7 @@ describe("leases on what a redis does not hold", () => {
 
   for (const [what, ...command] of [
     ["garbage", "SET", storedKey, "garbage"],
-    ["another's verdict", "SET", storedKey, stored(clean, 2)],
+    ["a verdict of an older form", "SET", storedKey, stored(clean, 1)],
     ["a list", "RPUSH", storedKey, "lease one"],
   ] as const) {
     test(`are not had where ${what} stands, and nobody waits`, options, async () => {

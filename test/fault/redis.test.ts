@@ -176,7 +176,7 @@ describe("a Redis that keeps the verdicts", () => {
       assert.deepEqual([byEngineNow - byEngine, byCacheNow - byCache], [kept.length, 0]);
       assert.ok(faultsNow - faults >= kept.length, `${faultsNow - faults} faults of the cache`);
       for (const one of kept) {
-        await eventually(`${one.name} is in Redis again`, async () => (await verdictOf(one)).includes('"format":1'));
+        await eventually(`${one.name} is in Redis again`, async () => (await verdictOf(one)).includes('"format":'));
       }
     });
   }
