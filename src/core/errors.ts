@@ -19,8 +19,10 @@ export const errorCodes = [
   "source-changed",
   /** No engine has proved itself yet, or none is left. */
   "engine-unavailable",
-  /** The engine was lost in mid-scan, twice. */
+  /** The engine was lost in mid-scan, and again; that says nothing about the body. */
   "backend-lost",
+  /** The engine dies of this body: alone with it, more than once, and of no other. */
+  "engine-killed",
   /** The engine answered with an error, or with something that is not a verdict. */
   "engine-error",
   /** The engine did not answer in time. */

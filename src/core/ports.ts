@@ -66,7 +66,7 @@ export interface EngineScan {
   readonly scanMs: number;
 }
 
-/** Rejects with `engine-unavailable`, `backend-lost`, `engine-error`, `scan-timeout`, `queue-full`, `queue-timeout`, or the signal's reason. */
+/** Rejects with `engine-unavailable`, `backend-lost`, `engine-killed`, `engine-error`, `scan-timeout`, `queue-full`, `queue-timeout`, or the signal's reason. */
 export interface Engine {
   /** The newest version among the backends that have proved themselves; null while there is none. */
   version(): EngineVersion | null;

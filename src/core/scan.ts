@@ -199,7 +199,7 @@ export function createScan(parts: ScanParts): Scan {
   function refuseNext(key: string, error: unknown): void {
     if (!(error instanceof ClamgateError)) return;
     if (error.code === "scan-timeout") doNotRetry.add(key, "limit-time");
-    if (error.code === "backend-lost") doNotRetry.add(key, "poison");
+    if (error.code === "engine-killed") doNotRetry.add(key, "poison");
   }
 
   async function withUnsupported(verdict: Verdict, body: SpooledBody, insteadOfClean?: Unscannable): Promise<Verdict> {

@@ -52,7 +52,8 @@ export type BackendOutcome =
   | { readonly kind: "failed"; readonly reason: string }
   /** The body itself could not be read: no fault of clamd's. */
   | { readonly kind: "unreadable"; readonly error: unknown }
-  | { readonly kind: "timeout" };
+  /** No answer in time; `isEngineWell` where clamd has proved itself all the while, and now: then it is the body that takes so long. */
+  | { readonly kind: "timeout"; readonly isEngineWell: boolean };
 
 export interface Backend {
   readonly name: string;
@@ -70,6 +71,8 @@ export interface Backend {
    * After a loss the backend is down, and has to prove itself again, before its slot is free.
    */
   scan(body: SpooledBody): Promise<BackendOutcome>;
+  /** Where the last proof has failed: ends every scan as lost, for another backend to do. Nobody can say when they would be answered. */
+  cutIfSilent(): void;
   /** Asks for a new proof now; resolves with whether it was given. */
   prove(): Promise<boolean>;
   /** To be told when clamd changes its signatures: no verdict from before is asked for any more. Asks for a new proof, as `prove`. */
@@ -84,6 +87,8 @@ export function createBackend(options: BackendOptions): Backend {
   const { address, slots, dial, clock, onChange, timing = backendTiming } = options;
   const health = watchHealth({ ...options, clamd: options, busyMs: options.scanTimeoutMs, timing });
   const closed = new AbortController();
+  /** Ends the scans that run now. */
+  let cut = new AbortController();
   let inFlight = 0;
   let overdue = 0;
 
@@ -94,10 +99,11 @@ export function createBackend(options: BackendOptions): Backend {
     // There is nothing to open, and SCAN has its own ways with empty files (clamd.md 1.4).
     const path = options.sharesSpool && body.size > 0 ? body.path : null;
     const subject = path ?? "stream";
+    const { signal } = cut;
     try {
       const { connectTimeoutMs, abandonAfterMs: timeoutMs } = timing;
       const request = requestFor(body, path);
-      const received = await exchange(request, { dial, address, connectTimeoutMs, timeoutMs, signal: closed.signal });
+      const received = await exchange(request, { dial, address, connectTimeoutMs, timeoutMs, signal });
       const reply = parseScanReply(received, subject);
       const scanMs = clock() - startedAt;
       const isClean = reply.kind === "verdict" && reply.verdict.kind === "clean";
@@ -105,6 +111,7 @@ export function createBackend(options: BackendOptions): Backend {
       return doubt === null ? judge(reply, before, scanMs) : { kind: "failed", reason: doubt };
     } catch (error) {
       if (closed.signal.aborted) return { kind: "lost", reason: "the backend is closed" };
+      if (signal.aborted) return { kind: "lost", reason: "it no longer proved itself" };
       if (!(error instanceof ExchangeError)) return { kind: "unreadable", error };
       if (error.fault === "unreached") return { kind: "unreached", reason: error.message };
       const reply = parseScanReply(error.received, subject);
@@ -133,6 +140,7 @@ export function createBackend(options: BackendOptions): Backend {
 
   async function scan(body: SpooledBody): Promise<BackendOutcome> {
     const held = body.hold();
+    const startedAt = clock();
     inFlight += 1;
     let isOverdue = false;
     const finished = run(held).then(async (outcome) => {
@@ -144,7 +152,10 @@ export function createBackend(options: BackendOptions): Backend {
     });
     const timedOut = Promise.withResolvers<BackendOutcome>();
     // A plain timer: taking back one that listens to a signal costs an error with its stack for every scan.
-    const timer = setTimeout(timedOut.resolve, options.scanTimeoutMs, { kind: "timeout" }).unref();
+    const timer = setTimeout(async () => {
+      const isProved = await health.prove();
+      timedOut.resolve({ kind: "timeout", isEngineWell: isProved && health.provenSince() <= startedAt });
+    }, options.scanTimeoutMs).unref();
     const outcome = await Promise.race([finished, timedOut.promise]);
     clearTimeout(timer);
     if (outcome.kind === "timeout") {
@@ -172,12 +183,19 @@ export function createBackend(options: BackendOptions): Backend {
     inFlight: () => inFlight,
     overdue: () => overdue,
     scan,
+    cutIfSilent() {
+      if (!health.isSilent()) return;
+      const before = cut;
+      cut = new AbortController();
+      before.abort(new Error("it no longer proved itself"));
+    },
     prove: health.prove,
     renew: health.renew,
     retire: health.close,
     close() {
       health.close();
       closed.abort(new Error("the backend is closed"));
+      cut.abort(closed.signal.reason);
     },
   };
 }

@@ -42,6 +42,10 @@ export interface Health {
   isSettled(): boolean;
   /** The lines that its clamd.conf lacks, as far as it has shown. */
   lacking(): readonly string[];
+  /** True from a proof that has failed to the next one that is given; not while it is down for a scan that was lost. */
+  isSilent(): boolean;
+  /** Since when every proof has been given, or was late for nothing but load. Infinity while it is silent. */
+  provenSince(): number;
   /** Asks for a new proof now; resolves with whether it was given. */
   prove(): Promise<boolean>;
   /** The signatures are others from now on: asks for a proof that begins now, and resolves as `prove`. */
@@ -64,6 +68,7 @@ export function watchHealth(options: HealthOptions): Health {
   let isUp = false;
   let hasReported = false;
   let provenAt = -Infinity;
+  let provenSince = Infinity;
   /** Times that the signatures have changed, and how often they had at the last proof. */
   let changes = 0;
   let provenChanges = 0;
@@ -74,6 +79,10 @@ export function watchHealth(options: HealthOptions): Health {
 
   function isSettled(): boolean {
     return provenChanges === changes;
+  }
+
+  function isSilent(): boolean {
+    return provenSince === Infinity;
   }
 
   function markDown(reason: string): void {
@@ -90,12 +99,20 @@ export function watchHealth(options: HealthOptions): Health {
     onChange();
   }
 
+  function markSilent(reason: string): void {
+    const isNews = !isSilent();
+    provenSince = Infinity;
+    markDown(reason);
+    if (isNews) onChange();
+  }
+
   function markUp(next: EngineVersion): void {
     const isNews = !isUp || version?.tag !== next.tag;
     version = next;
     isUp = true;
     hasReported = true;
     provenAt = clock();
+    if (isSilent()) provenSince = provenAt;
     if (!isNews) return;
     observe({ kind: "backend-up", backend: name, version: next });
     onChange();
@@ -122,7 +139,7 @@ export function watchHealth(options: HealthOptions): Health {
       if (closed.signal.aborted) return false;
       // All its threads at work, for us or for another gateway, is load and no fault, unless it lasts longer than any scan may.
       const isLoad = error instanceof ClamdBusy && isUp && clock() - provenAt < busyMs;
-      if (!isLoad) markDown(error instanceof Error ? error.message : String(error));
+      if (!isLoad) markSilent(error instanceof Error ? error.message : String(error));
       return false;
     }
   }
@@ -181,6 +198,8 @@ export function watchHealth(options: HealthOptions): Health {
     version: () => (version === null || isSettled() ? version : { ...version, tag: `${version.tag}+${nonce}-${changes}` }),
     isSettled,
     lacking: () => alerts.lacking() ?? [],
+    isSilent,
+    provenSince: () => provenSince,
     prove,
     renew,
     markDown,

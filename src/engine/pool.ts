@@ -1,11 +1,11 @@
-/** The engine behind the port: backends, one bounded queue in front of them, and a second try when one is lost. */
+/** The engine behind the port: backends, one bounded queue in front of them, and further tries when one is lost. */
 
 import { Chain } from "../core/chain.ts";
 import { ClamgateError } from "../core/errors.ts";
 import { createFairQueue } from "../core/fair-queue.ts";
 import type { Clock, Engine, EngineScan, SpooledBody } from "../core/ports.ts";
 import type { Backend, BackendOutcome } from "./backend.ts";
-import { createLosses } from "./losses.ts";
+import { createIsolation } from "./isolation.ts";
 import { foremost } from "./standing.ts";
 
 export interface PoolOptions {
@@ -53,20 +53,35 @@ interface Attempt {
   readonly startedAt: number;
 }
 
+interface LoneWaiter {
+  readonly sha256: string;
+  readonly take: (backend: Backend) => void;
+  readonly refuse: (error: unknown) => void;
+}
+
 interface Waiter {
   readonly avoid: Backend | null;
   readonly take: (backend: Backend) => void;
   readonly refuse: (error: unknown) => void;
 }
 
-const lossesTtlMs = 10 * 60_000;
-const lossesEntries = 10_000;
+const suspicionTtlMs = 10 * 60_000;
+const suspicionEntries = 10_000;
+/** In one request. A body with which engines die then is a suspect in the next one, too. */
+const mostLossesAlone = 3;
 
 export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock }: PoolOptions): EnginePool {
   const backends = new Set<Backend>();
   /** Removed, and still at work for somebody. */
   const leaving = new Set<Backend>();
-  const losses = createLosses({ ttlMs: lossesTtlMs, maxEntries: lossesEntries, clock });
+  const isolation = createIsolation({
+    backends,
+    ttlMs: suspicionTtlMs,
+    maxEntries: suspicionEntries,
+    // Who has died alone can have its second try while its request still waits.
+    maxRestMs: queueTimeoutMs / 2,
+    clock,
+  });
   const queue = createFairQueue<Waiter>({
     max: queueMax,
     maxOfOne: queueMaxPerClient,
@@ -74,6 +89,9 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
   });
   /** They have waited before, so they go first. */
   const secondTries = new Chain<Waiter>();
+  /** For a backend that has nothing else to do. */
+  const alone: LoneWaiter[] = [];
+  let restTimer: NodeJS.Timeout | undefined;
   /** When the last backend was lost; null while one is up, and while the first one is still waited for. */
   let downSince: number | null = null;
   let isStarting = true;
@@ -83,11 +101,15 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
     const asked = foremost(backends);
     let best: Backend | null = null;
     for (const backend of asked) {
-      if (backend.inFlight() >= backend.slots) continue;
+      if (backend.inFlight() >= backend.slots || isolation.isKept(backend)) continue;
       if (backend === avoid && asked.length > 1) continue;
       if (best === null || backend.inFlight() / backend.slots < best.inFlight() / best.slots) best = backend;
     }
     return best;
+  }
+
+  function hasOther(backend: Backend): boolean {
+    return backends.values().some((other) => other !== backend && other.isUp());
   }
 
   function isBehind(backend: Backend): boolean {
@@ -99,6 +121,10 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
     isStarting &&= !isAnyUp;
     downSince = isAnyUp || isStarting ? null : (downSince ?? clock());
     for (const backend of leaving) if (backend.inFlight() === 0) leaving.delete(backend);
+    // What one holds that has gone silent can be done by another.
+    for (const backend of backends) if (hasOther(backend)) backend.cutIfSilent();
+    isolation.look();
+    giveAlone();
     for (const waiter of secondTries.items()) {
       const backend = leastBusy(waiter.avoid);
       // Those behind may go where this one may not.
@@ -109,6 +135,58 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
       if (backend === null) return;
       queue.next()?.take(backend);
     }
+  }
+
+  function giveAlone(): void {
+    clearTimeout(restTimer);
+    const [waiter] = alone;
+    if (waiter === undefined) {
+      isolation.giveUp();
+      return;
+    }
+    const backend = isolation.take(waiter.sha256);
+    if (backend === null) {
+      const restMs = isolation.restMs();
+      if (restMs > 0) restTimer = setTimeout(dispatch, Math.ceil(restMs));
+      return;
+    }
+    alone.shift();
+    waiter.take(backend);
+  }
+
+  /** Waits for a backend that nothing else is on, and runs `use` on it before anything else can be. */
+  function onIdleBackend<T>(
+    use: (backend: Backend) => Promise<T>,
+    { sha256, deadline, signal }: { sha256: string; deadline: number; signal: AbortSignal },
+  ): Promise<T> {
+    if (isClosed) return Promise.reject(stopping());
+    if (clock() >= deadline) return Promise.reject(timedOut());
+    if (alone.length > queueMax) return Promise.reject(queueFull());
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", onAbort);
+      };
+      const waiter: LoneWaiter = {
+        sha256,
+        take: (backend) => {
+          leave();
+          resolve(use(backend));
+        },
+        refuse: (error) => {
+          leave();
+          const index = alone.indexOf(waiter);
+          if (index !== -1) alone.splice(index, 1);
+          reject(error);
+          dispatch();
+        },
+      };
+      const onAbort = () => waiter.refuse(signal.reason);
+      const timer = setTimeout(() => waiter.refuse(timedOut()), Math.max(0, deadline - clock()));
+      signal.addEventListener("abort", onAbort, { once: true });
+      alone.push(waiter);
+      dispatch();
+    });
   }
 
   /** Waits for a backend with a free slot and runs `use` on it before anyone else can take that slot. */
@@ -157,43 +235,70 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
   }
 
   async function scan(body: SpooledBody, signal: AbortSignal, client: string): Promise<EngineScan> {
+    const { sha256 } = body;
     let waitedMs = 0;
     let avoid: Backend | null = null;
-    for (let hasFailed = false; ; ) {
+    let lossesAlone = 0;
+    for (let before: "lost" | "failed" | null = null; ; ) {
       signal.throwIfAborted();
       const askedAt = clock();
-      const { backend, outcome, startedAt }: Attempt = await onFreeSlot(
-        async (backend) => ({ backend, startedAt: clock(), outcome: await backend.scan(body) }),
-        { client, avoid, deadline: askedAt + queueTimeoutMs - waitedMs, signal },
-      );
+      const deadline = askedAt + queueTimeoutMs - waitedMs;
+      const isAlone = isolation.isSuspect(sha256);
+      const { backend, outcome, startedAt }: Attempt = isAlone
+        ? await onIdleBackend(scanProved, { sha256, deadline, signal })
+        : await onFreeSlot(scanNow, { client, avoid, deadline, signal });
       waitedMs += startedAt - askedAt;
+      const isLost = outcome.kind === "lost" || (outcome.kind === "timeout" && !outcome.isEngineWell);
+      const isDeadly = isAlone && isolation.end(sha256, isLost);
+      if (isLost && !isAlone) isolation.lostAmongOthers(sha256);
+      if (isAlone) dispatch();
+      if (isDeadly) throw new ClamgateError("engine-killed", "The scan engine dies of this", { detail: backend.name });
       switch (outcome.kind) {
         case "verdict": {
-          losses.clear(body.sha256);
+          isolation.clear(sha256);
           // While it was at work another one has learned more.
           if (outcome.verdict.kind === "clean" && isBehind(backend)) break;
           const { verdict, version, isCacheable } = outcome;
           return { verdict, version, isCacheable, backend: backend.name, queueMs: waitedMs, scanMs: clock() - startedAt };
         }
         case "timeout":
+          if (!outcome.isEngineWell) throw lost(`${backend.name}: it did not prove itself while it scanned`);
           throw new ClamgateError("scan-timeout", "The scan took too long", { detail: backend.name });
         case "unreadable":
           throw outcome.error;
         case "lost":
           if (isClosed) throw stopping();
-          if (losses.add(body.sha256) > 1) throw lost(`${backend.name}: ${outcome.reason}`);
-          if (hasFailed) throw failed(`${backend.name}: ${outcome.reason}`);
-          hasFailed = true;
+          if (before === "failed") throw failed(`${backend.name}: ${outcome.reason}`);
+          if (isAlone) lossesAlone += 1;
+          if (lossesAlone === mostLossesAlone) throw lost(`${backend.name}: ${outcome.reason}`);
+          before = "lost";
           break;
         case "failed":
-          if (hasFailed) throw failed(`${backend.name}: ${outcome.reason}`);
-          hasFailed = true;
+          if (before !== null) throw failed(`${backend.name}: ${outcome.reason}`);
+          before = "failed";
           break;
         case "unreached":
           // Nothing has happened to the body; only the queue's deadline ends this.
           break;
       }
       avoid = backend;
+    }
+
+    async function scanNow(backend: Backend): Promise<Attempt> {
+      return { backend, startedAt: clock(), outcome: await backend.scan(body) };
+    }
+
+    /** What dies with the body has shown right before that it lives. */
+    async function scanProved(backend: Backend): Promise<Attempt> {
+      try {
+        if (!(await backend.prove())) return { backend, startedAt: clock(), outcome: { kind: "unreached", reason: "no proof" } };
+        isolation.begin();
+        return await scanNow(backend);
+      } catch (error) {
+        isolation.end(sha256, false);
+        dispatch();
+        throw error;
+      }
     }
   }
 
@@ -227,24 +332,25 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
         inFlight: backend.inFlight(),
         overdue: backend.overdue(),
       })),
-      queued: secondTries.size + queue.size(),
+      queued: secondTries.size + queue.size() + alone.length,
     }),
     close() {
       isClosed = true;
-      for (const waiter of secondTries.items()) waiter.refuse(stopping());
+      for (const waiter of [...secondTries.items(), ...alone]) waiter.refuse(stopping());
       for (let waiter = queue.next(); waiter !== null; waiter = queue.next()) waiter.refuse(stopping());
+      clearTimeout(restTimer);
       for (const backend of [...backends, ...leaving]) backend.close();
       backends.clear();
     },
   };
 }
 
-function queueFull(): ClamgateError {
-  return new ClamgateError("queue-full", "Too many scans are waiting");
-}
-
 function stopping(): ClamgateError {
   return new ClamgateError("stopping", "The gateway is stopping");
+}
+
+function queueFull(): ClamgateError {
+  return new ClamgateError("queue-full", "Too many scans are waiting");
 }
 
 function lost(detail: string): ClamgateError {

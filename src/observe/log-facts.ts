@@ -23,6 +23,7 @@ const failureLevels = {
   "source-changed": "warn",
   "engine-unavailable": "error",
   "backend-lost": "error",
+  "engine-killed": "error",
   "engine-error": "error",
   "scan-timeout": "error",
   "queue-full": "warn",

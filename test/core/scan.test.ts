@@ -159,7 +159,7 @@ describe("createScan", () => {
   describe("do-not-retry", () => {
     for (const [code, reason] of [
       ["scan-timeout", "limit-time"],
-      ["backend-lost", "poison"],
+      ["engine-killed", "poison"],
     ] as const) {
       test(`answers ${reason} at once after ${code}, for these bytes and these signatures, and not for ever`, async () => {
         await using stage = await openScan();
@@ -186,8 +186,8 @@ describe("createScan", () => {
     test("also knows what was lost when no version was known", async () => {
       await using stage = await openScan();
       stage.engine.setVersion(null);
-      const posting = assert.rejects(stage.post("bad"), { code: "backend-lost" });
-      (await stage.engine.scanBegun(1)).fail(new ClamgateError("backend-lost", "no"));
+      const posting = assert.rejects(stage.post("bad"), { code: "engine-killed" });
+      (await stage.engine.scanBegun(1)).fail(new ClamgateError("engine-killed", "no"));
       await posting;
       stage.engine.setVersion({});
       assert.deepEqual((await stage.post("bad")).report.verdict, { kind: "unscannable", reason: "poison", heuristic: null });

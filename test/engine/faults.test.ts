@@ -196,18 +196,62 @@ describe("a scan", () => {
     assert.deepEqual([crashing.bodies, sound.bodies], [[bytes], [bytes]]);
   });
 
-  test("is given up when a second backend is lost, however many there are", async () => {
+  test("is given up when two were lost, and one twice with nothing else to do, however many there are", async () => {
     const fakes = await Promise.all([1, 2, 3, 4].map(() => startFakeClamd({ scan: () => answer() })));
     try {
       await using stage = await open(fakes);
-      await assert.rejects(stage.scan("poison"), { code: "backend-lost" });
+      await assert.rejects(stage.scan("poison"), { code: "engine-killed" });
       assert.equal(
         fakes.reduce((sum, { bodies }) => sum + bodies.length, 0),
-        2,
+        4,
       );
     } finally {
       await Promise.all(fakes.map((fake) => fake.kill()));
     }
+  });
+
+  test("that a frozen backend holds is done by another at its first silent proof, and costs nobody blame", async () => {
+    let isFrozen = false;
+    const frozen = () => (isFrozen ? stall : found("Eicar"));
+    const scan = () => (isFrozen ? stall : clean);
+    await using one = await startFakeClamd({ canary: frozen, version: () => (isFrozen ? stall : "ClamAV 1.4.6/1/x"), scan });
+    await using other = await startFakeClamd();
+    const timing = { ...quickTiming, proofTimeoutMs: 50 };
+    await using stage = await open([one, other], { backend: { slots: 4, scanTimeoutMs: 60_000, timing } });
+    isFrozen = true;
+    const scans = await Promise.all(Array.from({ length: 8 }, (_, index) => stage.scan(`${index}`)));
+    assert.deepEqual(new Set(scans.map(({ backend }) => backend)), new Set(["clamd-1"]));
+    assert.equal(stage.backends[0]?.inFlight(), 0);
+    assert.ok(one.bodies.length > 0);
+  });
+
+  test("that a frozen backend holds alone is an error at its time, and that of the engine", async () => {
+    let isFrozen = false;
+    const frozen = () => (isFrozen ? stall : found("Eicar"));
+    const version = () => (isFrozen ? stall : "ClamAV 1.4.6/1/x");
+    await using fake = await startFakeClamd({ canary: frozen, version, scan: () => (isFrozen ? stall : clean) });
+    const timing = { ...quickTiming, proofTimeoutMs: 50, abandonAfterMs: 600 };
+    await using stage = await open([fake], { backend: { scanTimeoutMs: 300, timing } });
+    isFrozen = true;
+    await assert.rejects(stage.scan("held"), { code: "backend-lost" });
+    isFrozen = false;
+    await stage.isUp();
+    assert.equal((await stage.scan("held")).verdict.kind, "clean");
+  });
+
+  test("is timed out by the engine's fault, too, where that was silent for a part of the time", async () => {
+    let isFrozen = false;
+    const frozen = () => (isFrozen ? stall : found("Eicar"));
+    const version = () => (isFrozen ? stall : "ClamAV 1.4.6/1/x");
+    await using fake = await startFakeClamd({ canary: frozen, version, scan: () => stall });
+    const timing = { ...quickTiming, proofTimeoutMs: 50, abandonAfterMs: 1_000 };
+    await using stage = await open([fake], { backend: { scanTimeoutMs: 500, timing } });
+    const held = assert.rejects(stage.scan("held"), { code: "backend-lost" });
+    isFrozen = true;
+    await stage.isUp(0);
+    isFrozen = false;
+    await stage.isUp(1);
+    await held;
   });
 
   test("waits for the only backend to come back", async () => {

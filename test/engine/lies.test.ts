@@ -10,13 +10,13 @@ const mebibyte = 1024 * 1024;
 const garbage = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
 
 /** What clamd does with the body, and the code of the error that must come of it. */
-const lies: Readonly<Record<string, readonly [Act, "engine-error" | "backend-lost"]>> = {
-  "closes without a word": [answer(), "backend-lost"],
-  "resets without a word": [reset(), "backend-lost"],
-  "resets within the answer": [reset("stream: O"), "backend-lost"],
-  "resets after a whole OK": [reset("stream: OK\0"), "backend-lost"],
-  "resets after a whole FOUND": [reset("stream: X FOUND\0"), "backend-lost"],
-  "resets after a limit's name": [reset("stream: Heuristics.Limits.Exceeded.MaxFiles FOUND\0"), "backend-lost"],
+const lies: Readonly<Record<string, readonly [Act, "engine-error" | "engine-killed"]>> = {
+  "closes without a word": [answer(), "engine-killed"],
+  "resets without a word": [reset(), "engine-killed"],
+  "resets within the answer": [reset("stream: O"), "engine-killed"],
+  "resets after a whole OK": [reset("stream: OK\0"), "engine-killed"],
+  "resets after a whole FOUND": [reset("stream: X FOUND\0"), "engine-killed"],
+  "resets after a limit's name": [reset("stream: Heuristics.Limits.Exceeded.MaxFiles FOUND\0"), "engine-killed"],
   "answers OK without the end of a reply": [answer("stream: OK"), "engine-error"],
   "answers OK with a line feed": [answer("stream: OK\n"), "engine-error"],
   "answers a part of OK": [answer("stream: O\0"), "engine-error"],
@@ -38,17 +38,19 @@ const lies: Readonly<Record<string, readonly [Act, "engine-error" | "backend-los
 
 describe("a pool over a clamd that lies", () => {
   for (const [what, [act, code]] of Object.entries(lies)) {
-    test(`${what}: ${code}, after two tries, and the next body is served`, async () => {
+    // What ends with no whole answer might be the engine's death: that is told only where the body was alone with it, twice.
+    const tries = code === "engine-killed" ? 4 : 2;
+    test(`${what}: ${code}, after ${tries} tries, and the next body is served`, async () => {
       for (const size of [100, 200_000]) {
         let scans = 0;
         await using lied = await open({
           scan: () => {
             scans += 1;
-            return scans <= 2 ? act : clean;
+            return scans <= tries ? act : clean;
           },
         });
         await assert.rejects(lied.scan(randomBytes(size)), { name: "ClamgateError", code });
-        assert.equal(scans, 2);
+        assert.equal(scans, tries);
         assert.deepEqual((await lied.scan(randomBytes(size))).verdict, { kind: "clean" });
       }
     });
@@ -71,7 +73,7 @@ describe("a pool over a clamd that lies", () => {
         await using stage = await open({ refuseEarly: { afterBytes: 100_000, act: { kind, pieces: [text] } } });
         await assert.rejects(stage.scan(Buffer.alloc(4 * mebibyte)), (error: { code?: string }) => {
           // A reset may overtake the answer, which is then lost.
-          return error.code === code || error.code === "backend-lost";
+          return error.code === code || error.code === "engine-killed";
         });
       }
     }

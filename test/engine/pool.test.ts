@@ -218,12 +218,12 @@ describe("createPool", () => {
   });
 
   const ends = {
-    "backend-lost": [lost, lost],
     "engine-error": [failed, failed],
     "engine-error, not yet backend-lost": [failed, lost],
     "engine-error after a loss": [lost, failed],
-    "scan-timeout": [{ kind: "timeout" }],
-    "scan-timeout on the second try": [lost, { kind: "timeout" }],
+    "scan-timeout": [{ kind: "timeout", isEngineWell: true }],
+    "scan-timeout on the second try": [lost, { kind: "timeout", isEngineWell: true }],
+    "backend-lost": [{ kind: "timeout", isEngineWell: false }],
   } satisfies Record<string, readonly BackendOutcome[]>;
   for (const [name, outcomes] of Object.entries(ends)) {
     test(`ends with ${name} after: ${outcomes.map(({ kind }) => kind).join(", ")}`, async () => {
@@ -256,23 +256,90 @@ describe("createPool", () => {
     assert.deepEqual((await running).verdict, { kind: "clean" });
   });
 
-  test("takes the second loss over the same body for the body's doing, also in a later request", async () => {
-    const { scan, add } = stage({ queueTimeoutMs: 30 });
-    const backend = add();
-    const crash = async (digest: string, code: string) => {
+  test("scans alone what has lost two backends, also in a later request, and others before and after it", async () => {
+    const { scan, add } = stage({ queueTimeoutMs: 50 });
+    const backend = add({ slots: 2 });
+    for (let loss = 0; loss < 2; loss += 1) {
       backend.setUp(true);
-      const running = assert.rejects(scan(digest), { code });
+      const running = assert.rejects(scan("suspect"), { code: "engine-unavailable" });
       backend.finishNext(lost);
       await running;
-    };
-    await crash("poison", "engine-unavailable");
-    await crash("other", "engine-unavailable");
-    await crash("poison", "backend-lost");
+    }
     backend.setUp(true);
-    const scanned = scan("other");
+    const before = scan("before");
+    const suspect = scan("suspect");
+    const after = scan("after");
+    await turns();
+    assert.deepEqual(digestsOf(backend).slice(2), ["before"]);
     backend.finishNext();
-    await scanned;
-    await crash("other", "engine-unavailable");
+    await turns();
+    assert.deepEqual(digestsOf(backend).slice(2), ["before", "suspect"]);
+    backend.finishNext();
+    await turns();
+    assert.deepEqual(digestsOf(backend).slice(2), ["before", "suspect", "after"]);
+    backend.finishNext();
+    await Promise.all([before, suspect, after]);
+    // It was scanned: one more loss is the first again.
+    const again = scan("suspect");
+    const beside = scan("beside");
+    await turns();
+    assert.equal(backend.inFlight(), 2);
+    for (const scanning of [again, beside]) {
+      backend.finishNext();
+      await scanning;
+    }
+  });
+
+  test("takes two losses of one backend, that was alone with the body and had proved itself, for the body's doing", async () => {
+    const { scan, add } = stage();
+    const backend = add();
+    const running = assert.rejects(scan("poison"), { code: "engine-killed" });
+    for (let loss = 0; loss < 4; loss += 1) {
+      await eventuallyScanned(backend, loss + 1);
+      backend.finishNext(lost);
+      await turns();
+      backend.setUp(true);
+    }
+    await running;
+    assert.equal(backend.scans.length, 4);
+  });
+
+  test("blames no body for losses while backends are lost without it, too", async () => {
+    const { scan, add } = stage();
+    const [one, other] = [add({ name: "one" }), add({ name: "other" })];
+    const running = assert.rejects(scan("innocent"), { code: "backend-lost" });
+    for (let loss = 0; loss < 5; loss += 1) {
+      await eventuallyScanned([one, other], loss + 1);
+      const [holds, idle] = one.inFlight() > 0 ? [one, other] : [other, one];
+      holds.finishNext(lost);
+      await turns();
+      idle.setUp(false);
+      idle.setUp(true);
+      holds.setUp(true);
+    }
+    await running;
+  });
+
+  test("leaves nothing of who waited to be alone and has gone", async () => {
+    const { pool, scan, add } = stage();
+    const backend = add();
+    const gone = new AbortController();
+    const first = scan("a", gone.signal);
+    for (let loss = 0; loss < 2; loss += 1) {
+      await eventuallyScanned(backend, 1 + loss);
+      backend.finishNext(lost);
+      await turns();
+      if (loss === 0) backend.setUp(true);
+    }
+    assert.equal(pool.status().queued, 1);
+    gone.abort("gone");
+    await assert.rejects(first, (thrown) => thrown === "gone");
+    assert.equal(getEventListeners(gone.signal, "abort").length, 0);
+    assert.equal(pool.status().queued, 0);
+    backend.setUp(true);
+    const next = scan("next");
+    backend.finishNext();
+    assert.deepEqual((await next).verdict, { kind: "clean" });
   });
 
   test("gives a second try its place before all who wait, and in a queue that is full", async () => {
@@ -494,6 +561,16 @@ function stage(options: Partial<PoolOptions> = {}) {
       return made;
     },
   };
+}
+
+/** Resolves when so many scans have been given in all. */
+async function eventuallyScanned(backends: FakeBackend | readonly FakeBackend[], count: number): Promise<void> {
+  const all = [backends].flat();
+  while (all.reduce((sum, { scans }) => sum + scans.length, 0) < count) await new Promise((resolve) => setTimeout(resolve, 1));
+}
+
+async function turns(): Promise<void> {
+  for (let count = 0; count < 5; count += 1) await turn();
 }
 
 function digestsOf(backend: FakeBackend): string[] {

@@ -118,7 +118,7 @@ describe("readAgain", () => {
   test("is not tried again for a while where the second reading timed out or lost its engine", async () => {
     for (const [code, reason] of [
       ["scan-timeout", "limit-time"],
-      ["backend-lost", "poison"],
+      ["engine-killed", "poison"],
     ] as const) {
       await using stage = await openStage();
       const posting = assert.rejects(stage.post(song), { code });

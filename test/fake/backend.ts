@@ -85,6 +85,7 @@ export function fakeBackend({
     inFlight: () => running.length,
     overdue: () => 0,
     scan,
+    cutIfSilent: () => {},
     prove: async () => up,
     renew: async () => up,
     retire: () => {

@@ -10,6 +10,7 @@ import { eventually } from "../supervise/stage.ts";
 import { givenClamd } from "./given-clamd.ts";
 import { clamdOf } from "./residue.ts";
 import { type FaultStage, openFaultStage } from "./stage.ts";
+import type { Subject } from "./subjects.ts";
 
 const own = { MAX_THREADS: "2" };
 
@@ -81,6 +82,32 @@ describe("clamd under load", () => {
     const { opened, errors, statuses } = stage.account.totals();
     context.diagnostic(`${opened} requests, ${errors} errors, ${JSON.stringify(statuses)}`);
     assert.equal(errors, 0);
+  });
+
+  test("both of two killed in turn, ten times: no body is blamed for it, and each is clean in the end", async (context) => {
+    await using first = await startRealClamd({ listens: "tcp" });
+    await using second = await startRealClamd({ listens: "tcp" });
+    const ports = [first, second].map(({ address }) => (address.kind === "tcp" ? address.port : 0));
+    await using stage = await openFaultStage({ env: givenClamd({ ports, slots: 4 }) });
+    const bothUp = () =>
+      eventually("both are up", async () => (await stage.gateway.metric('clamgate_backends{state="up"}')) === 2);
+    const bodies: Subject[] = [];
+    for (let round = 0; round < 10; round += 1) {
+      const clean = Array.from({ length: 10 }, () => stage.subjects.clean(1_000_000));
+      bodies.push(...clean);
+      const running = Promise.all(clean.map((body) => stage.rest.raw(body)));
+      await eventually("it is at work", async () => ((await stage.gateway.metric("clamgate_slots_in_use")) ?? 0) > 0);
+      await first.kill();
+      await delay(stage.random.size(1, 150)); // the first one's bodies are with the second by then, or about to be
+      await second.kill();
+      await Promise.all([first.start(), second.start()]);
+      await running;
+      await bothUp();
+    }
+    const { opened, errors, statuses } = stage.account.totals();
+    for (const body of bodies) assert.equal((await stage.rest.raw(body)).answer?.status, 200, body.name);
+    context.diagnostic(`${opened} requests under the kills, ${errors} errors, ${JSON.stringify(statuses)}; all clean after`);
+    assert.equal(statuses["406"], undefined);
   });
 
   test("stopped, it is passed by; it goes on where it was, without a restart (F3)", async (context) => {

@@ -16,6 +16,7 @@ export const downloadStatus = {
   "source-changed": 503,
   "engine-unavailable": 503,
   "backend-lost": 503,
+  "engine-killed": 503,
   "engine-error": 503,
   "scan-timeout": 504,
   "queue-full": 503,

@@ -18,6 +18,7 @@ export const errorStatus = {
   "source-changed": 503,
   "engine-unavailable": 503,
   "backend-lost": 503,
+  "engine-killed": 503,
   "engine-error": 503,
   "scan-timeout": 503,
   "queue-full": 503,

@@ -270,6 +270,7 @@ describe("a failing engine", () => {
   for (const [code, status] of [
     ["engine-unavailable", 503],
     ["backend-lost", 503],
+    ["engine-killed", 503],
     ["engine-error", 503],
     ["queue-full", 503],
     ["queue-timeout", 503],

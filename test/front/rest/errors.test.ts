@@ -17,6 +17,7 @@ const table = {
   "source-changed": 503,
   "engine-unavailable": 503,
   "backend-lost": 503,
+  "engine-killed": 503,
   "engine-error": 503,
   "scan-timeout": 503,
   "queue-full": 503,

@@ -13,6 +13,7 @@ describe("errorStatus", () => {
       "source-changed",
       "engine-unavailable",
       "backend-lost",
+      "engine-killed",
       "engine-error",
       "scan-timeout",
       "queue-full",
