@@ -155,6 +155,7 @@ async function open(
     return judgeReadiness({
       isStopping,
       backendsUp: up.length,
+      backendsBusy: up.filter(({ isBusy }) => isBusy).length,
       backendsTotal: engine.expectedBackends(),
       lacking: [...new Set(backends.flatMap(({ lacking }) => lacking))],
       backendsBehind: up.filter(({ isBehind }) => isBehind).length,
@@ -182,6 +183,7 @@ async function open(
       backends: {
         up: up.length,
         down: Math.max(0, engine.expectedBackends() - up.length),
+        busy: up.filter(({ isBusy }) => isBusy).length,
         behind: up.filter(({ isBehind }) => isBehind).length,
         lacking: backends.filter(({ lacking }) => lacking.length > 0).length,
       },

@@ -44,7 +44,9 @@ export function givenEngine({ addresses, backend, pool, attempts, observe }: Giv
       });
       const deadline = performance.now() + Math.max(1, attempts) * attemptMs;
       while (pool.version() === null && !stopped.signal.aborted) {
-        if (performance.now() >= deadline) {
+        // Those that take connections and are late with their proof have more to do than they can: they will come to it.
+        const isBusy = pool.status().backends.some((one) => one.isBusy);
+        if (performance.now() >= deadline && !isBusy) {
           throw new Error(`CLAMD_PORT: no clamd has answered in ${attempts} attempts (MAX_RECONNECT_TIME)`);
         }
         await delay(pollMs, undefined, { signal: stopped.signal }).catch(() => {}); // stopped

@@ -59,6 +59,8 @@ export interface Backend {
   readonly name: string;
   readonly slots: number;
   isUp(): boolean;
+  /** As `Health.isBusy`: it is not to be given more, and may be up all the same. */
+  isBusy(): boolean;
   /** Of the last proof; null while the backend is down. */
   version(): EngineVersion | null;
   /** As `Health.lacking`. */
@@ -104,6 +106,7 @@ export function createBackend(options: BackendOptions): Backend {
       const { connectTimeoutMs, abandonAfterMs: timeoutMs } = timing;
       const request = requestFor(body, path);
       const received = await exchange(request, { dial, address, connectTimeoutMs, timeoutMs, signal });
+      health.heard();
       const reply = parseScanReply(received, subject);
       const scanMs = clock() - startedAt;
       const isClean = reply.kind === "verdict" && reply.verdict.kind === "clean";
@@ -178,6 +181,7 @@ export function createBackend(options: BackendOptions): Backend {
     name: options.name,
     slots,
     isUp: health.isUp,
+    isBusy: health.isBusy,
     lacking: health.lacking,
     version: () => (health.isUp() ? health.version() : null),
     inFlight: () => inFlight,

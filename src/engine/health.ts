@@ -6,10 +6,11 @@ import type { Clock, Observe } from "../core/ports.ts";
 import type { EngineVersion } from "../core/verdict.ts";
 import type { AlertProbe } from "./alert-probes.ts";
 import { watchAlerts } from "./alerts.ts";
-import { type Clamd, ClamdBusy, proveClamd } from "./proof.ts";
+import { askLife, type Clamd, ClamdBusy, proveClamd } from "./proof.ts";
 import { laxTag } from "./tag.ts";
 
 export interface HealthTiming {
+  /** A proof that takes longer is late: whose clamd shows no other sign of life is down soon, any other is busy. */
   readonly proofTimeoutMs: number;
   /** Between two proofs of a clamd that is up. */
   readonly proofIntervalMs: number;
@@ -44,9 +45,16 @@ export interface Health {
   lacking(): readonly string[];
   /** True from a proof that has failed to the next one that is given; not while it is down for a scan that was lost. */
   isSilent(): boolean;
+  /**
+   * True while a proof is late and clamd takes connections: it has more to do than it has threads, for us or for another gateway, and
+   * should be given no more. Also of one that has not been up yet.
+   */
+  isBusy(): boolean;
+  /** To be told of whatever clamd answers: a sign of life. */
+  heard(): void;
   /** Since when every proof has been given, or was late for nothing but load. Infinity while it is silent. */
   provenSince(): number;
-  /** Asks for a new proof now; resolves with whether it was given. */
+  /** Asks for a new proof now; resolves with whether it was given in time. */
   prove(): Promise<boolean>;
   /** The signatures are others from now on: asks for a proof that begins now, and resolves as `prove`. */
   renew(): Promise<boolean>;
@@ -58,17 +66,40 @@ export interface Health {
 
 /** Of versions between `renew` and the next proof: no other gateway, and no other start of this one, has the same. */
 const nonceBytes = 8;
+/** A silence of so many times the time of a proof is no load any more: of one that was not known to be busy, and of one that was. */
+const silence = { sudden: 1.5, busy: 10 };
+
+/** No answer at all for so long that it can be no load. */
+class LateError extends Error {
+  override readonly name = "LateError";
+}
 
 export function watchHealth(options: HealthOptions): Health {
-  const { clamd, probes, isStrict, name, busyMs, clock, observe, onChange, timing } = options;
-  const alerts = watchAlerts({ clamd, probes, timeoutMs: timing.proofTimeoutMs, clock });
+  const { clamd, probes, isStrict, name, clock, observe, onChange, timing } = options;
+  const busyMs = Math.max(options.busyMs, 2 * timing.proofTimeoutMs);
+  const alerts = watchAlerts({ clamd, probes, timeoutMs: busyMs, clock });
+  /** Whose every connection and byte is noted. */
+  const watched: Clamd = {
+    ...clamd,
+    dial(address) {
+      const socket = clamd.dial(address);
+      socket.once("connect", () => {
+        connectedAt = clock();
+      });
+      return socket.once("data", () => {
+        heardAt = clock();
+      });
+    },
+  };
   const closed = new AbortController();
   const nonce = randomBytes(nonceBytes).toString("hex");
   let version: EngineVersion | null = null;
   let isUp = false;
   let hasReported = false;
-  let provenAt = -Infinity;
   let provenSince = Infinity;
+  let isBusy = false;
+  let heardAt = -Infinity;
+  let connectedAt = -Infinity;
   /** Times that the signatures have changed, and how often they had at the last proof. */
   let changes = 0;
   let provenChanges = 0;
@@ -107,23 +138,30 @@ export function watchHealth(options: HealthOptions): Health {
   }
 
   function markUp(next: EngineVersion): void {
-    const isNews = !isUp || version?.tag !== next.tag;
+    const isNews = !isUp || isBusy || version?.tag !== next.tag;
+    const isChange = !isUp || version?.tag !== next.tag;
     version = next;
     isUp = true;
     hasReported = true;
-    provenAt = clock();
-    if (isSilent()) provenSince = provenAt;
-    if (!isNews) return;
-    observe({ kind: "backend-up", backend: name, version: next });
-    onChange();
+    isBusy = false;
+    if (isSilent()) provenSince = clock();
+    if (isChange) observe({ kind: "backend-up", backend: name, version: next });
+    if (isNews) onChange();
   }
 
   async function proveOnce(): Promise<boolean> {
+    const ending = new AbortController();
+    const onClose = () => ending.abort(closed.signal.reason);
+    closed.signal.addEventListener("abort", onClose);
+    const stopWatching = watchLateness(ending);
+    const { signal } = ending;
     try {
+      signal.throwIfAborted();
       for (;;) {
         const begun = changes;
-        const proven = await proveClamd(clamd, closed.signal, timing.proofTimeoutMs);
-        const lacking = await findLacking(proven.version.tag);
+        // No proof is given up while clamd lives: its canary is in clamd's queue, and the next one would be further back.
+        const proven = await proveClamd(watched, signal, busyMs);
+        const lacking = await findLacking(proven.version.tag, signal);
         // One that began before the change tells of the signatures before it.
         if (begun !== changes) continue;
         provenChanges = begun;
@@ -137,20 +175,67 @@ export function watchHealth(options: HealthOptions): Health {
       }
     } catch (error) {
       if (closed.signal.aborted) return false;
-      // All its threads at work, for us or for another gateway, is load and no fault, unless it lasts longer than any scan may.
-      const isLoad = error instanceof ClamdBusy && isUp && clock() - provenAt < busyMs;
-      if (!isLoad) markSilent(error instanceof Error ? error.message : String(error));
+      if (!(error instanceof LateError)) isBusy = false;
+      markSilent(error instanceof Error ? error.message : String(error));
       return false;
+    } finally {
+      stopWatching();
+      closed.signal.removeEventListener("abort", onClose);
     }
   }
 
+  /** Tells busy from dead while a proof is under way, and ends it where clamd is dead, or busy for longer than any scan may take. */
+  function watchLateness(ending: AbortController): () => void {
+    const { proofTimeoutMs } = timing;
+    const startedAt = clock();
+    let isAsking = false;
+
+    function look(): void {
+      const now = clock();
+      if (ending.signal.aborted || now - startedAt < proofTimeoutMs) return;
+      const silentMs = now - Math.max(startedAt, heardAt);
+      const isAlive = heardAt >= startedAt;
+      const patience = isAlive ? silence.busy : silence.sudden;
+      if (silentMs >= Math.min(patience * proofTimeoutMs, busyMs)) {
+        ending.abort(new LateError(`no answer within ${Math.round(silentMs)} ms`));
+      } else if (now - startedAt >= busyMs) {
+        ending.abort(new ClamdBusy("every thread is busy"));
+      } else {
+        markBusy(isAlive ? "every thread is busy" : `no answer within ${Math.round(silentMs)} ms`);
+        askWhetherAlive();
+      }
+    }
+
+    function markBusy(reason: string): void {
+      const wasBusy = isBusy;
+      isBusy = connectedAt >= startedAt;
+      if (!isBusy || wasBusy) return;
+      observe({ kind: "notice", level: "warn", message: `${name} is busy: ${reason}, it is given no more for now` });
+      onChange();
+    }
+
+    function askWhetherAlive(): void {
+      if (isAsking) return;
+      isAsking = true;
+      askLife(watched, ending.signal, busyMs)
+        .catch(() => {}) // the proof will tell
+        .finally(() => {
+          isAsking = false;
+        });
+    }
+
+    // What has arrived while this process stood still is read first.
+    const timer = setInterval(() => setImmediate(look), proofTimeoutMs / 2).unref();
+    return () => clearInterval(timer);
+  }
+
   /** What is in a conf changes with a start only: while it is up, what was shown before holds where it cannot be asked. */
-  async function findLacking(tag: string): Promise<readonly string[]> {
+  async function findLacking(tag: string, signal: AbortSignal): Promise<readonly string[]> {
     try {
-      return await alerts.ask(tag, closed.signal);
+      return await alerts.ask(tag, signal);
     } catch (error) {
       const known = alerts.lacking();
-      if (known === null || closed.signal.aborted) throw error;
+      if (known === null || signal.aborted) throw error;
       return known;
     }
   }
@@ -169,7 +254,14 @@ export function watchHealth(options: HealthOptions): Health {
     proof ??= proveOnce().finally(() => {
       proof = null;
     });
-    return proof;
+    return inTime(proof);
+  }
+
+  /** A proof that is late goes on; whoever asked is not kept waiting. */
+  async function inTime(proof: Promise<boolean>): Promise<boolean> {
+    const late = Promise.withResolvers<boolean>();
+    const timer = setTimeout(late.resolve, timing.proofTimeoutMs, false).unref();
+    return Promise.race([proof, late.promise]).finally(() => clearTimeout(timer));
   }
 
   function renew(): Promise<boolean> {
@@ -199,6 +291,10 @@ export function watchHealth(options: HealthOptions): Health {
     isSettled,
     lacking: () => alerts.lacking() ?? [],
     isSilent,
+    isBusy: () => isBusy,
+    heard() {
+      heardAt = clock();
+    },
     provenSince: () => provenSince,
     prove,
     renew,

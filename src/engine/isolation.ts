@@ -101,7 +101,7 @@ export function createIsolation({ backends, ttlMs, maxEntries, maxRestMs, clock 
 
   function isRested(backend: Backend): boolean {
     const since = upSince.get(backend);
-    return since !== undefined && clock() - Math.max(since, rest.fromMs) >= rest.ms;
+    return since !== undefined && !backend.isBusy() && clock() - Math.max(since, rest.fromMs) >= rest.ms;
   }
 
   function isBackSoon(backend: Backend): boolean {

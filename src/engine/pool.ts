@@ -22,6 +22,8 @@ export interface PoolStatus {
   readonly backends: readonly {
     readonly name: string;
     readonly isUp: boolean;
+    /** As `Backend.isBusy`. */
+    readonly isBusy: boolean;
     /** Up, and not asked: another one has newer signatures or reports more. */
     readonly isBehind: boolean;
     /** As `Backend.lacking`. */
@@ -101,7 +103,7 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
     const asked = foremost(backends);
     let best: Backend | null = null;
     for (const backend of asked) {
-      if (backend.inFlight() >= backend.slots || isolation.isKept(backend)) continue;
+      if (backend.isBusy() || backend.inFlight() >= backend.slots || isolation.isKept(backend)) continue;
       if (backend === avoid && asked.length > 1) continue;
       if (best === null || backend.inFlight() / backend.slots < best.inFlight() / best.slots) best = backend;
     }
@@ -325,6 +327,7 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
       backends: [...backends].map((backend) => ({
         name: backend.name,
         isUp: backend.isUp(),
+        isBusy: backend.isBusy(),
         isBehind: isBehind(backend),
         lacking: backend.lacking(),
         tag: backend.version()?.tag ?? null,

@@ -54,12 +54,23 @@ export async function proveClamd(clamd: Clamd, signal: AbortSignal, timeoutMs = 
  * stopped or starved answers late, and goes on to load: `timeoutMs` should be as long as a load may take. Rejects as `exchange`.
  */
 export async function askReload(clamd: Clamd, signal: AbortSignal, timeoutMs = defaultTimeoutMs): Promise<void> {
-  const answer = Buffer.from(await ask(clamd, reloadCommand, signal, timeoutMs)).toString();
+  const answer = Buffer.from(await ask(clamd, reloadCommand, signal, timeoutMs, defaultTimeoutMs)).toString();
   if (answer !== "RELOADING\0") throw new Error(`RELOAD was answered by ${JSON.stringify(answer.slice(0, 200))}`);
 }
 
-function ask({ dial, address }: Clamd, request: Request, signal: AbortSignal, timeoutMs: number): Promise<Uint8Array> {
-  const connectTimeoutMs = Math.min(timeoutMs, defaultTimeoutMs);
+/** Any answer to VERSION shows that the receiving thread of clamd goes round. Rejects as `exchange`. */
+export async function askLife(clamd: Clamd, signal: AbortSignal, timeoutMs: number): Promise<void> {
+  await ask(clamd, versionCommand, signal, timeoutMs);
+}
+
+/** A connection may be taken as late as an answer may come: one that waits in a full backlog is tried again by the system. */
+function ask(
+  { dial, address }: Clamd,
+  request: Request,
+  signal: AbortSignal,
+  timeoutMs: number,
+  connectTimeoutMs = timeoutMs,
+): Promise<Uint8Array> {
   return exchange(request, { dial, address, connectTimeoutMs, timeoutMs, signal });
 }
 

@@ -12,6 +12,8 @@ export interface GaugeSnapshot {
   readonly backends: {
     readonly up: number;
     readonly down: number;
+    /** Of those that are up: late with their proof, and given no more for now. */
+    readonly busy: number;
     /** Of those that are up: given no scans, since another one has newer signatures or reports more. */
     readonly behind: number;
     /** Whose clamd.conf lacks a line without which it calls clean what it skips. */
@@ -47,6 +49,7 @@ export function createGauges(options: GaugesOptions): (snapshot: GaugeSnapshot) 
   const slotsTotal = gauge("slots_total", "Engine slots of all backends that are up.");
   const queueLength = gauge("queue_length", "Scans that wait for an engine slot.");
   const backends = labelled("backends", "Backends by state.", ["state"]);
+  const busy = gauge("backends_busy", "Backends that are up and late with their proof: they have more to do than they can.");
   const behind = gauge("backends_behind", "Backends that get no scans, since another one has newer signatures or reports more.");
   const lacking = gauge("backends_lacking_alerts", "Given clamds whose clamd.conf has them call clean what they skip.");
   const spoolBodies = gauge("spool_bodies", "Bodies held in the spool.");
@@ -73,6 +76,7 @@ export function createGauges(options: GaugesOptions): (snapshot: GaugeSnapshot) 
     queueLength.set(snapshot.queueLength);
     backends.set({ state: "up" }, snapshot.backends.up);
     backends.set({ state: "down" }, snapshot.backends.down);
+    busy.set(snapshot.backends.busy);
     behind.set(snapshot.backends.behind);
     lacking.set(snapshot.backends.lacking);
     spoolBodies.set(snapshot.spool.bodies);

@@ -527,7 +527,7 @@ describe("createPool", () => {
     const backend = add({ name: "one" });
     add({ name: "two", isUp: false });
     const scans = [scan("a"), scan("b")];
-    const alike = { isBehind: false, lacking: [], slots: 1, overdue: 0 };
+    const alike = { isBusy: false, isBehind: false, lacking: [], slots: 1, overdue: 0 };
     assert.deepEqual(pool.status(), {
       backends: [
         { name: "one", isUp: true, ...alike, tag: "a".repeat(16), inFlight: 1 },

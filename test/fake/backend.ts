@@ -80,6 +80,7 @@ export function fakeBackend({
     name,
     slots,
     isUp: () => up,
+    isBusy: () => false,
     version: () => (up ? fakeVersion(version) : null),
     lacking: () => lacking,
     inFlight: () => running.length,

@@ -89,8 +89,7 @@ describe("clamd under load", () => {
     await using second = await startRealClamd({ listens: "tcp" });
     const ports = [first, second].map(({ address }) => (address.kind === "tcp" ? address.port : 0));
     await using stage = await openFaultStage({ env: givenClamd({ ports, slots: 4 }) });
-    const bothUp = () =>
-      eventually("both are up", async () => (await stage.gateway.metric('clamgate_backends{state="up"}')) === 2);
+    const bothUp = () => eventually("both are up", async () => (await stage.gateway.backendsUp()) === 2);
     const bodies: Subject[] = [];
     for (let round = 0; round < 10; round += 1) {
       const clean = Array.from({ length: 10 }, () => stage.subjects.clean(1_000_000));

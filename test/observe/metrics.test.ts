@@ -16,7 +16,7 @@ const run = promisify(execFile);
 const idle: GaugeSnapshot = {
   slots: { inUse: 0, total: 10 },
   queueLength: 0,
-  backends: { up: 1, down: 0, behind: 0, lacking: 0 },
+  backends: { up: 1, down: 0, busy: 0, behind: 0, lacking: 0 },
   spool: { bodies: 0, memoryBytes: 0, fileBytes: 0 },
   signatures: { builtAt: new Date(now - 86_400_000), isTestOnly: false, keptOut: 0 },
   engine: version,
@@ -220,7 +220,7 @@ describe("createMetrics", () => {
     snapshot = {
       slots: { inUse: 7, total: 20 },
       queueLength: 3,
-      backends: { up: 2, down: 1, behind: 1, lacking: 2 },
+      backends: { up: 2, down: 1, busy: 1, behind: 1, lacking: 2 },
       spool: { bodies: 4, memoryBytes: 500, fileBytes: 6000 },
       signatures: { builtAt: new Date(now - 1500), isTestOnly: true, keptOut: 2 },
       engine: { ...version, database: 27801, tag: "def456" },
@@ -233,6 +233,7 @@ describe("createMetrics", () => {
     assert.equal(value("clamgate_queue_length"), 3);
     assert.equal(value('clamgate_backends{state="up"}'), 2);
     assert.equal(value('clamgate_backends{state="down"}'), 1);
+    assert.equal(value("clamgate_backends_busy"), 1);
     assert.equal(value("clamgate_backends_behind"), 1);
     assert.equal(value("clamgate_backends_lacking_alerts"), 2);
     assert.equal(value("clamgate_spool_bodies"), 4);

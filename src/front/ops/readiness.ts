@@ -18,6 +18,8 @@ export interface ReadinessState {
   readonly isStopping: boolean;
   /** Backends that have proved they detect. */
   readonly backendsUp: number;
+  /** Of those that are up: they have more to do than they can, and are given no more for now. */
+  readonly backendsBusy: number;
   readonly backendsTotal: number;
   /** Lines that the clamd.conf of one of them lacks. */
   readonly lacking: readonly string[];
@@ -61,10 +63,11 @@ function judgeRunning({ isStopping }: ReadinessState): Finding {
   return isStopping ? unready("running", "stopping") : fine("running", "running");
 }
 
-function judgeEngine({ backendsUp, backendsTotal }: ReadinessState): Finding {
-  const detail = `${backendsUp} of ${backendsTotal} backends up`;
+/** Load is no loss: who is busy is up. */
+function judgeEngine({ backendsUp, backendsBusy, backendsTotal }: ReadinessState): Finding {
+  const detail = `${backendsUp} of ${backendsTotal} backends up${backendsBusy === 0 ? "" : `, ${backendsBusy} busy`}`;
   if (backendsUp <= 0) return unready("engine", detail);
-  return backendsUp < backendsTotal ? degraded("engine", detail) : fine("engine", detail);
+  return backendsUp < backendsTotal || backendsBusy > 0 ? degraded("engine", detail) : fine("engine", detail);
 }
 
 /** What is not reported is called clean. */

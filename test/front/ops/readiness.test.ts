@@ -8,6 +8,7 @@ const now = Date.UTC(2026, 0, 3);
 const good: ReadinessState = {
   isStopping: false,
   backendsUp: 2,
+  backendsBusy: 0,
   backendsTotal: 2,
   lacking: [],
   backendsBehind: 0,
@@ -59,6 +60,7 @@ describe("judgeReadiness", () => {
 
   test("is degraded while some backends are down", () => {
     assert.deepEqual(judged({ ...good, backendsUp: 1 }), ["degraded", ["engine"]]);
+    assert.deepEqual(judged({ ...good, backendsBusy: 2 }), ["degraded", ["engine"]]);
   });
 
   test("is degraded while a given clamd calls clean what it skips, and names the lines", () => {
