@@ -1,5 +1,6 @@
 /** Which engine's side there is: a clamd of our own, or those that CLAMD_PORT gives. */
 
+import { slotsOf } from "./config/clamd-slots.ts";
 import type { Config } from "./config/settings.ts";
 import type { Clock, Observe } from "./core/ports.ts";
 import { alertProbes } from "./engine/alert-probes.ts";
@@ -43,7 +44,7 @@ export async function openEngine({
       limits: [poolName(config.CLAMD_PORT), policyOf(config)].join(" "),
       probes: alertProbes(),
       isStrict: config.GIVEN_CLAMD === "strict",
-      slots: config.CLAMD_SLOTS,
+      slots: slotsOf(config.CLAMD_SLOTS, { threads: config.CLAMD_THREADS, sharers: config.CLAMD_SHARERS }),
       sharesSpool: config.CLAMD_SHARES_SPOOL,
       maxScanTimeMs: null,
     };

@@ -2,6 +2,7 @@
 
 import { choice, yesOrNo } from "./choice.ts";
 import { clamdAddresses } from "./clamd-address.ts";
+import { clamdSlots } from "./clamd-slots.ts";
 import { dayMs, duration, secondMs } from "./duration.ts";
 import { derived, setting, unset, written } from "./setting.ts";
 import { wholeNumber } from "./whole-number.ts";
@@ -20,9 +21,23 @@ export const engineSettings = [
   setting({
     name: "CLAMD_SLOTS",
     group: "Engine",
+    parser: clamdSlots(),
+    default: written("auto"),
+    help: "Scans at once on each given clamd. `auto` is CLAMD_THREADS divided by CLAMD_SHARERS, 1 at least. All gateways of a clamd together should send no more than its MaxThreads.",
+  }),
+  setting({
+    name: "CLAMD_THREADS",
+    group: "Engine",
     parser: wholeNumber({ from: 1, to: 1000 }),
     default: written("10"),
-    help: "Scans at once on each given clamd; no more than its MaxThreads.",
+    help: "MaxThreads of each given clamd, as its clamd.conf has it.",
+  }),
+  setting({
+    name: "CLAMD_SHARERS",
+    group: "Engine",
+    parser: wholeNumber({ from: 1, to: 1000 }),
+    default: written("1"),
+    help: "Gateways that use the same clamd servers, this one included.",
   }),
   setting({
     name: "CLAMD_SHARES_SPOOL",
