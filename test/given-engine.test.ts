@@ -36,7 +36,7 @@ describe("the start against given clamds", () => {
 
 function open({ address }: FakeClamd) {
   const clock = () => performance.now();
-  const pool = createPool({ queueMax: 10, queueTimeoutMs: 1_000, clock });
+  const pool = createPool({ queueMax: 10, queueMaxPerClient: 0, queueTimeoutMs: 1_000, clock });
   const backend = {
     canary: eicarCanary(),
     probes: [],
