@@ -71,7 +71,7 @@ function readPacket(bytes: Buffer): Packet | null {
 
 /** The content type of what is encrypted, as CMS has it (RFC 5652 §6.1, RFC 5083 §2). */
 const envelopes = ["06092a864886f70d010703", "060b2a864886f70d0109100117"].map((hex) => Buffer.from(hex, "hex"));
-export const longestEnvelopeHead = 6 + 13;
+const longestEnvelopeHead = 6 + 13;
 
 /** Of the first bytes of a CMS object: a sequence, however its length is written, that begins with its content type. */
 export function isCmsEnvelope(head: Buffer): boolean {
@@ -91,13 +91,13 @@ const linesPerBreath = 256;
 export async function inspectMessage(reader: BodyReader): Promise<Unscannable | null> {
   for await (const { at, bytes } of reader.pieces(lookBytes)) {
     let lines = 0;
-    for (const [mark, judge] of judges) {
+    for (const { mark, judge, length } of judges) {
       for (let index = bytes.indexOf(mark); index !== -1; index = bytes.indexOf(mark, index + 1)) {
         if (lines % linesPerBreath === 0) await reader.breathe();
         lines += 1;
         const isAtLineStart = index === 0 ? at === 0 : bytes[index - 1] === 0x0a || bytes[index - 1] === 0x0d;
         if (!isAtLineStart) continue;
-        const found = judge(bytes.toString("latin1", index, index + lookBytes));
+        const found = judge(bytes.toString("latin1", index, index + length));
         if (found !== null) return found;
       }
     }
@@ -106,8 +106,8 @@ export async function inspectMessage(reader: BodyReader): Promise<Unscannable | 
 }
 
 const judges = [
-  [armour, judgeArmour],
-  [sequence, judgeBase64],
+  { mark: armour, judge: judgeArmour, length: lookBytes },
+  { mark: sequence, judge: judgeBase64, length: 4 * longestEnvelopeHead },
 ] as const;
 
 /** A message in armour may be signed only: its first packet tells. Headers may stand before an empty line (RFC 9580 §6.2). */
@@ -118,6 +118,6 @@ function judgeArmour(text: string): Unscannable | null {
 }
 
 function judgeBase64(text: string): Unscannable | null {
-  const head = Buffer.from(text.slice(0, 4 * longestEnvelopeHead), "base64");
+  const head = Buffer.from(text, "base64");
   return isCmsEnvelope(head) ? finding("Encrypted.Smime") : null;
 }

@@ -15,6 +15,7 @@ import { inspectZip } from "./zip.ts";
 import { findZipEnd, longestTailBytes, type ZipDirectory, type ZipEnd } from "./zip-end.ts";
 
 const headBytes = 1088;
+const hitsPerBreath = 256;
 const endSignature = Buffer.from("PK\x05\x06", "latin1");
 
 export function createInspect({ clock, ...limits }: ReadingLimits & { readonly clock: Clock }): Inspect {
@@ -170,8 +171,11 @@ function isZip(end: ZipEnd): end is Exclude<ZipEnd, { readonly kind: "none" }> {
 }
 
 async function hasSevenZip(reader: BodyReader, from: number): Promise<boolean> {
+  let hits = 0;
   for await (const { bytes } of reader.pieces(sevenZipStartBytes - 1, from)) {
     for (let at = bytes.indexOf(sevenZipSignature); at !== -1; at = bytes.indexOf(sevenZipSignature, at + 1)) {
+      hits += 1;
+      if (hits % hitsPerBreath === 0) await reader.breathe();
       if (isSevenZipStart(bytes.subarray(at))) return true;
     }
   }

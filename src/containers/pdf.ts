@@ -9,10 +9,11 @@ export const pdfSearchBytes = 1024;
 export const pdfMark = Buffer.from("%PDF-");
 const object = Buffer.from("obj");
 /** Of a dictionary that goes on behind the piece that it begins in: so much is read, then the next. */
-const windows = [64 * 1024, 1024 * 1024, 8 * 1024 * 1024];
+const windows = [64 * 1024, 512 * 1024, 4 * 1024 * 1024];
 /** Dictionaries that stand in each other are read once each. */
 const freeBytes = 1024 * 1024;
 const objectsPerBreath = 64;
+const tokensPerBreath = 512;
 
 /** Rejects with LimitReached. */
 export async function inspectPdf(reader: BodyReader): Promise<Unscannable | null> {
@@ -23,12 +24,11 @@ export async function inspectPdf(reader: BodyReader): Promise<Unscannable | null
       if (objects % objectsPerBreath === 0) await reader.breathe();
       objects += 1;
       const start = index + object.length;
-      let read = readStreamDictionary(bytes.subarray(start));
+      let read = await readStreamDictionary(reader, bytes.subarray(start));
       left -= read.length;
       for (const length of windows) {
         if (read.kind !== "unfinished" || at + start + read.length >= reader.size) break;
-        read = readStreamDictionary(await reader.some(at + start, length));
-        await reader.breathe();
+        read = await readStreamDictionary(reader, await reader.some(at + start, length));
         left -= read.length;
       }
       if (read.kind === "unfinished" && at + start + read.length < reader.size) throw new LimitReached("limit-size");
@@ -47,7 +47,7 @@ interface Reading {
 }
 
 /** Of what stands behind `obj`. */
-function readStreamDictionary(bytes: Buffer): Reading {
+async function readStreamDictionary(reader: BodyReader, bytes: Buffer): Promise<Reading> {
   const tokens = new Tokens(bytes);
   if (tokens.next() !== "<<") return { kind: tokens.isAtEnd ? "unfinished" : "plain", length: tokens.at };
   const start = tokens.at;
@@ -58,7 +58,8 @@ function readStreamDictionary(bytes: Buffer): Reading {
   let isFilter = false;
   let isIndirect = false;
   let filterEnd = 0;
-  while (depth > 0) {
+  for (let count = 1; depth > 0; count += 1) {
+    if (count % tokensPerBreath === 0) await reader.breathe();
     const token = tokens.next();
     if (token === null) return { kind: "unfinished", length: tokens.at };
     if (token === "<<") depth += 1;

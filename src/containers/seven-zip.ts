@@ -9,8 +9,8 @@ import { type Folder, isKnownShape, readPackedStreams, type Streams, StreamsErro
 
 export const sevenZipSignature = Buffer.from("7z\xbc\xaf\x27\x1c", "latin1");
 export const sevenZipStartBytes = 32;
-/** Of a million names. */
-const maxHeaderBytes = 32 * 1024 * 1024;
+/** Of a hundred thousand names. */
+const maxHeaderBytes = 8 * 1024 * 1024;
 /** A packed header may be in another; archivers write one. */
 const maxPackedHeaders = 4;
 

@@ -38,7 +38,8 @@ export async function findZipEnd(reader: BodyReader): Promise<ZipEnd> {
   if (last === -1) return { kind: "none" };
   // Some readers take the record whose comment ends with the file.
   for (let at = tail.indexOf(signature); at !== -1 && at < last; at = tail.indexOf(signature, at + 1)) {
-    if (at + recordBytes + tail.readUInt16LE(at + 20) === tail.length) return { kind: "ambiguous", at: tailAt + last };
+    if (at + recordBytes <= tail.length && at + recordBytes + tail.readUInt16LE(at + 20) === tail.length)
+      return { kind: "ambiguous", at: tailAt + last };
   }
   if (last + recordBytes > tail.length) return { kind: "unfit", at: tailAt + last };
   const trailing = tail.length - last - recordBytes - tail.readUInt16LE(last + 20);

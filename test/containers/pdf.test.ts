@@ -64,7 +64,7 @@ describe("a PDF", () => {
     assert.equal(await nameOf(Buffer.concat([pdf(""), Buffer.from("obj<<".repeat(20_000))])), "limit-time");
   });
 
-  test("has no dictionary of more than 8 MiB", async () => {
-    assert.equal(await nameOf(pdf(`/P (${"x".repeat(9 * 1024 * 1024)}) /Filter 6 0 R`)), "limit-size");
+  test("has no dictionary of more than 4 MiB", async () => {
+    assert.equal(await nameOf(pdf(`/P (${"x".repeat(5 * 1024 * 1024)}) /Filter 6 0 R`)), "limit-size");
   });
 });

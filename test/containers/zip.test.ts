@@ -78,6 +78,7 @@ const refused: Readonly<Record<string, readonly [name: string, bytes: Buffer]>> 
     "Zip.TwoDirectories",
     one({ front: script, comment: endRecord({ entries: 0, size: 0, offset: 0 }) }),
   ],
+  "end records to the end": ["Zip.NoDirectory", Buffer.concat([whole({}).subarray(0, 40), Buffer.alloc(100, "PK\x05\x06")])],
   "zip64 that says two things": ["Zip.TwoDirectories", twoCounts()],
   "PK00 in front": ["Zip.Front", Buffer.concat([Buffer.from("PK00"), whole({})])],
   "an entry in front of another that is not listed and of another method": ["Zip.Method", unlisted({ local: { method: 14 } })],
