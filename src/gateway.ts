@@ -3,11 +3,11 @@
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { FastifyPluginAsync } from "fastify";
-import { formatOf, longestMagicBytes } from "./codec/file-format.ts";
 import type { Config } from "./config/settings.ts";
+import { isOfFormat } from "./containers/format.ts";
 import { createInspect } from "./containers/inspect.ts";
 import { lookInside } from "./core/look-inside.ts";
-import type { Observe, SpooledBody } from "./core/ports.ts";
+import type { Observe } from "./core/ports.ts";
 import { createScan } from "./core/scan.ts";
 import { startDownloadProxy } from "./download-proxy.ts";
 import { createPool } from "./engine/pool.ts";
@@ -144,7 +144,7 @@ async function open(
     clock,
     maxBytes: config.MAX_FILE_SIZE,
     verdictTtlSeconds,
-    ...(config.UNSUPPORTED_FORMATS.length === 0 ? {} : { isUnsupported: (body) => isListed(body, config.UNSUPPORTED_FORMATS) }),
+    ...(config.UNSUPPORTED_FORMATS.length === 0 ? {} : { isUnsupported: (body) => isOfFormat(body, config.UNSUPPORTED_FORMATS) }),
   });
 
   let isStopping = false;
@@ -297,14 +297,6 @@ function listenOn({ config, fronts, version, observe }: Listening): Promise<Serv
     version,
     observe,
   });
-}
-
-async function isListed(body: SpooledBody, formats: readonly string[]): Promise<boolean> {
-  for await (const head of body.read({ end: Math.min(longestMagicBytes, body.size) })) {
-    const format = formatOf(head);
-    return format !== null && formats.includes(format);
-  }
-  return false;
 }
 
 /** Waits no longer than that. */

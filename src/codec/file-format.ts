@@ -1,26 +1,59 @@
-/** File formats told by their first bytes, for those that an operator calls unsupported (UNSUPPORTED_FORMATS). */
+/** File formats that an operator may call unsupported (UNSUPPORTED_FORMATS), by name. */
 
-const magicNumbers: Readonly<Record<string, readonly (readonly number[])[]>> = {
-  "7z": [[0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c]],
-  lz4: [
-    [0x04, 0x22, 0x4d, 0x18],
-    [0x02, 0x21, 0x4c, 0x18],
-  ],
-  lzip: [[0x4c, 0x5a, 0x49, 0x50]],
-  lzop: [[0x89, 0x4c, 0x5a, 0x4f, 0x00, 0x0d, 0x0a, 0x1a, 0x0a]],
-  rar: [[0x52, 0x61, 0x72, 0x21, 0x1a, 0x07]],
-  snappy: [[0xff, 0x06, 0x00, 0x00, 0x73, 0x4e, 0x61, 0x50, 0x70, 0x59]],
-  xz: [[0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
-  zstd: [[0x28, 0xb5, 0x2f, 0xfd]],
-};
+/** clamd opens these, in part at least. */
+const opened = ["7z", "xz"] as const;
 
-/** How many of a body's first bytes `formatOf` looks at. */
-export const longestMagicBytes = 10;
+/** clamd 1.4 opens none of these; each is told by its first bytes or its last. */
+export const archiveFormats = [
+  "activemime",
+  "appimage",
+  "ar",
+  "arc",
+  "asar",
+  "compress",
+  "cramfs",
+  "dar",
+  "deb",
+  "erofs",
+  "ext",
+  "fat",
+  "git",
+  "gpt",
+  "hfs",
+  "lrzip",
+  "lz4",
+  "lzip",
+  "lzma",
+  "lzop",
+  "makeself",
+  "mbr",
+  "nar",
+  "ntfs",
+  "openpgp",
+  "pyinstaller",
+  "qcow",
+  "qed",
+  "rar",
+  "romfs",
+  "rpm",
+  "rzip",
+  "snappy",
+  "squashfs",
+  "vdi",
+  "vhd",
+  "vhdx",
+  "vmdk",
+  "warc",
+  "wim",
+  "zchunk",
+  "zlib",
+  "zpaq",
+  "zstd",
+] as const;
 
-/** The format's name as UNSUPPORTED_FORMATS has it; null for any other. */
-export function formatOf(head: Uint8Array): string | null {
-  for (const [format, numbers] of Object.entries(magicNumbers)) {
-    if (numbers.some((number) => number.every((byte, index) => head[index] === byte))) return format;
-  }
-  return null;
-}
+export const fileFormats = [...opened, ...archiveFormats] as const;
+
+export type FileFormat = (typeof fileFormats)[number];
+
+/** What stands for all that clamd does not open. */
+export const allArchives = "archives" as const;

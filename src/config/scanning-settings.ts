@@ -1,17 +1,31 @@
 /** How requests reach the engine, how long they wait, what passes, and what is remembered. */
 
+import { allArchives, archiveFormats, type FileFormat, fileFormats } from "../codec/file-format.ts";
 import { choice } from "./choice.ts";
 import { dayMs, duration, longestTimerMs, secondMs } from "./duration.ts";
 import { list } from "./list.ts";
+import { type Parser, value } from "./parser.ts";
 import { absolutePath } from "./path.ts";
 import { derived, setting, written } from "./setting.ts";
 import { unscannablePolicy } from "./unscannable-policy.ts";
-import { unsupportedFormats } from "./unsupported-format.ts";
 import { verdictCacheChoice } from "./verdict-cache-choice.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 /** What clamd may take beyond its own limit, which it checks only now and then. */
 const scanGraceMs = 30 * secondMs;
+
+function unsupportedFormats(): Parser<readonly FileFormat[]> {
+  const names = list({ item: choice("a format", [allArchives, ...fileFormats]), separator: "," });
+  return {
+    allowed: names.allowed,
+    parse(text, base) {
+      const parsed = names.parse(text, base);
+      if (parsed.kind === "wrong") return parsed;
+      const formats = parsed.value.flatMap((name): readonly FileFormat[] => (name === allArchives ? archiveFormats : [name]));
+      return value([...new Set(formats)]);
+    },
+  };
+}
 
 export const scanningSettings = [
   setting({
@@ -59,9 +73,9 @@ export const scanningSettings = [
   setting({
     name: "UNSUPPORTED_FORMATS",
     group: "Scanning",
-    parser: list({ item: choice("a format", unsupportedFormats), separator: "," }),
+    parser: unsupportedFormats(),
     default: written(""),
-    help: "Formats, told by their first bytes, that count as unscannable, for a clamd that does not open them.",
+    help: "Formats, told by their first or last bytes, that count as unscannable, for a clamd that does not open them. `archives` is all of the list but 7z and xz, which clamd opens.",
   }),
   setting({
     name: "VERDICT_CACHE",
