@@ -48,7 +48,8 @@ export async function openEngine({
       sharesSpool: config.CLAMD_SHARES_SPOOL,
       maxScanTimeMs: null,
     };
-    return givenEngine({ addresses: config.CLAMD_PORT, backend, pool, attempts: config.MAX_RECONNECT_TIME, observe });
+    const { CLAMD_PORT: addresses, GIVEN_EPOCH_FILE: epochFile, MAX_RECONNECT_TIME: attempts } = config;
+    return givenEngine({ addresses, backend, epochFile, pool, attempts, observe });
   }
   const clamd = await findProgram("clamd", searchPath);
   if (clamd === null) throw new Error("clamd is not installed: install ClamAV, or set CLAMD_PORT to a clamd that runs elsewhere");

@@ -133,7 +133,7 @@ async function open(
 
   const isTestOnly = () => engine.signatures().isTestOnly;
   // VERSION alone does not tell all of a given clamd's signatures, so its verdicts are believed for less long (clamd.md 4.3).
-  const isUnseen = config.CLAMD_PORT !== null;
+  const isUnseen = config.CLAMD_PORT !== null && config.GIVEN_EPOCH_FILE === null;
   const verdictTtlSeconds = Math.min(config.VERDICT_TTL, isUnseen ? config.GIVEN_VERDICT_TTL : Infinity) / 1000;
   const scan = createScan({
     spool,

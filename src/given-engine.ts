@@ -1,18 +1,24 @@
-/** The engine's side when clamd servers are given: found by their addresses, proved by EICAR. */
+/** The engine's side when clamd servers are given: found by their addresses, proved by EICAR, their signatures told by a canary where we may write one. */
 
 import { setTimeout as delay } from "node:timers/promises";
 import type { Config } from "./config/settings.ts";
 import type { Observe } from "./core/ports.ts";
-import { describeAddress } from "./engine/address.ts";
-import { type BackendOptions, createBackend } from "./engine/backend.ts";
+import { type ClamdAddress, describeAddress } from "./engine/address.ts";
+import { type Backend, type BackendOptions, createBackend } from "./engine/backend.ts";
+import { epochCanary } from "./engine/canary.ts";
 import { type Discovery, discoverBackends } from "./engine/discovery.ts";
 import type { EnginePool } from "./engine/pool.ts";
+import { askReload, type Clamd } from "./engine/proof.ts";
 import type { EngineSide } from "./engine-side.ts";
 import { createSystemNames, thisSystem } from "./names/system-names.ts";
+import { canaryBytes, canaryFileName, epochOf } from "./signatures/canary.ts";
+import { type DirectoryEpoch, watchDirectoryEpoch } from "./signatures/directory-epoch.ts";
 
 export interface GivenEngineOptions {
   readonly addresses: NonNullable<Config["CLAMD_PORT"]>;
   readonly backend: Omit<BackendOptions, "name" | "address" | "onChange">;
+  /** GIVEN_EPOCH_FILE. */
+  readonly epochFile: string | null;
   readonly pool: EnginePool;
   /** MAX_RECONNECT_TIME. */
   readonly attempts: number;
@@ -24,19 +30,92 @@ const attemptMs = 4_000;
 const lookupMs = 5_000;
 const refreshMs = 30_000;
 const pollMs = 100;
+const epochPollMs = 2_000;
+/** A clamd that has not loaded the canary by then is asked again: it may have lost the command in another reload. */
+const reloadAgainMs = 30_000;
 
-export function givenEngine({ addresses, backend, pool, attempts, observe }: GivenEngineOptions): EngineSide {
+/** One clamd, and when it was last asked to reload. */
+interface Member {
+  readonly backend: Backend;
+  readonly clamd: Clamd;
+  reloadAskedAt: number;
+  isTold: boolean;
+}
+
+export function givenEngine(options: GivenEngineOptions): EngineSide {
+  const { addresses, backend, epochFile, pool, attempts, observe } = options;
   const stopped = new AbortController();
+  const members = new Set<Member>();
+  let epoch: DirectoryEpoch | null = null;
   const names = createSystemNames(thisSystem());
   let discovery: Discovery | null = null;
 
+  function createMember(address: ClamdAddress): Backend {
+    const shownEpoch = { canary: epochCanary(canaryBytes, epochOf), current: () => epoch?.current() ?? null };
+    const clamd = { ...backend, address, ...(epochFile === null ? {} : { shownEpoch }) };
+    const made = createBackend({ ...clamd, name: describeAddress(address), onChange: () => pool.dispatch() });
+    const member: Member = { backend: made, clamd, reloadAskedAt: Number.NEGATIVE_INFINITY, isTold: false };
+    members.add(member);
+    const leave = (end: () => void) => () => {
+      members.delete(member);
+      end();
+    };
+    return Object.assign(made, { retire: leave(made.retire), close: leave(made.close) });
+  }
+
+  /** Whoever has not loaded the canary that the directory holds now. */
+  async function askForReloads(): Promise<void> {
+    for (const member of members) {
+      if (epoch?.current() == null || !member.backend.isUp() || member.backend.isSettled()) continue;
+      if (performance.now() - member.reloadAskedAt < reloadAgainMs) continue;
+      member.reloadAskedAt = performance.now();
+      await askReload(member.clamd, stopped.signal).catch((error: unknown) => {
+        if (stopped.signal.aborted || member.isTold) return;
+        member.isTold = true;
+        const reason = error instanceof Error ? error.message : String(error);
+        observe({ kind: "notice", level: "warn", message: `${member.backend.name} was not asked to reload: ${reason}` });
+      });
+    }
+  }
+
+  function onEpoch(): void {
+    for (const member of members) {
+      member.reloadAskedAt = Number.NEGATIVE_INFINITY;
+      void member.backend.renew();
+    }
+  }
+
+  async function reloadNowAndThen(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      await delay(epochPollMs, undefined, { signal: stopped.signal, ref: false }).catch(() => {}); // stopped
+      await askForReloads();
+    }
+  }
+
+  /** For people: why the signatures are not told. */
+  function epochFault(): string | null {
+    if (epoch === null) return null;
+    const fault = epoch.fault();
+    if (fault !== null) return `the canary cannot be written: ${fault}`;
+    const now = performance.now();
+    const isLate = ({ backend, reloadAskedAt }: Member) => !backend.isSettled() && now - reloadAskedAt > reloadAgainMs / 2;
+    const isAsked = ({ reloadAskedAt }: Member) => reloadAskedAt > 0;
+    const late = [...members].filter((member) => isAsked(member) && isLate(member)).length;
+    return late === 0
+      ? null
+      : `${late} given clamd servers do not show it: they load another directory, or official databases only`;
+  }
+
   return {
     async start() {
+      if (epochFile !== null) {
+        epoch = watchDirectoryEpoch({ file: epochFile, pollMs: epochPollMs, onChange: onEpoch });
+        void reloadNowAndThen();
+      }
       discovery = discoverBackends({
         addresses,
         pool,
-        createBackend: (address) =>
-          createBackend({ ...backend, address, name: describeAddress(address), onChange: () => pool.dispatch() }),
+        createBackend: createMember,
         lookup: (host, signal) => names(host, "the gateway itself", signal),
         timeoutMs: lookupMs,
         intervalMs: refreshMs,
@@ -57,16 +136,19 @@ export function givenEngine({ addresses, backend, pool, attempts, observe }: Giv
     },
     async stop() {
       stopped.abort();
+      epoch?.close();
       discovery?.close();
     },
     kill: () => stopped.abort(),
     signatures() {
       const version = pool.version();
+      const fault = epochFault();
       return {
         isLoaded: version !== null,
         isTestOnly: false,
         builtAt: version?.databaseTime ?? null,
-        keptOut: [], // their directory is theirs
+        // Their directory is theirs, but for one file.
+        keptOut: fault === null ? [] : [{ file: canaryFileName, reason: fault }],
         description: version === null ? "no clamd has answered yet" : `those of the given clamd servers (${version.database})`,
       };
     },

@@ -4,6 +4,7 @@ import { choice, yesOrNo } from "./choice.ts";
 import { clamdAddresses } from "./clamd-address.ts";
 import { clamdSlots } from "./clamd-slots.ts";
 import { dayMs, duration, secondMs } from "./duration.ts";
+import { absolutePath } from "./path.ts";
 import { derived, setting, unset, written } from "./setting.ts";
 import { wholeNumber } from "./whole-number.ts";
 
@@ -58,7 +59,15 @@ export const engineSettings = [
     group: "Engine",
     parser: duration({ fromMs: secondMs, toMs: 3650 * dayMs }),
     default: written("5m"),
-    help: "How long a verdict of given clamd servers is remembered at most, by content and by address: their signatures can change where nothing shows it.",
+    help: "How long a verdict of given clamd servers is remembered at most, by content and by address: their signatures can change where nothing shows it. Without effect where GIVEN_EPOCH_FILE shows them.",
+  }),
+  setting({
+    name: "GIVEN_EPOCH_FILE",
+    group: "Engine",
+    parser: absolutePath("clamgate_epoch.ndb"),
+    default: unset,
+    onlyWith: "CLAMD_PORT",
+    help: "`clamgate_epoch.ndb` in the database directory that all given clamd servers load, as the gateway sees it. The gateway writes this signature file whenever the directory has changed, and asks the servers to reload it: what it is found by tells which signatures they have, and their verdicts are remembered for VERDICT_TTL.",
   }),
   setting({
     name: "MAX_RECONNECT_TIME",

@@ -1,6 +1,6 @@
 /** Paths of files and directories, made absolute. */
 
-import { isAbsolute, resolve } from "node:path";
+import { basename, isAbsolute, resolve } from "node:path";
 import { hasControlCharacter, type Parser, value, wrong } from "./parser.ts";
 
 /** Relative to the working directory. */
@@ -11,11 +11,17 @@ export function path(): Parser<string> {
   };
 }
 
-/** For what says who may read where: there a relative path is more likely a mistake than a wish. */
-export function absolutePath(): Parser<string> {
+/**
+ * For what says who may read where: there a relative path is more likely a mistake than a wish.
+ * @param name that the file must have.
+ */
+export function absolutePath(name: string | null = null): Parser<string> {
   return {
-    allowed: "absolute paths without quotes",
-    parse: (text) => (isUsable(text) && isAbsolute(text) ? value(resolve(text)) : wrong(text, "is not an absolute path")),
+    allowed: `absolute paths without quotes${name === null ? "" : `, of a file named ${name}`}`,
+    parse(text) {
+      if (!isUsable(text) || !isAbsolute(text)) return wrong(text, "is not an absolute path");
+      return name === null || basename(text) === name ? value(resolve(text)) : wrong(text, "names another file");
+    },
   };
 }
 

@@ -65,6 +65,8 @@ export interface Backend {
   version(): EngineVersion | null;
   /** As `Health.lacking`. */
   lacking(): readonly string[];
+  /** As `Health.isSettled`. */
+  isSettled(): boolean;
   inFlight(): number;
   /** Scans that were answered as timed out and still run: their slots are not free. */
   overdue(): number;
@@ -183,6 +185,7 @@ export function createBackend(options: BackendOptions): Backend {
     isUp: health.isUp,
     isBusy: health.isBusy,
     lacking: health.lacking,
+    isSettled: health.isSettled,
     version: () => (health.isUp() ? health.version() : null),
     inFlight: () => inFlight,
     overdue: () => overdue,

@@ -11,6 +11,14 @@ export interface Canary {
   epochOf(reply: ClamdReply): string | null;
 }
 
+/** For a clamd whose signatures are not ours, and whose database directory we may look into. */
+export interface ShownEpoch {
+  /** Found by a file in the directory; a clamd that has not loaded that file is up all the same. */
+  readonly canary: Canary;
+  /** What the directory holds; null while that is not known. */
+  current(): string | null;
+}
+
 /** For a clamd whose signatures are not ours: every database detects EICAR, by one name or another. */
 export function eicarCanary(): Canary {
   // In two pieces, so that no scanner takes this file for the test file.

@@ -37,9 +37,9 @@ export interface HealthOptions {
 
 export interface Health {
   isUp(): boolean;
-  /** Of the last proof, also while it is down; null before the first. Between `renew` and the next proof with a tag of its own. */
+  /** Of the last proof, also while it is down; null before the first. While it is not settled with a tag of its own. */
   version(): EngineVersion | null;
-  /** False between `renew` and the next proof: nothing that was found before counts, and nothing that is found now is to be remembered. */
+  /** False between `renew` and the next proof, and while it has not shown the epoch that it should: nothing that was found before counts, and nothing that is found now is to be remembered. */
   isSettled(): boolean;
   /** The lines that its clamd.conf lacks, as far as it has shown. */
   lacking(): readonly string[];
@@ -103,13 +103,15 @@ export function watchHealth(options: HealthOptions): Health {
   /** Times that the signatures have changed, and how often they had at the last proof. */
   let changes = 0;
   let provenChanges = 0;
+  let provenEpoch = "";
   let proof: Promise<boolean> | null = null;
   let pause = new AbortController();
   /** As it was last told. */
   let toldLacking: readonly string[] = [];
 
   function isSettled(): boolean {
-    return provenChanges === changes;
+    const isShown = clamd.shownEpoch === undefined || provenEpoch === clamd.shownEpoch.current();
+    return isShown && provenChanges === changes;
   }
 
   function isSilent(): boolean {
@@ -165,6 +167,7 @@ export function watchHealth(options: HealthOptions): Health {
         // One that began before the change tells of the signatures before it.
         if (begun !== changes) continue;
         provenChanges = begun;
+        provenEpoch = proven.epoch;
         tellLacking(lacking);
         if (isStrict && lacking.length > 0) {
           goDown(`its clamd.conf lacks ${lacking.join(", ")}`);

@@ -3,7 +3,7 @@
 import { type ClamdReply, type ClamdVersion, parseScanReply, parseVersionReply } from "../codec/clamd-reply.ts";
 import type { EngineVersion } from "../core/verdict.ts";
 import type { ClamdAddress } from "./address.ts";
-import type { Canary } from "./canary.ts";
+import type { Canary, ShownEpoch } from "./canary.ts";
 import { instreamBytes, type Request, reloadCommand, versionCommand } from "./commands.ts";
 import { type Dial, ExchangeError, exchange } from "./exchange.ts";
 import { engineTag } from "./tag.ts";
@@ -12,6 +12,8 @@ export interface Clamd {
   readonly address: ClamdAddress;
   readonly dial: Dial;
   readonly canary: Canary;
+  /** Where the canary does not tell the signatures, and something else does. */
+  readonly shownEpoch?: ShownEpoch;
   /** What besides engine and signatures decides a verdict, as one string: the limits, or which given clamds they are, and the policy. */
   readonly limits: string;
 }
@@ -32,19 +34,23 @@ const defaultTimeoutMs = 3_000;
 /** Rejects with ClamdBusy, with an Error that says what is missing, or with the signal's reason. */
 export async function proveClamd(clamd: Clamd, signal: AbortSignal, timeoutMs = defaultTimeoutMs): Promise<Proof> {
   // Both at once: the receiving thread answers VERSION however long the canary waits for a scanning one.
-  const [found, told] = await Promise.allSettled([
+  const { shownEpoch } = clamd;
+  const [found, told, shown] = await Promise.allSettled([
     ask(clamd, instreamBytes(clamd.canary.bytes), signal, timeoutMs),
     ask(clamd, versionCommand, signal, timeoutMs),
+    shownEpoch === undefined ? null : ask(clamd, instreamBytes(shownEpoch.canary.bytes), signal, timeoutMs),
   ]);
   signal.throwIfAborted();
   const version = told.status === "fulfilled" ? parseVersionReply(told.value) : null;
   if (found.status === "rejected")
     throw version !== null && isLate(found.reason) ? new ClamdBusy("every thread is busy") : found.reason;
   const reply = parseScanReply(found.value, "stream");
-  const epoch = clamd.canary.epochOf(reply);
-  if (epoch === null) throw new Error(`the canary was not detected: ${describe(reply)}`);
+  const proved = clamd.canary.epochOf(reply);
+  if (proved === null) throw new Error(`the canary was not detected: ${describe(reply)}`);
   if (told.status === "rejected") throw told.reason;
   if (version === null) throw new Error("no usable answer to VERSION");
+  const shownReply = shown.status === "fulfilled" && shown.value !== null ? parseScanReply(shown.value, "stream") : null;
+  const epoch = (shownReply === null ? null : shownEpoch?.canary.epochOf(shownReply)) ?? proved;
   const { limits } = clamd;
   return { epoch, version: { ...version, databaseTime: timeOf(version), tag: engineTag({ ...version, epoch, limits }) } };
 }

@@ -9,11 +9,13 @@ export interface Standing {
   version(): EngineVersion | null;
   /** Lines that its clamd.conf lacks. */
   lacking(): readonly string[];
+  /** Whether it has shown the signatures that it should have. */
+  isSettled(): boolean;
 }
 
 /**
  * Those that are up and behind no other one, in their order. What a clamd.conf lacks is lacking for ever, an older database for minutes:
- * so the alerts count first, then the daily database, then the engine's release.
+ * so the alerts count first, then whether it has what its directory holds, then the daily database, then the engine's release.
  */
 export function foremost<B extends Standing>(backends: Iterable<B>): readonly B[] {
   let best: B[] = [];
@@ -31,6 +33,8 @@ export function foremost<B extends Standing>(backends: Iterable<B>): readonly B[
 function compare(one: Standing, other: Standing): number {
   const lacking = other.lacking().length - one.lacking().length;
   if (lacking !== 0) return lacking;
+  const settled = Number(one.isSettled()) - Number(other.isSettled());
+  if (settled !== 0) return settled;
   const [version, otherVersion] = [one.version(), other.version()];
   const database = (version?.database ?? 0) - (otherVersion?.database ?? 0);
   if (database !== 0) return database;

@@ -26,4 +26,11 @@ describe("absolutePath", () => {
       assert.deepEqual(faultsOf(absolutePath(), text), [`${text} is not an absolute path`]);
     }
   });
+
+  test("takes one name only where there is but one", () => {
+    assert.equal(valueFrom(absolutePath("a.ndb"), "/db/a.ndb"), "/db/a.ndb");
+    for (const text of ["/db/b.ndb", "/db/", "/a.ndb/b"]) {
+      assert.deepEqual(faultsOf(absolutePath("a.ndb"), text), [`${text} names another file`]);
+    }
+  });
 });

@@ -4,6 +4,7 @@ import { fileFormats } from "../../src/codec/file-format.ts";
 import { readConfig } from "../../src/config/read-config.ts";
 import { groups } from "../../src/config/setting.ts";
 import { type Config, settings } from "../../src/config/settings.ts";
+import { canaryFileName } from "../../src/signatures/canary.ts";
 
 const K = 1024;
 const M = 1024 * K;
@@ -24,6 +25,7 @@ const defaults: Config = {
   CLAMD_SHARES_SPOOL: false,
   GIVEN_CLAMD: "warn",
   GIVEN_VERDICT_TTL: 300_000,
+  GIVEN_EPOCH_FILE: null,
   MAX_RECONNECT_TIME: 30,
   MAX_THREADS: 4,
   MAX_SCAN_SIZE: 100 * M,
@@ -107,6 +109,7 @@ const examples: { readonly [Name in keyof Config]: readonly [text: string, value
   CLAMD_SHARES_SPOOL: ["yes", true],
   GIVEN_CLAMD: ["STRICT", "strict"],
   GIVEN_VERDICT_TTL: ["1m", 60_000],
+  GIVEN_EPOCH_FILE: [`/db/${canaryFileName}`, `/db/${canaryFileName}`],
   MAX_RECONNECT_TIME: ["0", 0],
   MAX_THREADS: ["8", 8],
   MAX_SCAN_SIZE: ["1G", G],
@@ -191,6 +194,7 @@ const examples: { readonly [Name in keyof Config]: readonly [text: string, value
 
 /** What the example needs beside it to pass the cross-checks. */
 const companions: Partial<Record<keyof Config, Readonly<Record<string, string>>>> = {
+  GIVEN_EPOCH_FILE: { CLAMD_PORT: "10.0.0.1:3310" },
   PROXY_PORT: { PROXY_SERVER: "proxy.example" },
   PROXY_USERNAME: { PROXY_SERVER: "proxy.example", PROXY_PASSWORD: "x" },
   PROXY_PASSWORD: { PROXY_SERVER: "proxy.example" },
@@ -209,6 +213,7 @@ describe("settings", () => {
         SPOOL_DIRECTORY: "/srv/data/spool",
         VERDICT_CACHE: { kind: "sqlite", path: "/srv/data/verdicts.sqlite" },
       },
+      GIVEN_EPOCH_FILE: { CLAMD_PORT: [{ kind: "tcp", host: "10.0.0.1", port: 3310 }] },
       PROXY_PORT: { PROXY_SERVER: "proxy.example" },
       PROXY_USERNAME: { PROXY_SERVER: "proxy.example", PROXY_PASSWORD: "x" },
       PROXY_PASSWORD: { PROXY_SERVER: "proxy.example" },

@@ -23,6 +23,13 @@ describe("foremost", () => {
     assert.deepEqual(names([ninth, tenth]), ["tenth"]);
   });
 
+  test("leaves out who has not loaded yet what its directory holds", () => {
+    const late = named("late", { isSettled: false, version: { database: 2 } });
+    const ready = named("ready", { version: { database: 1 } });
+    assert.deepEqual(names([late, ready]), ["ready"]);
+    assert.deepEqual(names([late]), ["late"]);
+  });
+
   test("counts what a clamd.conf lacks before the age of its database, and that before the release", () => {
     const lax = named("lax", { lacking: ["AlertExceedsMax yes"], version: { database: 9, engine: "9.0.0" } });
     const old = named("old", { version: { database: 1, engine: "1.5.0" } });

@@ -25,6 +25,7 @@ export interface FakeBackendOptions {
   readonly isUp?: boolean;
   readonly version?: Partial<EngineVersion>;
   readonly lacking?: readonly string[];
+  readonly isSettled?: boolean;
   readonly onChange: () => void;
 }
 
@@ -45,6 +46,7 @@ export function fakeBackend({
   isUp = true,
   version,
   lacking = [],
+  isSettled = true,
   onChange,
 }: FakeBackendOptions): FakeBackend {
   const scans: FakeScan[] = [];
@@ -83,6 +85,7 @@ export function fakeBackend({
     isBusy: () => false,
     version: () => (up ? fakeVersion(version) : null),
     lacking: () => lacking,
+    isSettled: () => isSettled,
     inFlight: () => running.length,
     overdue: () => 0,
     scan,
