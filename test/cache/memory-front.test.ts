@@ -95,6 +95,14 @@ describe("memoryFront", () => {
     }
   });
 
+  test("reads a date beside a verdict, and no other field", () => {
+    for (const verdict of [clean, { kind: "infected", signatures: ["X"] }]) {
+      assert.deepEqual(parseDatedVerdict({ ...verdict, expiresAt: 5 }), { ...verdict, expiresAt: 5 });
+      assert.equal(parseDatedVerdict({ ...verdict, expiresAt: 5, onlyFor: "some" }), null);
+    }
+    for (const value of [null, 1, {}, { expiresAt: 5 }]) assert.equal(parseDatedVerdict(value), null);
+  });
+
   test("asks the store for what it knows no more", async () => {
     const time = new ManualTime();
     const store = sharedStore(time);
