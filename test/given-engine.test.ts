@@ -51,7 +51,7 @@ function open({ address }: FakeClamd) {
     observe: () => {},
     timing: { ...backendTiming, proofTimeoutMs: 100 },
   };
-  const engine = givenEngine({ addresses: [address], backend, pool, attempts: 1, observe: () => {} });
+  const engine = givenEngine({ addresses: [address], backend, epochFile: null, pool, attempts: 1, observe: () => {} });
   return {
     engine,
     pool,
