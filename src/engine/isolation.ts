@@ -18,8 +18,8 @@ export interface IsolationOptions {
 export interface Isolation {
   /** True once the body has lost two engines that had others to scan as well: whoever killed them may have meant neither. */
   isSuspect(sha256: string): boolean;
-  /** An engine was lost with it, among others. */
-  lostAmongOthers(sha256: string): void;
+  /** An engine was lost with it, among others, that long after the body had come to it. */
+  lostAmongOthers(sha256: string, livedMs: number): void;
   /** The body was scanned after all. */
   clear(sha256: string): void;
   /** To be called at each change of a backend, before any slot is given. */
@@ -40,13 +40,15 @@ export interface Isolation {
 
 interface Suspicion {
   readonly losses: number;
+  /** The longest that an engine has lived with it before it was lost. */
+  readonly livedMs: number;
   /** Of each backend that was lost with the body alone: how often others were lost without it up to then. */
   readonly deaths: ReadonlyMap<string, number>;
   readonly expiresAt: number;
 }
 
 const lossesToBeAlone = 2;
-/** Engines must do without the body for so many times as long as the one lived with it: a killer that comes again and again shows. */
+/** Engines must do without the body for so many times as long as any lived with it: a killer that comes again and again shows. */
 const restPerLife = 4;
 
 /**
@@ -71,7 +73,7 @@ export function createIsolation({ backends, ttlMs, maxEntries, maxRestMs, clock 
     return found !== undefined && clock() < found.expiresAt ? found : null;
   }
 
-  function write(sha256: string, suspicion: Pick<Suspicion, "losses" | "deaths">): void {
+  function write(sha256: string, suspicion: Omit<Suspicion, "expiresAt">): void {
     suspicions.delete(sha256);
     suspicions.set(sha256, { ...suspicion, expiresAt: clock() + ttlMs });
     for (const oldest of suspicions.keys()) {
@@ -111,9 +113,13 @@ export function createIsolation({ backends, ttlMs, maxEntries, maxRestMs, clock 
 
   return {
     isSuspect: (sha256) => (find(sha256)?.losses ?? 0) >= lossesToBeAlone,
-    lostAmongOthers(sha256) {
+    lostAmongOthers(sha256, livedMs) {
       const before = find(sha256);
-      write(sha256, { losses: (before?.losses ?? 0) + 1, deaths: before?.deaths ?? new Map() });
+      write(sha256, {
+        losses: (before?.losses ?? 0) + 1,
+        livedMs: Math.max(before?.livedMs ?? 0, livedMs),
+        deaths: before?.deaths ?? new Map(),
+      });
     },
     clear: (sha256) => void suspicions.delete(sha256),
     look() {
@@ -149,13 +155,13 @@ export function createIsolation({ backends, ttlMs, maxEntries, maxRestMs, clock 
     },
     end(sha256, isLost) {
       const backend = kept;
-      const livedMs = clock() - (begunAt ?? clock());
+      const before = find(sha256);
+      const livedMs = Math.max(before?.livedMs ?? 0, clock() - (begunAt ?? clock()));
       release(isLost ? restPerLife * livedMs : clock() - keptAt);
       if (!isLost || backend === null) return false;
-      const before = find(sha256);
       if (before?.deaths.get(backend.name) === deathsElsewhere) return true;
       const deaths = new Map(before?.deaths).set(backend.name, deathsElsewhere);
-      write(sha256, { losses: lossesToBeAlone, deaths });
+      write(sha256, { losses: lossesToBeAlone, livedMs, deaths });
       return false;
     },
     restMs() {

@@ -252,7 +252,7 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
       waitedMs += startedAt - askedAt;
       const isLost = outcome.kind === "lost" || (outcome.kind === "timeout" && !outcome.isEngineWell);
       const isDeadly = isAlone && isolation.end(sha256, isLost);
-      if (isLost && !isAlone) isolation.lostAmongOthers(sha256);
+      if (isLost && !isAlone) isolation.lostAmongOthers(sha256, clock() - startedAt);
       if (isAlone) dispatch();
       if (isDeadly) throw new ClamgateError("engine-killed", "The scan engine dies of this", { detail: backend.name });
       switch (outcome.kind) {

@@ -105,6 +105,7 @@ async function killable(options: FakeClamdOptions): Promise<Killable> {
     kill: () => fake.kill(),
     async restart() {
       await fake.kill();
+      await delay(60); // a clamd has its signatures to load: longer than from one proof to the next
       fake = await startFakeClamd({ ...options, port: address.port });
     },
   };

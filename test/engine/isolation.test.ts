@@ -7,21 +7,21 @@ import { fakeBody } from "../fake/spooled-body.ts";
 describe("createIsolation", () => {
   test("suspects a body after two losses, until it was scanned after all", () => {
     const { isolation } = stage();
-    isolation.lostAmongOthers("a");
-    isolation.lostAmongOthers("b");
+    isolation.lostAmongOthers("a", 0);
+    isolation.lostAmongOthers("b", 0);
     assert.deepEqual([isolation.isSuspect("a"), isolation.isSuspect("b")], [false, false]);
-    isolation.lostAmongOthers("a");
+    isolation.lostAmongOthers("a", 0);
     assert.deepEqual([isolation.isSuspect("a"), isolation.isSuspect("b")], [true, false]);
     isolation.clear("a");
-    isolation.lostAmongOthers("a");
+    isolation.lostAmongOthers("a", 0);
     assert.equal(isolation.isSuspect("a"), false);
   });
 
   test("forgets a loss after its time, each one anew", () => {
     const { isolation, time } = stage();
-    isolation.lostAmongOthers("a");
+    isolation.lostAmongOthers("a", 0);
     time.now = 999;
-    isolation.lostAmongOthers("a");
+    isolation.lostAmongOthers("a", 0);
     time.now = 1998;
     assert.equal(isolation.isSuspect("a"), true);
     time.now = 1999;
@@ -30,7 +30,7 @@ describe("createIsolation", () => {
 
   test("keeps the newest where there are too many", () => {
     const { isolation } = stage({ maxEntries: 2 });
-    for (const digest of ["a", "b", "c", "b", "c", "a"]) isolation.lostAmongOthers(digest);
+    for (const digest of ["a", "b", "c", "b", "c", "a"]) isolation.lostAmongOthers(digest, 0);
     assert.deepEqual(
       ["a", "b", "c"].map((digest) => isolation.isSuspect(digest)),
       [false, false, true],

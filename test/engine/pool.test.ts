@@ -291,7 +291,7 @@ describe("createPool", () => {
   });
 
   test("takes two losses of one backend, that was alone with the body and had proved itself, for the body's doing", async () => {
-    const { scan, add } = stage();
+    const { scan, add } = stage({ queueTimeoutMs: 60_000 });
     const backend = add();
     const running = assert.rejects(scan("poison"), { code: "engine-killed" });
     for (let loss = 0; loss < 4; loss += 1) {
