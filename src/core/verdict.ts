@@ -56,13 +56,17 @@ export const decodesTooLarge: Unscannable = { kind: "unscannable", reason: "limi
 
 /**
  * What is said of a body that cannot be looked into for two reasons. Where they differ it is unsupported: an operator may let one of them
- * pass. Null where there is none.
+ * pass. Two limits are one reason: it is too much. Null where there is none.
  */
 export function together(one: Unscannable | null, other: Unscannable | null): Unscannable | null {
   if (one === null || other === null) return one ?? other;
-  if (one.reason === other.reason || one.reason === "unsupported") return one;
+  if (one.reason === other.reason || one.reason === "unsupported" || (isLimit(one) && isLimit(other))) return one;
   if (other.reason === "unsupported") return other;
   return { kind: "unscannable", reason: "unsupported", heuristic: null };
+}
+
+function isLimit({ reason }: Unscannable): boolean {
+  return reason.startsWith("limit-");
 }
 
 /** Most telling first; none of a clean body. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Inspect, lookInside } from "../../src/core/look-inside.ts";
-import type { Verdict } from "../../src/core/verdict.ts";
+import type { Unscannable, Verdict } from "../../src/core/verdict.ts";
 import { fakeEngine } from "../fake/engine.ts";
 import { clean, encrypted, infected, openScan, requestOptions } from "./scan-stage.ts";
 
@@ -49,13 +49,15 @@ describe("lookInside", () => {
     assert.deepEqual((await stage.post("a")).report.verdict, infected);
   });
 
-  test("keeps the engine's name for a reason that both give, and calls two reasons unsupported", async () => {
+  test("keeps the engine's name for a reason that both give, or of two limits, and calls two other reasons unsupported", async () => {
     const both = { ...unknownMethod, reason: "encrypted", heuristic: "Heuristics.Clamgate.Encrypted.Zip" } as const;
-    const unsupported = { kind: "unscannable", reason: "unsupported", heuristic: null };
+    const files: Unscannable = { kind: "unscannable", reason: "limit-files", heuristic: null };
+    const unsupported: Unscannable = { kind: "unscannable", reason: "unsupported", heuristic: null };
     for (const [verdict, found, expected] of [
       [encrypted, both, encrypted],
       [encrypted, unknownMethod, unknownMethod],
       [limited, both, unsupported],
+      [limited, files, limited],
     ] as const) {
       await using stage = await openStage(async () => found, verdict);
       assert.deepEqual((await stage.post("a")).report.verdict, expected);

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { madeZip } from "../containers/made-zip.ts";
+import { toolSample } from "../containers/tool-samples.ts";
 import { head, keep } from "../fake/origin.ts";
 import { mebibyte } from "../live/clamd.ts";
 import { http1, upload } from "./client.ts";
@@ -17,11 +20,18 @@ const bodies: Readonly<Record<string, { readonly bytes: Buffer; readonly finding
     finding: /eicar/i,
   },
   "a body with the image magic": { bytes: begun(`#${image}`, eicar.bytes), finding: /Heuristics\.Clamgate\.IgnoredType/ },
+  "a zip of a method that clamd lacks": { bytes: toolSample("LZMA.zip"), finding: /Heuristics\.Clamgate\.Zip\.Method/ },
+  "an encrypted message": { bytes: toolSample("key.asc"), finding: /Heuristics\.Clamgate\.Encrypted\.OpenPgp/ },
+  "a large zip behind gzip": {
+    bytes: Buffer.concat([gzipSync(randomBytes(2 * mebibyte)), madeZip([{ bytes: eicar.bytes }])]),
+    finding: /Heuristics\.Clamgate\.Zip\.Behind/,
+  },
+  "a zip": { bytes: madeZip([{}, { hasDescriptor: true }]), finding: null },
   "a song": { bytes: begun("ID3", randomBytes(5000)), finding: null },
   "a long one": { bytes: begun("OggS", randomBytes(2 * mebibyte)), finding: null },
 };
 
-describe("a gateway before a clamd that overlooks bodies by their first bytes", () => {
+describe("a gateway before a clamd that overlooks bodies, or what is in them", () => {
   let stage: DownloadStage;
   before(async () => {
     stage = await openDownloads();
