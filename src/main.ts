@@ -34,7 +34,7 @@ async function main(args: readonly string[]): Promise<number> {
     switch (command) {
       case "serve": {
         const { values } = parseArgs({ args: rest, options: { "allow-test-signatures": { type: "boolean", default: false } } });
-        const { serve } = await import("./serve.ts");
+        const { serve } = await import("./app/serve.ts");
         return await withConfig(async (config, warnings) =>
           serve({ config, warnings, allowsTestSignatures: values["allow-test-signatures"], version: await version(), process }),
         );
@@ -46,7 +46,7 @@ async function main(args: readonly string[]): Promise<number> {
       }
       case "healthcheck": {
         parseArgs({ args: rest, options: {} });
-        const { checkHealth } = await import("./healthcheck.ts");
+        const { checkHealth } = await import("./app/healthcheck.ts");
         return await withConfig((config) => checkHealth(config, process.stdout));
       }
       case "version":

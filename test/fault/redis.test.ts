@@ -16,7 +16,7 @@ interface Phase extends TrafficMeasure {
   readonly name: string;
 }
 
-/** Who waited for the cache would wait 50 ms (src/verdict-cache.ts), or until a connection is given up. */
+/** Who waited for the cache would wait 50 ms (src/app/caches.ts), or until a connection is given up. */
 function assertNobodyWaited(phases: readonly Phase[], well: readonly TrafficMeasure[]): void {
   const medianMs = Math.max(...well.map((one) => one.medianMs)) + 30;
   const perSecond = Math.min(...well.map((one) => one.perSecond)) / 5;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { describe, test } from "node:test";
+import { startServers } from "../../../src/app/servers.ts";
 import { restFront } from "../../../src/front/rest/front.ts";
-import { startServers } from "../../../src/servers.ts";
 import { ok } from "../../fake/origin.ts";
 import { openProxy } from "../proxy/proxy-stage.ts";
 import { createFakeScan, type FakeScan } from "../rest/fake-scan.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { AwayError, type LoadWatch, watchLoads } from "../src/load-watch.ts";
-import { costMs } from "./cost.ts";
+import { AwayError, type LoadWatch, watchLoads } from "../../src/app/load-watch.ts";
+import { costMs } from "../cost.ts";
 
 const malformed = "LibClamAV Error: Can't load /epochs/current/bad.ndb: Malformed database";
 const culprit = "LibClamAV Error: cli_loaddbdir: error loading database /epochs/current/bad.ndb";

@@ -1,7 +1,7 @@
 /** What clamd says of single signature files during one load: the one that it stops at, and those that it uses in part. */
 
 import { basename } from "node:path";
-import type { FileFault } from "./signatures/signature-set.ts";
+import type { FileFault } from "../signatures/signature-set.ts";
 
 export interface FileComplaints {
   /** To be told every line of clamd's. */

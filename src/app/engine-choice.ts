@@ -1,20 +1,20 @@
 /** Which engine's side there is: a clamd of our own, or those that CLAMD_PORT gives. */
 
-import { slotsOf } from "./config/clamd-slots.ts";
-import type { Config } from "./config/settings.ts";
-import type { Clock, Observe } from "./core/ports.ts";
-import { alertProbes } from "./engine/alert-probes.ts";
-import { eicarCanary, epochCanary } from "./engine/canary.ts";
-import { type ClamdLimits, describeLimits } from "./engine/clamd-conf.ts";
-import { dialClamd } from "./engine/exchange.ts";
-import type { EnginePool } from "./engine/pool.ts";
+import { slotsOf } from "../config/clamd-slots.ts";
+import type { Config } from "../config/settings.ts";
+import type { Clock, Observe } from "../core/ports.ts";
+import { alertProbes } from "../engine/alert-probes.ts";
+import { eicarCanary, epochCanary } from "../engine/canary.ts";
+import { type ClamdLimits, describeLimits } from "../engine/clamd-conf.ts";
+import { dialClamd } from "../engine/exchange.ts";
+import type { EnginePool } from "../engine/pool.ts";
+import { findProgram } from "../program.ts";
+import { canaryBytes, epochOf } from "../signatures/canary.ts";
+import type { Ledger } from "../supervise/ledger.ts";
 import type { EngineSide } from "./engine-side.ts";
-import { givenEngine } from "./given-engine.ts";
-import { ownEngine } from "./own-engine.ts";
+import { givenEngine } from "./external-engine.ts";
+import { ownEngine } from "./managed-engine.ts";
 import { poolName } from "./pool-name.ts";
-import { findProgram } from "./program.ts";
-import { canaryBytes, epochOf } from "./signatures/canary.ts";
-import type { Ledger } from "./supervise/ledger.ts";
 
 export interface EngineParts {
   readonly config: Config;

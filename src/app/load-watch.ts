@@ -1,8 +1,8 @@
 /** A load of signatures by our own clamd, as it is heard from outside: what ends it, and what its failure is to be blamed on. */
 
+import type { Blame } from "../signatures/set-loader.ts";
+import type { FileFault } from "../signatures/signature-set.ts";
 import { fileComplaints } from "./file-complaints.ts";
-import type { Blame } from "./signatures/set-loader.ts";
-import type { FileFault } from "./signatures/signature-set.ts";
 
 /** clamd was not there to be asked. */
 export class AwayError extends Error {}

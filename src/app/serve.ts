@@ -2,10 +2,10 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { isatty } from "node:tty";
-import type { Config } from "./config/settings.ts";
+import type { Config } from "../config/settings.ts";
+import { createLog, type Log } from "../observe/log.ts";
+import { logTo } from "../observe/log-destination.ts";
 import { type Gateway, startGateway } from "./gateway.ts";
-import { createLog, type Log } from "./observe/log.ts";
-import { logTo } from "./observe/log-destination.ts";
 
 export interface ServeOptions {
   readonly config: Config;

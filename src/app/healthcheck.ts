@@ -1,7 +1,7 @@
 /** The question a container's HEALTHCHECK asks: is the gateway beside me ready? */
 
 import { get } from "node:http";
-import type { Config } from "./config/settings.ts";
+import type { Config } from "../config/settings.ts";
 
 const timeoutMs = 5_000;
 

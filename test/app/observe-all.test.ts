@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { observeAll } from "../../src/app/observe-all.ts";
 import type { Fact } from "../../src/core/ports.ts";
-import { observeAll } from "../../src/observe/observe-all.ts";
-import { everyFact } from "./every-fact.ts";
+import { everyFact } from "../observe/every-fact.ts";
 
 describe("observeAll", () => {
   test("tells every observer, in order", () => {

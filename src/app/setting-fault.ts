@@ -1,6 +1,6 @@
 /** A setting that is right by itself and wrong on this machine: said by its name, which a bare system error would not. */
 
-import { ClamgateError } from "./core/errors.ts";
+import { ClamgateError } from "../core/errors.ts";
 
 /** @param names of the settings, as `HOST, PORT`; `fault` goes on with what is wrong. */
 export function settingFault(names: string, fault: string, cause: unknown): Error {

@@ -1,7 +1,7 @@
 /** What the gateway needs of its engine's side, whether clamd is ours or given. */
 
-import type { UpdateTimes } from "./observe/update-gauges.ts";
-import type { KeptOut } from "./signatures/set-loader.ts";
+import type { UpdateTimes } from "../observe/update-gauges.ts";
+import type { KeptOut } from "../signatures/set-loader.ts";
 
 export interface EngineSide {
   /** Resolves when an engine has proved itself, or with nothing to be had for now; rejects when there is no point in going on. */

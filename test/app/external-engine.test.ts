@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { backendTiming } from "../src/engine/backend.ts";
-import { eicarCanary } from "../src/engine/canary.ts";
-import { dialClamd } from "../src/engine/exchange.ts";
-import { createPool } from "../src/engine/pool.ts";
-import { givenEngine } from "../src/given-engine.ts";
-import { type Act, type FakeClamd, found, startFakeClamd } from "./fake/clamd.ts";
+import { givenEngine } from "../../src/app/external-engine.ts";
+import { backendTiming } from "../../src/engine/backend.ts";
+import { eicarCanary } from "../../src/engine/canary.ts";
+import { dialClamd } from "../../src/engine/exchange.ts";
+import { createPool } from "../../src/engine/pool.ts";
+import { type Act, type FakeClamd, found, startFakeClamd } from "../fake/clamd.ts";
 
 describe("the start against given clamds", () => {
   test("waits for one that is busy for longer than it would for one that is not there", async () => {

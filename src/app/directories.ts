@@ -1,7 +1,7 @@
 /** The directories that settings name, made before anything uses them: which setting was wrong is known here and nowhere deeper. */
 
 import { dirname, join } from "node:path";
-import type { Config } from "./config/settings.ts";
+import type { Config } from "../config/settings.ts";
 import { makeDirectory } from "./make-directory.ts";
 import { settingFault } from "./setting-fault.ts";
 

@@ -5,18 +5,18 @@ import { statfsSync } from "node:fs";
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Observe } from "./core/ports.ts";
-import type { ClamdAddress } from "./engine/address.ts";
-import { type Backend, type BackendOptions, createBackend } from "./engine/backend.ts";
-import { type ClamdLimits, clamdConf } from "./engine/clamd-conf.ts";
-import { ExchangeError } from "./engine/exchange.ts";
-import type { EnginePool } from "./engine/pool.ts";
-import { askReload, type Clamd, proveClamd } from "./engine/proof.ts";
-import { type Scratch, watchScratch } from "./engine/scratch.ts";
+import type { Observe } from "../core/ports.ts";
+import type { ClamdAddress } from "../engine/address.ts";
+import { type Backend, type BackendOptions, createBackend } from "../engine/backend.ts";
+import { type ClamdLimits, clamdConf } from "../engine/clamd-conf.ts";
+import { ExchangeError } from "../engine/exchange.ts";
+import type { EnginePool } from "../engine/pool.ts";
+import { askReload, type Clamd, proveClamd } from "../engine/proof.ts";
+import { type Scratch, watchScratch } from "../engine/scratch.ts";
+import type { LoadResult } from "../signatures/set-loader.ts";
+import { type SupervisedChild, superviseChild } from "../supervise/child.ts";
+import type { Ledger } from "../supervise/ledger.ts";
 import { AwayError, watchLoads } from "./load-watch.ts";
-import type { LoadResult } from "./signatures/set-loader.ts";
-import { type SupervisedChild, superviseChild } from "./supervise/child.ts";
-import type { Ledger } from "./supervise/ledger.ts";
 
 export interface OwnClamdOptions {
   /** Absolute path of the clamd program. */
