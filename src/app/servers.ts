@@ -7,11 +7,11 @@ import type { Server } from "node:net";
 import swagger from "@fastify/swagger";
 import fastify, { type FastifyInstance, type FastifyPluginAsync } from "fastify";
 import type { Observe } from "../core/ports.ts";
-import { type Connections, trackConnections } from "../front/http/connections.ts";
-import { inTurn, type Turns } from "../front/http/in-turn.ts";
-import { type Certificate, type ListenerLimits, plainServer, secureServer } from "../front/http/listener.ts";
-import { cutUnreadAnswers } from "../front/http/unread-answers.ts";
 import { unparsableAnswers } from "../front/rest/unparsable.ts";
+import { type Connections, trackConnections } from "../http/connections.ts";
+import { inTurn, type Turns } from "../http/in-turn.ts";
+import { type Certificate, type ListenerLimits, plainServer, secureServer } from "../http/listener.ts";
+import { cutUnreadAnswers } from "../http/unread-answers.ts";
 import { settingFault } from "./setting-fault.ts";
 
 export interface ServersOptions {

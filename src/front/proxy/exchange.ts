@@ -2,8 +2,8 @@
 
 import type { Dispatcher } from "undici";
 import { ClamgateError } from "../../core/errors.ts";
+import { Pace } from "../../core/pace.ts";
 import type { Clock } from "../../core/ports.ts";
-import { Pace } from "../http/pace.ts";
 import type { HeaderLines } from "./header-lines.ts";
 import { brokenAnswer, tookTooLong, UpstreamError } from "./refusal.ts";
 

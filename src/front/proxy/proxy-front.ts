@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import type { GivenCopies, UrlVerdict, UrlVerdictKey } from "../../core/ports.ts";
 import { Roster } from "../../core/roster.ts";
-import { hasUnknownExpectation } from "../http/expectations.ts";
+import { hasUnknownExpectation } from "../../http/expectations.ts";
 import { type AddressKeys, addressKeys } from "./address-key.ts";
 import { ClientExchange } from "./client-exchange.ts";
 import { createCutDrips } from "./cut-drips.ts";

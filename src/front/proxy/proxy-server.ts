@@ -4,13 +4,18 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Roster } from "../../core/roster.ts";
-import { trackConnections } from "../http/connections.ts";
-import { takeExpectations } from "../http/expectations.ts";
-import { endIdleConnections } from "../http/idle-connections.ts";
-import { inTurn } from "../http/in-turn.ts";
-import { headCheckIntervalMs, keepAliveGraceMs, type ListenerLimits } from "../http/listener.ts";
-import { resetConnection } from "../http/reset-connection.ts";
-import { hasOtherTransferCoding, isTransferCodingError, type ParseError, transferCodingFault } from "../http/transfer-coding.ts";
+import { trackConnections } from "../../http/connections.ts";
+import { takeExpectations } from "../../http/expectations.ts";
+import { endIdleConnections } from "../../http/idle-connections.ts";
+import { inTurn } from "../../http/in-turn.ts";
+import { headCheckIntervalMs, keepAliveGraceMs, type ListenerLimits } from "../../http/listener.ts";
+import { resetConnection } from "../../http/reset-connection.ts";
+import {
+  hasOtherTransferCoding,
+  isTransferCodingError,
+  type ParseError,
+  transferCodingFault,
+} from "../../http/transfer-coding.ts";
 import { type OwnAnswer, ownAnswer, wrongMethod } from "./own-answer.ts";
 import { createProxyFront, type ProxyFrontOptions } from "./proxy-front.ts";
 

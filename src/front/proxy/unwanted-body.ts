@@ -1,6 +1,6 @@
 /** A body that came with a GET: little of it is read and forgotten, so that the connection can go on; more is refused (download-proxy.md P50). */
 
-import { requestBody } from "../http/request-body.ts";
+import { requestBody } from "../../http/request-body.ts";
 import type { ClientExchange } from "./client-exchange.ts";
 
 const maxBytes = 64 * 1024;

@@ -3,9 +3,9 @@
 import { type OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { ClamgateError } from "../../core/errors.ts";
-import { answerEarly } from "../http/early-answer.ts";
-import type { LingerBounds } from "../http/linger.ts";
-import type { RawRequest } from "../http/raw.ts";
+import { answerEarly } from "../../http/early-answer.ts";
+import type { LingerBounds } from "../../http/linger.ts";
+import type { RawRequest } from "../../http/raw.ts";
 import { formatJson, resultOfError } from "./result.ts";
 
 export const jsonType = "application/json; charset=utf-8";

@@ -5,7 +5,7 @@ import { toClamgateError } from "../../core/errors.ts";
 import type { Observe } from "../../core/ports.ts";
 import type { Scan } from "../../core/scan.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
-import type { LingerBounds } from "../http/linger.ts";
+import type { LingerBounds } from "../../http/linger.ts";
 import { type AnswerOptions, sendError } from "./answer.ts";
 import { addBodyRoute } from "./body-route.ts";
 import { addCors } from "./cors.ts";

@@ -3,7 +3,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Scan } from "../../core/scan.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
-import { clientGone } from "../http/client-gone.ts";
+import { clientGone } from "../../http/client-gone.ts";
 import { type AnswerOptions, sendAnswer, textType } from "./answer.ts";
 import { clientOf } from "./client-of.ts";
 import type { Judgement } from "./judgement.ts";

@@ -3,8 +3,8 @@
 import type { Socket } from "node:net";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { ClamgateError } from "../../core/errors.ts";
-import type { Turns } from "../http/in-turn.ts";
-import { isTransferCodingError, type ParseError, transferCodingFault } from "../http/transfer-coding.ts";
+import type { Turns } from "../../http/in-turn.ts";
+import { isTransferCodingError, type ParseError, transferCodingFault } from "../../http/transfer-coding.ts";
 import { formatJson, resultOfError } from "./result.ts";
 
 /**

@@ -3,7 +3,7 @@
 import { readCodings } from "../../core/content-coding.ts";
 import { ClamgateError } from "../../core/errors.ts";
 import type { Codings } from "../../core/scan-layers.ts";
-import { linesOf, type RawRequest } from "../http/raw.ts";
+import { linesOf, type RawRequest } from "../../http/raw.ts";
 
 /** @throws ClamgateError `undecodable` where one is not known, or there are too many. */
 export function uploadCodings(request: RawRequest): Codings | null {

@@ -3,7 +3,7 @@
 import type { TransferCoding } from "../../codec/multipart/headers.ts";
 import { toClamgateError } from "../../core/errors.ts";
 import type { Scan } from "../../core/scan.ts";
-import { partCodings } from "../http/part-codings.ts";
+import { partCodings } from "../../http/part-codings.ts";
 import { type Judgement, judge } from "./judgement.ts";
 import { PartSource } from "./part-source.ts";
 import { SkipBudget, type SkipLimits } from "./skip-budget.ts";

@@ -1,8 +1,8 @@
 /** Answers for requests that no route takes: an unclean path, a wrong method, an unknown path (rest.md 4, 5), an unknown expectation, a transfer coding. */
 
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { hasUnknownExpectation } from "../http/expectations.ts";
-import { hasOtherTransferCoding, transferCodingFault } from "../http/transfer-coding.ts";
+import { hasUnknownExpectation } from "../../http/expectations.ts";
+import { hasOtherTransferCoding, transferCodingFault } from "../../http/transfer-coding.ts";
 import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer } from "./answer.ts";
 import { redirectTarget } from "./clean-path.ts";
 import { failure } from "./unparsable.ts";

@@ -15,7 +15,7 @@ import {
   settings,
   settingsTaken,
   windowUpdate,
-} from "../../front/http/http2-frames.ts";
+} from "../../http/http2-frames.ts";
 
 export const floodKinds = [
   "resets",

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ClamgateError } from "../../../src/core/errors.ts";
-import { clientGone } from "../../../src/front/http/client-gone.ts";
-import type { RawRequest, RawResponse } from "../../../src/front/http/raw.ts";
+import { ClamgateError } from "../../src/core/errors.ts";
+import { clientGone } from "../../src/http/client-gone.ts";
+import type { RawRequest, RawResponse } from "../../src/http/raw.ts";
 import { answer, RawClient, say, serve } from "./exchange.ts";
 import { frame, Http2Bytes } from "./http2-bytes.ts";
 

@@ -7,10 +7,10 @@ import { type AddressInfo, connect, type Server } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { describe, test } from "node:test";
 import { connect as connectTls } from "node:tls";
-import { type Certificate, plainServer, secureServer } from "../../../src/front/http/listener.ts";
-import { cutUnreadAnswers } from "../../../src/front/http/unread-answers.ts";
-import { makeCertificate } from "../../e2e/certificate.ts";
-import { scratchDirectory } from "../../spool/scratch-directory.ts";
+import { type Certificate, plainServer, secureServer } from "../../src/http/listener.ts";
+import { cutUnreadAnswers } from "../../src/http/unread-answers.ts";
+import { makeCertificate } from "../e2e/certificate.ts";
+import { scratchDirectory } from "../spool/scratch-directory.ts";
 
 const limits = { headersTimeoutMs: 5_000, keepAliveTimeoutMs: 60_000, maxHeaderBytes: 65_536, maxConnections: 0 };
 /** More than the sockets of both ends take. */

@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, connect, type Server, type Socket } from "node:net";
 import { describe, test } from "node:test";
-import { trackConnections } from "../../../src/front/http/connections.ts";
-import { eventually } from "../../supervise/stage.ts";
+import { trackConnections } from "../../src/http/connections.ts";
+import { eventually } from "../supervise/stage.ts";
 import { getText, listen, openConnection, openSession, textUntilEnd } from "./both-servers.ts";
 
 const get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { describe, test } from "node:test";
-import { resetConnection } from "../../../src/front/http/reset-connection.ts";
-import { eventually } from "../../supervise/stage.ts";
+import { resetConnection } from "../../src/http/reset-connection.ts";
+import { eventually } from "../supervise/stage.ts";
 
 const moments: Readonly<Record<string, (reset: () => void) => void>> = {
   "at once": (reset) => reset(),

@@ -7,9 +7,9 @@ import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { type AddressInfo, connect, type Server, type Socket } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { connect as connectTls } from "node:tls";
-import { type ListenerLimits, plainServer, secureServer } from "../../../src/front/http/listener.ts";
-import { makeCertificate } from "../../e2e/certificate.ts";
-import { scratchDirectory } from "../../spool/scratch-directory.ts";
+import { type ListenerLimits, plainServer, secureServer } from "../../src/http/listener.ts";
+import { makeCertificate } from "../e2e/certificate.ts";
+import { scratchDirectory } from "../spool/scratch-directory.ts";
 
 export interface Listening extends AsyncDisposable {
   readonly server: Server;

@@ -1,10 +1,10 @@
 /** The parts of a multipart body, one after the other, each pulled from the body as far as its reader reads. */
 
-import { fileNameOf } from "../../codec/content-disposition.ts";
-import type { PartFields, TransferCoding } from "../../codec/multipart/headers.ts";
-import { type MultipartEvent, type MultipartLimits, MultipartReader } from "../../codec/multipart/reader.ts";
-import { ProtocolError } from "../../codec/protocol-error.ts";
-import { ClamgateError } from "../../core/errors.ts";
+import { fileNameOf } from "../codec/content-disposition.ts";
+import type { PartFields, TransferCoding } from "../codec/multipart/headers.ts";
+import { type MultipartEvent, type MultipartLimits, MultipartReader } from "../codec/multipart/reader.ts";
+import { ProtocolError } from "../codec/protocol-error.ts";
+import { ClamgateError } from "../core/errors.ts";
 
 export interface Part {
   /** Fit to be shown; null where the part names no file. */

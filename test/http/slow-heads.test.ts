@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect } from "node:net";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { plainServer } from "../../../src/front/http/listener.ts";
+import { plainServer } from "../../src/http/listener.ts";
 
 const limits = { headersTimeoutMs: 2_000, keepAliveTimeoutMs: 60_000, maxHeaderBytes: 65_536, maxConnections: 0 };
 

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { describe, test } from "node:test";
-import { startServers } from "../../../src/app/servers.ts";
-import { restFront } from "../../../src/front/rest/front.ts";
-import { ok } from "../../fake/origin.ts";
-import { openProxy } from "../proxy/proxy-stage.ts";
-import { createFakeScan, type FakeScan } from "../rest/fake-scan.ts";
-import { frontOptions, maxBytes } from "../rest/rest-server.ts";
+import { startServers } from "../../src/app/servers.ts";
+import { restFront } from "../../src/front/rest/front.ts";
+import { ok } from "../fake/origin.ts";
+import { openProxy } from "../front/proxy/proxy-stage.ts";
+import { createFakeScan, type FakeScan } from "../front/rest/fake-scan.ts";
+import { frontOptions, maxBytes } from "../front/rest/rest-server.ts";
 
 /** A request with a chunked body that a reader who does not know the chunks takes for a second one, and a third behind it. */
 function pipelined(line: string, codings: string, more: string): string {

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { createServer as createHttp2 } from "node:http2";
 import { type AddressInfo, connect, type Socket } from "node:net";
-import type { RawRequest, RawResponse } from "../../../src/front/http/raw.ts";
+import type { RawRequest, RawResponse } from "../../src/http/raw.ts";
 
 export interface TestServer extends AsyncDisposable {
   readonly port: number;

@@ -1,6 +1,6 @@
 /** Tells that the client of one exchange has gone away, so that nobody works for it any longer. */
 
-import { ClamgateError } from "../../core/errors.ts";
+import { ClamgateError } from "../core/errors.ts";
 import type { RawRequest, RawResponse } from "./raw.ts";
 
 /**

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import { type AddressInfo, connect, type Server } from "node:net";
 import { describe, test } from "node:test";
-import { plainServer } from "../../../src/front/http/listener.ts";
+import { plainServer } from "../../src/http/listener.ts";
 
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", "latin1");
 const limits = { headersTimeoutMs: 5_000, maxHeaderBytes: 65_536, maxConnections: 0 };

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ProtocolError } from "../../../src/codec/protocol-error.ts";
-import { ClamgateError } from "../../../src/core/errors.ts";
-import { readParts } from "../../../src/front/http/parts.ts";
+import { ProtocolError } from "../../src/codec/protocol-error.ts";
+import { ClamgateError } from "../../src/core/errors.ts";
+import { readParts } from "../../src/http/parts.ts";
 
 /** A source that counts what is pulled and notices when it is returned. */
 class Source implements AsyncIterableIterator<Uint8Array> {

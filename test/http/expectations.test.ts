@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { describe, test } from "node:test";
-import { answerEarly } from "../../../src/front/http/early-answer.ts";
-import { hasUnknownExpectation } from "../../../src/front/http/expectations.ts";
-import { requestBody } from "../../../src/front/http/request-body.ts";
+import { answerEarly } from "../../src/http/early-answer.ts";
+import { hasUnknownExpectation } from "../../src/http/expectations.ts";
+import { requestBody } from "../../src/http/request-body.ts";
 import { listen, openConnection, openSession, textUntilEnd } from "./both-servers.ts";
 
 const bounds = { maxMs: 10_000, idleMs: 5_000, maxBytes: 1024 };

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { connect as connectHttp2, constants } from "node:http2";
 import { describe, test } from "node:test";
-import { inTurn } from "../../../src/front/http/in-turn.ts";
+import { inTurn } from "../../src/http/in-turn.ts";
 import { getText, type Listening, listen, openSession, standStill } from "./both-servers.ts";
 import { RawClient } from "./exchange.ts";
 import { flags, frameOf, frameTypes, headOf, preface, reset, settings, settingsTaken } from "./http2-frames.ts";

@@ -2,7 +2,7 @@
 
 import { constants, Http2ServerResponse } from "node:http2";
 import type { Server } from "node:net";
-import { Roster } from "../../core/roster.ts";
+import { Roster } from "../core/roster.ts";
 import type { RawRequest, RawResponse } from "./raw.ts";
 import { resetConnection } from "./reset-connection.ts";
 

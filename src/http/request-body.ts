@@ -2,11 +2,11 @@
 
 import { IncomingMessage } from "node:http";
 import { performance } from "node:perf_hooks";
-import { ClamgateError } from "../../core/errors.ts";
-import { freeChunk } from "../../core/free-chunk.ts";
-import type { Clock } from "../../core/ports.ts";
+import { ClamgateError } from "../core/errors.ts";
+import { freeChunk } from "../core/free-chunk.ts";
+import { Pace } from "../core/pace.ts";
+import type { Clock } from "../core/ports.ts";
 import { tellToContinue } from "./expectations.ts";
-import { Pace } from "./pace.ts";
 import type { RawRequest, RawResponse } from "./raw.ts";
 
 export interface RequestBodyOptions {

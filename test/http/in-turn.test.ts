@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { describe, test } from "node:test";
-import { inTurn } from "../../../src/front/http/in-turn.ts";
+import { inTurn } from "../../src/http/in-turn.ts";
 import { textUntilEnd } from "./both-servers.ts";
 
 interface Exchange {

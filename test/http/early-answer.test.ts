@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import { answerEarly } from "../../../src/front/http/early-answer.ts";
-import type { LingerBounds, LingerOutcome } from "../../../src/front/http/linger.ts";
-import { requestBody } from "../../../src/front/http/request-body.ts";
+import { answerEarly } from "../../src/http/early-answer.ts";
+import type { LingerBounds, LingerOutcome } from "../../src/http/linger.ts";
+import { requestBody } from "../../src/http/request-body.ts";
 import { answer, RawClient, serve } from "./exchange.ts";
 import { frame, Http2Bytes } from "./http2-bytes.ts";
 

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import { describe, test } from "node:test";
-import { ClamgateError } from "../../../src/core/errors.ts";
-import type { RawRequest } from "../../../src/front/http/raw.ts";
-import { type RequestBodyOptions, requestBody } from "../../../src/front/http/request-body.ts";
+import { ClamgateError } from "../../src/core/errors.ts";
+import type { RawRequest } from "../../src/http/raw.ts";
+import { type RequestBodyOptions, requestBody } from "../../src/http/request-body.ts";
 import { answer, RawClient, say, serve } from "./exchange.ts";
 import { frame, Http2Bytes } from "./http2-bytes.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Pace } from "../../../src/front/http/pace.ts";
+import { Pace } from "../../src/core/pace.ts";
 
 function paceAt(minBytesPerSecond: number) {
   const time = { now: 5_000 };
