@@ -1,13 +1,13 @@
 /** Which engine's side there is: a clamd of our own, or those that CLAMD_PORT gives. */
 
+import { alertProbes } from "../clamd/alert-probes.ts";
+import { eicarCanary, epochCanary } from "../clamd/canary.ts";
+import { type ClamdLimits, describeLimits } from "../clamd/clamd-conf.ts";
+import { dialClamd } from "../clamd/exchange.ts";
+import type { EnginePool } from "../clamd/pool.ts";
 import { slotsOf } from "../config/clamd-slots.ts";
 import type { Config } from "../config/settings.ts";
 import type { Clock, Observe } from "../core/ports.ts";
-import { alertProbes } from "../engine/alert-probes.ts";
-import { eicarCanary, epochCanary } from "../engine/canary.ts";
-import { type ClamdLimits, describeLimits } from "../engine/clamd-conf.ts";
-import { dialClamd } from "../engine/exchange.ts";
-import type { EnginePool } from "../engine/pool.ts";
 import { findProgram } from "../program.ts";
 import { canaryBytes, epochOf } from "../signatures/canary.ts";
 import type { Ledger } from "../supervise/ledger.ts";

@@ -1,14 +1,14 @@
 /** The engine's side when clamd servers are given: found by their addresses, proved by EICAR, their signatures told by a canary where we may write one. */
 
 import { setTimeout as delay } from "node:timers/promises";
+import { type ClamdAddress, describeAddress } from "../clamd/address.ts";
+import { type Backend, type BackendOptions, createBackend } from "../clamd/backend.ts";
+import { epochCanary } from "../clamd/canary.ts";
+import { type Discovery, discoverBackends } from "../clamd/discovery.ts";
+import type { EnginePool } from "../clamd/pool.ts";
+import { askReload, type Clamd } from "../clamd/proof.ts";
 import type { Config } from "../config/settings.ts";
 import type { Observe } from "../core/ports.ts";
-import { type ClamdAddress, describeAddress } from "../engine/address.ts";
-import { type Backend, type BackendOptions, createBackend } from "../engine/backend.ts";
-import { epochCanary } from "../engine/canary.ts";
-import { type Discovery, discoverBackends } from "../engine/discovery.ts";
-import type { EnginePool } from "../engine/pool.ts";
-import { askReload, type Clamd } from "../engine/proof.ts";
 import { createSystemNames, thisSystem } from "../names/system-names.ts";
 import { canaryBytes, canaryFileName, epochOf } from "../signatures/canary.ts";
 import { type DirectoryEpoch, watchDirectoryEpoch } from "../signatures/directory-epoch.ts";

@@ -3,14 +3,14 @@
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { FastifyPluginAsync } from "fastify";
+import { createPool } from "../clamd/pool.ts";
+import { readAgain } from "../clamd/read-again.ts";
 import type { Config } from "../config/settings.ts";
 import { isOfFormat } from "../containers/format.ts";
 import { createInspect } from "../containers/inspect.ts";
 import { lookInside } from "../core/look-inside.ts";
 import type { Observe } from "../core/ports.ts";
 import { createScan } from "../core/scan.ts";
-import { createPool } from "../engine/pool.ts";
-import { readAgain } from "../engine/read-again.ts";
 import { opsRoutes } from "../front/ops/ops-routes.ts";
 import { judgeReadiness, type Readiness } from "../front/ops/readiness.ts";
 import { restFront } from "../front/rest/front.ts";

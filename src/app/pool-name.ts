@@ -2,9 +2,9 @@
 
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
+import { describeAddress } from "../clamd/address.ts";
 import { addressClass, parseIpAddress } from "../codec/ip-address.ts";
 import type { Config } from "../config/settings.ts";
-import { describeAddress } from "../engine/address.ts";
 
 type Addresses = NonNullable<Config["CLAMD_PORT"]>;
 

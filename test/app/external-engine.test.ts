@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { givenEngine } from "../../src/app/external-engine.ts";
-import { backendTiming } from "../../src/engine/backend.ts";
-import { eicarCanary } from "../../src/engine/canary.ts";
-import { dialClamd } from "../../src/engine/exchange.ts";
-import { createPool } from "../../src/engine/pool.ts";
+import { backendTiming } from "../../src/clamd/backend.ts";
+import { eicarCanary } from "../../src/clamd/canary.ts";
+import { dialClamd } from "../../src/clamd/exchange.ts";
+import { createPool } from "../../src/clamd/pool.ts";
 import { type Act, type FakeClamd, found, startFakeClamd } from "../fake/clamd.ts";
 
 describe("the start against given clamds", () => {

@@ -1,8 +1,8 @@
 /** A backend whose scans end as, and when, a test says. */
 
+import type { Backend, BackendOutcome } from "../../src/clamd/backend.ts";
 import type { SpooledBody } from "../../src/core/ports.ts";
 import type { EngineVersion } from "../../src/core/verdict.ts";
-import type { Backend, BackendOutcome } from "../../src/engine/backend.ts";
 
 export interface FakeScan {
   readonly body: SpooledBody;

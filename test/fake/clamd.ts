@@ -1,8 +1,8 @@
 /** A clamd that does what a test scripts: it reads commands like the real one and answers as told. */
 
 import { createServer, type Server, type Socket } from "node:net";
-import type { ClamdAddress } from "../../src/engine/address.ts";
-import { alertProbes } from "../../src/engine/alert-probes.ts";
+import type { ClamdAddress } from "../../src/clamd/address.ts";
+import { alertProbes } from "../../src/clamd/alert-probes.ts";
 
 /** What the fake does with one command. */
 export type Act =

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { startDeafListener } from "../engine/deaf-listener.ts";
+import { startDeafListener } from "../clamd/deaf-listener.ts";
 import { found, startFakeClamd } from "../fake/clamd.ts";
 import { startRealClamd } from "../live/clamd.ts";
 import { freePort } from "../live/free-port.ts";

@@ -5,8 +5,8 @@ import { execFileSync } from "node:child_process";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { instreamBytes, type Request } from "../../src/engine/commands.ts";
-import { dialClamd, exchange } from "../../src/engine/exchange.ts";
+import { instreamBytes, type Request } from "../../src/clamd/commands.ts";
+import { dialClamd, exchange } from "../../src/clamd/exchange.ts";
 import { eventually } from "../supervise/stage.ts";
 import {
   bodySignature,

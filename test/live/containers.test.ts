@@ -3,13 +3,13 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { readAgain } from "../../src/clamd/read-again.ts";
 import { createInspect } from "../../src/containers/inspect.ts";
 import { lookInside } from "../../src/core/look-inside.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
-import { readAgain } from "../../src/engine/read-again.ts";
+import { openPool, type PoolStage } from "../clamd/stage.ts";
 import { endRecord, harmless, longSizes, type MadeEntry, type MadeZip, madeZip } from "../containers/made-zip.ts";
 import { type ToolSample, toolSample } from "../containers/tool-samples.ts";
-import { openPool, type PoolStage } from "../engine/stage.ts";
 import { tar } from "../fault/tar.ts";
 import { marker, type RealClamd, startRealClamd } from "./clamd.ts";
 

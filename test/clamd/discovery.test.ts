@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { type ClamdAddress, describeAddress } from "../../src/clamd/address.ts";
+import { discoverBackends } from "../../src/clamd/discovery.ts";
+import { createPool } from "../../src/clamd/pool.ts";
 import type { Fact } from "../../src/core/ports.ts";
-import { type ClamdAddress, describeAddress } from "../../src/engine/address.ts";
-import { discoverBackends } from "../../src/engine/discovery.ts";
-import { createPool } from "../../src/engine/pool.ts";
 import { type FakeBackend, fakeBackend } from "../fake/backend.ts";
 import { fakeBody } from "../fake/spooled-body.ts";
 import { eventually } from "../supervise/stage.ts";

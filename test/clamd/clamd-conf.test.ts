@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { clamdConf, describeLimits } from "../../src/engine/clamd-conf.ts";
-import { longestPrefixBytes } from "../../src/engine/overlooked.ts";
+import { clamdConf, describeLimits } from "../../src/clamd/clamd-conf.ts";
+import { longestPrefixBytes } from "../../src/clamd/overlooked.ts";
 import { mebibyte, testLimits } from "../live/clamd.ts";
 
 const paths = { socketPath: "/run/c/clamd.sock", databaseDirectory: "/var/db", temporaryDirectory: "/tmp/c" };

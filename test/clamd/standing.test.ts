@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { foremost } from "../../src/engine/standing.ts";
+import { foremost } from "../../src/clamd/standing.ts";
 import { type FakeBackend, type FakeBackendOptions, fakeBackend } from "../fake/backend.ts";
 
 const named = (name: string, options: Partial<FakeBackendOptions>) => fakeBackend({ name, onChange: () => {}, ...options });

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { describe, test } from "node:test";
+import type { BackendOutcome } from "../../src/clamd/backend.ts";
+import { createPool, type PoolOptions } from "../../src/clamd/pool.ts";
 import type { EngineScan } from "../../src/core/ports.ts";
-import type { BackendOutcome } from "../../src/engine/backend.ts";
-import { createPool, type PoolOptions } from "../../src/engine/pool.ts";
 import { type FakeBackend, type FakeBackendOptions, fakeBackend, fakeVersion } from "../fake/backend.ts";
 import { fakeBody } from "../fake/spooled-body.ts";
 

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { memoryCache } from "../../src/cache/memory-cache.ts";
+import { backendTiming } from "../../src/clamd/backend.ts";
 import { createScan } from "../../src/core/scan.ts";
-import { backendTiming } from "../../src/engine/backend.ts";
 import { clean, type FakeClamd, found, startFakeClamd } from "../fake/clamd.ts";
 import { eventually } from "../supervise/stage.ts";
 import { clock, openPool, type PoolStage, quickTiming } from "./stage.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { epochCanary } from "../../src/engine/canary.ts";
-import { dialClamd } from "../../src/engine/exchange.ts";
-import { askReload, type Clamd, proveClamd } from "../../src/engine/proof.ts";
+import { epochCanary } from "../../src/clamd/canary.ts";
+import { dialClamd } from "../../src/clamd/exchange.ts";
+import { askReload, type Clamd, proveClamd } from "../../src/clamd/proof.ts";
 import { type Act, answer, type FakeClamd, found, startFakeClamd } from "../fake/clamd.ts";
 
 const text = Buffer.from("harmless");

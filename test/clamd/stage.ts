@@ -1,13 +1,13 @@
 /** A pool over whatever clamd servers a test names, with a real spool to scan from, and what must be left when it is over. */
 
 import assert from "node:assert/strict";
+import type { ClamdAddress } from "../../src/clamd/address.ts";
+import { type Backend, type BackendOptions, backendTiming, createBackend } from "../../src/clamd/backend.ts";
+import { eicarCanary } from "../../src/clamd/canary.ts";
+import type { ClamdSocket } from "../../src/clamd/clamd-socket.ts";
+import { dialClamd } from "../../src/clamd/exchange.ts";
+import { createPool, type EnginePool, type PoolOptions } from "../../src/clamd/pool.ts";
 import type { Fact, Spool, SpooledBody } from "../../src/core/ports.ts";
-import type { ClamdAddress } from "../../src/engine/address.ts";
-import { type Backend, type BackendOptions, backendTiming, createBackend } from "../../src/engine/backend.ts";
-import { eicarCanary } from "../../src/engine/canary.ts";
-import type { ClamdSocket } from "../../src/engine/clamd-socket.ts";
-import { dialClamd } from "../../src/engine/exchange.ts";
-import { createPool, type EnginePool, type PoolOptions } from "../../src/engine/pool.ts";
 import { openSpool } from "../../src/spool/spool.ts";
 import { scratchDirectory } from "../spool/scratch-directory.ts";
 import { eventually } from "../supervise/stage.ts";

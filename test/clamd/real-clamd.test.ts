@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { describe, test } from "node:test";
-import { eicarCanary } from "../../src/engine/canary.ts";
+import { eicarCanary } from "../../src/clamd/canary.ts";
 import { bodySignature, marker, mebibyte, startRealClamd } from "../live/clamd.ts";
 import { eventually } from "../supervise/stage.ts";
 import { openPool } from "./stage.ts";

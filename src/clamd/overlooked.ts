@@ -137,7 +137,7 @@ function isMistakenBehindLineFeed(head: Uint8Array): boolean {
 /** A header of the oldest kind, which may stand before headers of every kind. */
 function emptyDirectory(): Uint8Array {
   const header = Buffer.alloc(512);
-  header.write("./", 0);
+  header.write("../engine/", 0);
   header.write("5", 156);
   const sum = header.reduce((total, byte) => total + byte, 8 * 0x20);
   header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);

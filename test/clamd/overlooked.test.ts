@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { furtherReadings, longestPrefixBytes } from "../../src/engine/overlooked.ts";
+import { furtherReadings, longestPrefixBytes } from "../../src/clamd/overlooked.ts";
 import { tar } from "../fault/tar.ts";
 
 /** Each prefix as what it is for. */
@@ -92,7 +92,7 @@ describe("furtherReadings", () => {
     for (const name of mistaken) assert.deepEqual(readings(tar(name, rest)), only("tar"), name);
     for (const name of [
       "a.txt",
-      "./",
+      "../engine/",
       "MZ",
       "\x7fELF",
       "Rar!",

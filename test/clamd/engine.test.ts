@@ -1,7 +1,7 @@
 /** The one contract of the Engine port, on pools over fake and real clamd servers, reached in every way there is. */
 
 import assert from "node:assert/strict";
-import { longestPrefixBytes } from "../../src/engine/overlooked.ts";
+import { longestPrefixBytes } from "../../src/clamd/overlooked.ts";
 import { describeDetection, describeEngine, type EngineHarness } from "../contract/engine.ts";
 import { type Act, answer, clean, type FakeClamd, found, startFakeClamd } from "../fake/clamd.ts";
 import { marker, mebibyte, type RealClamdOptions, startRealClamd } from "../live/clamd.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createIsolation } from "../../src/engine/isolation.ts";
+import { createIsolation } from "../../src/clamd/isolation.ts";
 import { type FakeBackend, fakeBackend } from "../fake/backend.ts";
 import { fakeBody } from "../fake/spooled-body.ts";
 

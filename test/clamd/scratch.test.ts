@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { watchScratch } from "../../src/clamd/scratch.ts";
 import type { Fact } from "../../src/core/ports.ts";
-import { watchScratch } from "../../src/engine/scratch.ts";
 import { clean, found, startFakeClamd } from "../fake/clamd.ts";
 import { openPool } from "./stage.ts";
 

@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { alertProbes } from "../../src/clamd/alert-probes.ts";
+import { instreamBytes } from "../../src/clamd/commands.ts";
+import { dialClamd, exchange } from "../../src/clamd/exchange.ts";
 import { parseScanReply } from "../../src/codec/clamd-reply.ts";
-import { alertProbes } from "../../src/engine/alert-probes.ts";
-import { instreamBytes } from "../../src/engine/commands.ts";
-import { dialClamd, exchange } from "../../src/engine/exchange.ts";
 import { startFakeClamd } from "../fake/clamd.ts";
 import { bodySignature, type RealClamd, startRealClamd } from "../live/clamd.ts";
 import { eventually } from "../supervise/stage.ts";
