@@ -73,7 +73,7 @@ const parts = [
   reader("Java's servlet API", "fuzz", "/usr/share/java/servlet-api.jar", ["libservlet-api-java"]),
 ];
 
-/** Daemons live where an ordinary user's PATH does not look. The same places as in src/program.ts, or one would find what the other misses. */
+/** Daemons live where an ordinary user's PATH does not look. The same places as in src/process/find-program.ts, or one would find what the other misses. */
 const moreDirectories = ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin", "/opt/homebrew/sbin", "/opt/homebrew/bin"];
 
 /**

@@ -13,9 +13,9 @@ import type { EnginePool } from "../clamd/pool.ts";
 import { askReload, type Clamd, proveClamd } from "../clamd/proof.ts";
 import { type Scratch, watchScratch } from "../clamd/scratch.ts";
 import type { Observe } from "../core/ports.ts";
+import { type SupervisedChild, superviseChild } from "../process/child.ts";
+import type { Ledger } from "../process/ledger.ts";
 import type { LoadResult } from "../signatures/set-loader.ts";
-import { type SupervisedChild, superviseChild } from "../supervise/child.ts";
-import type { Ledger } from "../supervise/ledger.ts";
 import { AwayError, watchLoads } from "./load-watch.ts";
 
 export interface OwnClamdOptions {

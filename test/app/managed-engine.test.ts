@@ -3,9 +3,9 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { startGatewayProcess } from "../e2e/gateway-process.ts";
+import { eventually } from "../process/stage.ts";
 import { textSignature, writeFiles } from "../signatures/scratch.ts";
 import { scratchDirectory } from "../spool/scratch-directory.ts";
-import { eventually } from "../supervise/stage.ts";
 
 describe("ownEngine", () => {
   test("starts no clamd when it is stopped while the first set is made ready", async () => {

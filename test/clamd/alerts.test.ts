@@ -8,7 +8,7 @@ import { dialClamd, exchange } from "../../src/clamd/exchange.ts";
 import { parseScanReply } from "../../src/codec/clamd-reply.ts";
 import { startFakeClamd } from "../fake/clamd.ts";
 import { bodySignature, type RealClamd, startRealClamd } from "../live/clamd.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { openPool, type PoolStageOptions } from "./stage.ts";
 
 const probes = alertProbes();

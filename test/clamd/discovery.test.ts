@@ -6,7 +6,7 @@ import { createPool } from "../../src/clamd/pool.ts";
 import type { Fact } from "../../src/core/ports.ts";
 import { type FakeBackend, fakeBackend } from "../fake/backend.ts";
 import { fakeBody } from "../fake/spooled-body.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 
 const named = (host: string, port = 3310): ClamdAddress => ({ kind: "tcp", host, port });
 

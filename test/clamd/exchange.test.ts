@@ -8,9 +8,9 @@ import { dialClamd, ExchangeError, type ExchangeOptions, exchange } from "../../
 import { maxReplyBytes } from "../../src/codec/clamd-reply.ts";
 import { answer, type FakeClamdOptions, reset, stall, startFakeClamd } from "../fake/clamd.ts";
 import { fakeBody } from "../fake/spooled-body.ts";
+import { eventually } from "../process/stage.ts";
 import { scratchDirectory } from "../spool/scratch-directory.ts";
 import { sampleBytes } from "../spool/scripted-body.ts";
-import { eventually } from "../supervise/stage.ts";
 import { startDeafListener } from "./deaf-listener.ts";
 
 /** Where time is no matter: of a machine that others keep busy. */

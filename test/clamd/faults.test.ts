@@ -7,7 +7,7 @@ import type { ClamdAddress } from "../../src/clamd/address.ts";
 import { type Dial, dialClamd } from "../../src/clamd/exchange.ts";
 import { type Act, answer, clean, type FakeClamdOptions, found, stall, startFakeClamd } from "../fake/clamd.ts";
 import { fakeBody } from "../fake/spooled-body.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { startDeafListener } from "./deaf-listener.ts";
 import { openPool, type PoolStageOptions, quickTiming } from "./stage.ts";
 

@@ -6,7 +6,7 @@ import { memoryCache } from "../../src/cache/memory-cache.ts";
 import { backendTiming } from "../../src/clamd/backend.ts";
 import { createScan } from "../../src/core/scan.ts";
 import { clean, type FakeClamd, found, startFakeClamd } from "../fake/clamd.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { clock, openPool, type PoolStage, quickTiming } from "./stage.ts";
 
 const before = "ClamAV 1.4.6/27001/Thu Nov 20 10:13:12 2025";

@@ -10,8 +10,8 @@ import { chunks, clean, encrypted, infected, openScan, requestOptions, sha256 } 
 import { fakeVersion } from "../fake/backend.ts";
 import { type FakeEngine, fakeEngine } from "../fake/engine.ts";
 import { tar } from "../fault/tar.ts";
+import { eventually } from "../process/stage.ts";
 import { collect } from "../spool/scripted-body.ts";
-import { eventually } from "../supervise/stage.ts";
 
 const song = "ID3 a song";
 /** Of more bytes than the stage's spool keeps in memory. */

@@ -6,7 +6,7 @@ import { readdir } from "node:fs/promises";
 import { describe, test } from "node:test";
 import { eicarCanary } from "../../src/clamd/canary.ts";
 import { bodySignature, marker, mebibyte, startRealClamd } from "../live/clamd.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { openPool } from "./stage.ts";
 
 describe("a pool over a real clamd", () => {

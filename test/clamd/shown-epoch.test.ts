@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { epochCanary } from "../../src/clamd/canary.ts";
 import { clean, found, startFakeClamd } from "../fake/clamd.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { openPool } from "./stage.ts";
 
 const harmless = Buffer.from("a harmless text");

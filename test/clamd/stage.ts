@@ -9,8 +9,8 @@ import { dialClamd } from "../../src/clamd/exchange.ts";
 import { createPool, type EnginePool, type PoolOptions } from "../../src/clamd/pool.ts";
 import type { Fact, Spool, SpooledBody } from "../../src/core/ports.ts";
 import { openSpool } from "../../src/spool/spool.ts";
+import { eventually } from "../process/stage.ts";
 import { scratchDirectory } from "../spool/scratch-directory.ts";
-import { eventually } from "../supervise/stage.ts";
 
 export const clock = () => performance.now();
 

@@ -7,7 +7,7 @@ import type { Lookup, VerdictCache, VerdictKey } from "../../src/core/ports.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
 import { fakeVersion } from "../fake/backend.ts";
 import { fakeCache } from "../fake/verdict-cache.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { clean, encrypted, infected, openScan, type ScanStage, sha256 } from "./scan-stage.ts";
 
 describe("equal bodies in flight", () => {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { startRealClamd } from "../live/clamd.ts";
 import { zip } from "../live/zip.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { startGatewayProcess } from "./gateway-process.ts";
 
 const defaultAlerts = "AlertExceedsMax no\nAlertEncryptedArchive no\nAlertEncryptedDoc no\n";

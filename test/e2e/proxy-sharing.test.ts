@@ -6,8 +6,8 @@ import { head, ok, startFakeOrigin } from "../fake/origin.ts";
 import { ask, RawClient, requestText } from "../front/proxy/raw-client.ts";
 import { marker } from "../live/clamd.ts";
 import { startRedis } from "../live/redis.ts";
+import { eventually } from "../process/stage.ts";
 import { scratchDirectory } from "../spool/scratch-directory.ts";
-import { eventually } from "../supervise/stage.ts";
 import { openDownloads, startDownloadGateway } from "./proxy-stage.ts";
 import { unknownBytes } from "./samples.ts";
 

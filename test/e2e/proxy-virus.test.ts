@@ -3,7 +3,7 @@ import { after, before, describe, test } from "node:test";
 import { head, keep, type OriginAct } from "../fake/origin.ts";
 import { residueOf } from "../fault/residue.ts";
 import { ask, type RawAnswer, RawClient, requestText } from "../front/proxy/raw-client.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { type DownloadStage, type NginxFront, openDownloads, startNginxFront } from "./proxy-stage.ts";
 import { eicar, unknownBytes } from "./samples.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { startGatewayProcess } from "./gateway-process.ts";
 import { eicar } from "./samples.ts";
 

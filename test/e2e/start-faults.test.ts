@@ -6,7 +6,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { makeCertificate } from "./certificate.ts";
 
 const main = new URL("../../src/main.ts", import.meta.url).pathname;

@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { GatewayProcess } from "../e2e/gateway-process.ts";
 import { startRealClamd } from "../live/clamd.ts";
 import { closedTraffic } from "../load/traffic.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { givenClamd } from "./given-clamd.ts";
 import { clamdOf } from "./residue.ts";
 import { type FaultStage, openFaultStage } from "./stage.ts";

@@ -6,7 +6,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { eventually, processesWith } from "../supervise/stage.ts";
+import { eventually, processesWith } from "../process/stage.ts";
 import { countingClient } from "./counting-client.ts";
 import { givenClamd } from "./given-clamd.ts";
 import { assertNothingLeft } from "./invariants.ts";

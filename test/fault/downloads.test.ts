@@ -8,7 +8,7 @@ import { type DownloadStage, openDownloads } from "../e2e/proxy-stage.ts";
 import { clamavTestFiles } from "../e2e/samples.ts";
 import { end, head, keep, type OriginAct, ok, reset, stall } from "../fake/origin.ts";
 import { marker } from "../live/clamd.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { countingClient } from "./counting-client.ts";
 import { assertDownloadInvariants, type DownloadAccount, openDownloadAccount } from "./download-account.ts";
 import { hostileArchives } from "./hostile-archives.ts";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { startGatewayProcess } from "../e2e/gateway-process.ts";
 import { testSignatures } from "../live/clamd.ts";
-import { eventually, processesWith } from "../supervise/stage.ts";
+import { eventually, processesWith } from "../process/stage.ts";
 import { traffic } from "./rest-traffic.ts";
 import { openFaultStage } from "./stage.ts";
 import { testDatabase } from "./test-database.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type LiveRedis, startRedis } from "../live/redis.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { type RelayFault, startRelay } from "./relay.ts";
 import { type TrafficMeasure, traffic } from "./rest-traffic.ts";
 import { openFaultStage } from "./stage.ts";

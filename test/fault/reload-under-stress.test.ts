@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { bodySignature } from "../live/clamd.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { askAbout } from "./ask-about.ts";
 import { largeSignatures } from "./large-signatures.ts";
 import { clamdOf } from "./residue.ts";

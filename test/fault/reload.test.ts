@@ -8,7 +8,7 @@ import { describe, test } from "node:test";
 import type { GatewayProcess } from "../e2e/gateway-process.ts";
 import { bodySignature, type RealClamd, startRealClamd } from "../live/clamd.ts";
 import { closedTraffic } from "../load/traffic.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { askAbout } from "./ask-about.ts";
 import { givenClamd } from "./given-clamd.ts";
 import { largeSignatures } from "./large-signatures.ts";

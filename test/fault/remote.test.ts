@@ -6,7 +6,7 @@ import { startDeafListener } from "../clamd/deaf-listener.ts";
 import { found, startFakeClamd } from "../fake/clamd.ts";
 import { startRealClamd } from "../live/clamd.ts";
 import { freePort } from "../live/free-port.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { askAbout } from "./ask-about.ts";
 import { givenClamd } from "./given-clamd.ts";
 import { type RelayFault, startRelay } from "./relay.ts";

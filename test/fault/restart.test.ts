@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { type GatewayProcess, startGatewayProcess } from "../e2e/gateway-process.ts";
 import { closedTraffic } from "../load/traffic.ts";
-import { eventually, processesWith } from "../supervise/stage.ts";
+import { eventually, processesWith } from "../process/stage.ts";
 import { openAccount } from "./account.ts";
 import { countingClient } from "./counting-client.ts";
 import {

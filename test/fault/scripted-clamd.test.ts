@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { givenClamd } from "./given-clamd.ts";
 import { seededRandom } from "./random.ts";
 import { type Manner, manners, startScriptedClamd } from "./scripted-clamd.ts";

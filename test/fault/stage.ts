@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type GatewayProcess, type GatewayProcessOptions, startGatewayProcess } from "../e2e/gateway-process.ts";
-import { processesWith } from "../supervise/stage.ts";
+import { processesWith } from "../process/stage.ts";
 import { type Account, openAccount } from "./account.ts";
 import { countingClient } from "./counting-client.ts";
 import { assertInvariants, assertNothingLeft, assertResponsive } from "./invariants.ts";

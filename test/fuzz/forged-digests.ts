@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { marker, markerName } from "../live/clamd.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { type Campaign, campaign } from "./campaign.ts";
 import type { Front } from "./fronts.ts";
 import type { ScanLog } from "./scan-log.ts";

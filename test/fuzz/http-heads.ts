@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { marker } from "../live/clamd.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { type Campaign, campaign } from "./campaign.ts";
 import { isHttp2 } from "./http2-frames.ts";
 import { openRaw, type RawConnection } from "./raw-answers.ts";

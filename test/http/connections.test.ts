@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { type AddressInfo, connect, type Server, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { trackConnections } from "../../src/http/connections.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import { getText, listen, openConnection, openSession, textUntilEnd } from "./both-servers.ts";
 
 const get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";

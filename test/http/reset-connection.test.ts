@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { resetConnection } from "../../src/http/reset-connection.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 
 const moments: Readonly<Record<string, (reset: () => void) => void>> = {
   "at once": (reset) => reset(),

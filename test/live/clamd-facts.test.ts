@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { instreamBytes, type Request } from "../../src/clamd/commands.ts";
 import { dialClamd, exchange } from "../../src/clamd/exchange.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 import {
   bodySignature,
   eicar,

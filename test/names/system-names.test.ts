@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { createSystemNames, type SystemNamesOptions } from "../../src/names/system-names.ts";
 import { asyncCostMs } from "../cost.ts";
 import { type NameServer, type Script, startNameServer } from "../fake/name-server.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 
 interface Given extends Partial<Pick<SystemNamesOptions, "platform" | "isIpv6First" | "getaddrinfo">> {
   readonly script?: Script;

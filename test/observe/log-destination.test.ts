@@ -9,7 +9,7 @@ import { describe, test } from "node:test";
 import { promisify } from "node:util";
 import { createLog } from "../../src/observe/log.ts";
 import { logTo } from "../../src/observe/log-destination.ts";
-import { eventually } from "../supervise/stage.ts";
+import { eventually } from "../process/stage.ts";
 
 const modules = `
   const { createLog } = await import(${JSON.stringify(new URL("../../src/observe/log.ts", import.meta.url).href)});

@@ -6,8 +6,8 @@ import { canaryFileName, canarySignature } from "../../src/signatures/canary.ts"
 import { watchDirectoryEpoch } from "../../src/signatures/directory-epoch.ts";
 import { readSignatureSet } from "../../src/signatures/signature-set.ts";
 import { bodySignature } from "../live/clamd.ts";
+import { eventually } from "../process/stage.ts";
 import { scratchDirectory } from "../spool/scratch-directory.ts";
-import { eventually } from "../supervise/stage.ts";
 
 describe("watchDirectoryEpoch", () => {
   test("names what is in the directory by a canary in it, and nothing from a change until the next one is there", async () => {

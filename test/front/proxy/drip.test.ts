@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { ClamgateError } from "../../../src/core/errors.ts";
 import type { Verdict } from "../../../src/core/verdict.ts";
 import { head, keep, ok, stall } from "../../fake/origin.ts";
-import { eventually } from "../../supervise/stage.ts";
+import { eventually } from "../../process/stage.ts";
 import { openProxy, type ProxyStage, virusMark } from "./proxy-stage.ts";
 import { RawClient } from "./raw-client.ts";
 

@@ -5,7 +5,7 @@ import { ClamgateError } from "../../../src/core/errors.ts";
 import type { DownloadMode } from "../../../src/core/ports.ts";
 import type { Verdict } from "../../../src/core/verdict.ts";
 import { head, keep, type OriginAct, reset, stall } from "../../fake/origin.ts";
-import { eventually } from "../../supervise/stage.ts";
+import { eventually } from "../../process/stage.ts";
 import { openProxy, virusMark } from "./proxy-stage.ts";
 import { type RawAnswer, RawClient } from "./raw-client.ts";
 

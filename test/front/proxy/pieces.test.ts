@@ -4,7 +4,7 @@ import { guardedCopies } from "../../../src/cache/guarded-copies.ts";
 import { memoryCopies } from "../../../src/cache/memory-copies.ts";
 import { type GivenCopies, givenSeconds } from "../../../src/core/ports.ts";
 import { end, head, keep, type OriginRequest, ok } from "../../fake/origin.ts";
-import { eventually } from "../../supervise/stage.ts";
+import { eventually } from "../../process/stage.ts";
 import { openProxy, type ProxyStage, type StageOptions, virusMark } from "./proxy-stage.ts";
 import { type RawAnswer, RawClient } from "./raw-client.ts";
 

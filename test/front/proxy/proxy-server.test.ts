@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseIpRange } from "../../../src/codec/ip-address.ts";
 import { ok, stall } from "../../fake/origin.ts";
-import { eventually } from "../../supervise/stage.ts";
+import { eventually } from "../../process/stage.ts";
 import { openProxy, virusMark } from "./proxy-stage.ts";
 import { ask, RawClient, requestText } from "./raw-client.ts";
 

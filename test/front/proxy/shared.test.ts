@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { ClamgateError } from "../../../src/core/errors.ts";
 import { refused } from "../../../src/front/proxy/refusal.ts";
 import { end, head, ok, stall } from "../../fake/origin.ts";
-import { eventually } from "../../supervise/stage.ts";
+import { eventually } from "../../process/stage.ts";
 import { openProxy } from "./proxy-stage.ts";
 import { ask, RawClient } from "./raw-client.ts";
 

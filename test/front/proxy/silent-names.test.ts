@@ -7,7 +7,7 @@ import { createNameLookup } from "../../../src/front/proxy/name-lookup.ts";
 import { lookupDefaults } from "../../../src/front/proxy/upstream.ts";
 import { createSystemNames, thisSystem } from "../../../src/names/system-names.ts";
 import { startNameServer } from "../../fake/name-server.ts";
-import { eventually } from "../../supervise/stage.ts";
+import { eventually } from "../../process/stage.ts";
 import { failsWith } from "./refusing.ts";
 
 /** Of one that is not kept waiting, on a machine that is busy with other tests; a silent name is waited for 5 s. */

@@ -4,7 +4,7 @@ import { readdir } from "node:fs/promises";
 import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { end, head, keep, ok, redirect, reset, startFakeOrigin } from "../../fake/origin.ts";
-import { eventually } from "../../supervise/stage.ts";
+import { eventually } from "../../process/stage.ts";
 import { maxBytes, openProxy, virusMark } from "./proxy-stage.ts";
 import { ask, RawClient, requestText } from "./raw-client.ts";
 

@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { brotliCompressSync } from "node:zlib";
 import { smallestPieceBytes } from "../../../src/front/proxy/piece-tags.ts";
 import { head, keep, type OriginAct, ok, stall } from "../../fake/origin.ts";
-import { eventually } from "../../supervise/stage.ts";
+import { eventually } from "../../process/stage.ts";
 import { maxBytes, openProxy, type ProxyStage, virusMark } from "./proxy-stage.ts";
 import { type RawAnswer, RawClient } from "./raw-client.ts";
 

@@ -1,7 +1,7 @@
 /** L8: one client that has more requests under way than the queue holds, and what it costs the others. */
 
 import { setTimeout as delay } from "node:timers/promises";
-import { eventually } from "../../supervise/stage.ts";
+import { eventually } from "../../process/stage.ts";
 import type { Arrivals } from "../clients/arrivals.ts";
 import type { HoardState } from "../clients/hoard.ts";
 import type { Findings } from "../criterion.ts";

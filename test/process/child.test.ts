@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { type ChildOptions, type SupervisedChild, superviseChild } from "../../src/supervise/child.ts";
-import { openLedger } from "../../src/supervise/ledger.ts";
-import { findProcess } from "../../src/supervise/process-table.ts";
-import type { Launch } from "../../src/supervise/spawned-process.ts";
-import { realTiming, type Timing } from "../../src/supervise/timing.ts";
+import { type ChildOptions, type SupervisedChild, superviseChild } from "../../src/process/child.ts";
+import { openLedger } from "../../src/process/ledger.ts";
+import { findProcess } from "../../src/process/process-table.ts";
+import type { Launch } from "../../src/process/spawned-process.ts";
+import { realTiming, type Timing } from "../../src/process/timing.ts";
 import { eventually, lasting, openStage, processesWith, type Stage } from "./stage.ts";
 
 /** So long that a test which waits for it would never end. */

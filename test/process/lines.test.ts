@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { describe, test } from "node:test";
-import { readLines } from "../../src/supervise/lines.ts";
+import { readLines } from "../../src/process/lines.ts";
 
 /** What the reader makes of these chunks, with lines of at most ten units. */
 async function linesOf(...chunks: readonly Uint8Array[]): Promise<readonly string[]> {

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { openLedger } from "../../src/supervise/ledger.ts";
-import { type RunOptions, type RunOutcome, runToEnd } from "../../src/supervise/run.ts";
+import { openLedger } from "../../src/process/ledger.ts";
+import { type RunOptions, type RunOutcome, runToEnd } from "../../src/process/run.ts";
 import { lasting, openStage, processesWith, type Stage } from "./stage.ts";
 
 /** So long that a test which waits for it would never end. */

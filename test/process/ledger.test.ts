@@ -5,8 +5,8 @@ import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, test } from "node:test";
-import { openLedger } from "../../src/supervise/ledger.ts";
-import { findProcess } from "../../src/supervise/process-table.ts";
+import { openLedger } from "../../src/process/ledger.ts";
+import { findProcess } from "../../src/process/process-table.ts";
 import { eventually, lasting, openStage, processesWith, type Stage } from "./stage.ts";
 
 const patient = { graceMs: 60_000 };

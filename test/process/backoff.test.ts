@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { exponentialBackoff } from "../../src/supervise/backoff.ts";
+import { exponentialBackoff } from "../../src/process/backoff.ts";
 
 describe("exponentialBackoff", () => {
   const delays = (random: () => number): readonly number[] => {

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { findProcess, isGroupAlive } from "../../src/supervise/process-table.ts";
+import { findProcess, isGroupAlive } from "../../src/process/process-table.ts";
 import { openStage } from "./stage.ts";
 
 const sources = [

@@ -5,10 +5,10 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, test } from "node:test";
-import { lockDirectory } from "../../src/supervise/lock.ts";
+import { lockDirectory } from "../../src/process/lock.ts";
 import { openStage, type Stage } from "./stage.ts";
 
-const lockUrl = new URL("../../src/supervise/lock.ts", import.meta.url).href;
+const lockUrl = new URL("../../src/process/lock.ts", import.meta.url).href;
 
 /** A gateway of its own: says `held` or why not, and keeps the lock until its input ends. */
 async function startHolder(stage: Stage): Promise<{ said: string; pid: number; end(signal?: NodeJS.Signals): Promise<void> }> {
