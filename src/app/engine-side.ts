@@ -1,6 +1,6 @@
 /** What the gateway needs of its engine's side, whether clamd is ours or given. */
 
-import type { UpdateTimes } from "../observe/update-gauges.ts";
+import type { UpdateTimes } from "../metrics/update-gauges.ts";
 import type { KeptOut } from "../signatures/set-loader.ts";
 
 export interface EngineSide {

@@ -3,8 +3,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { isatty } from "node:tty";
 import type { Config } from "../config/settings.ts";
-import { createLog, type Log } from "../observe/log.ts";
-import { logTo } from "../observe/log-destination.ts";
+import { logTo } from "../log/destination.ts";
+import { createLog, type Log } from "../log/log.ts";
 import { type Gateway, startGateway } from "./gateway.ts";
 
 export interface ServeOptions {

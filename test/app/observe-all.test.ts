@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { observeAll } from "../../src/app/observe-all.ts";
 import type { Fact } from "../../src/core/ports.ts";
-import { everyFact } from "../observe/every-fact.ts";
+import { everyFact } from "../log/every-fact.ts";
 
 describe("observeAll", () => {
   test("tells every observer, in order", () => {

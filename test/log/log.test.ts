@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createLog, logLevels } from "../../src/observe/log.ts";
+import { createLog, logLevels } from "../../src/log/log.ts";
 import { capturedLog } from "./captured-log.ts";
 
 /** What breaks a line somewhere: in a file, a terminal, a JavaScript or a Python reader. */

@@ -1,7 +1,7 @@
 /** A log whose lines a test can read. */
 
 import assert from "node:assert/strict";
-import { createLog, type Log, type LogOptions } from "../../src/observe/log.ts";
+import { createLog, type Log, type LogOptions } from "../../src/log/log.ts";
 
 export interface CapturedLog {
   readonly log: Log;

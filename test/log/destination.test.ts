@@ -7,13 +7,13 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
-import { createLog } from "../../src/observe/log.ts";
-import { logTo } from "../../src/observe/log-destination.ts";
+import { logTo } from "../../src/log/destination.ts";
+import { createLog } from "../../src/log/log.ts";
 import { eventually } from "../process/stage.ts";
 
 const modules = `
-  const { createLog } = await import(${JSON.stringify(new URL("../../src/observe/log.ts", import.meta.url).href)});
-  const { logTo } = await import(${JSON.stringify(new URL("../../src/observe/log-destination.ts", import.meta.url).href)});
+  const { createLog } = await import(${JSON.stringify(new URL("../../src/log/log.ts", import.meta.url).href)});
+  const { logTo } = await import(${JSON.stringify(new URL("../../src/log/destination.ts", import.meta.url).href)});
   const log = createLog({ level: "info", format: "json", destination: logTo(1) });`;
 const run = promisify(execFile);
 

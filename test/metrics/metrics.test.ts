@@ -5,9 +5,9 @@ import { promisify } from "node:util";
 import { errorCodes } from "../../src/core/errors.ts";
 import type { Fact } from "../../src/core/ports.ts";
 import { unscannableReasons } from "../../src/core/verdict.ts";
-import type { GaugeSnapshot } from "../../src/observe/gauges.ts";
-import { createMetrics, type Metrics, type MetricsOptions } from "../../src/observe/metrics.ts";
-import { everyFact, scanned, version } from "./every-fact.ts";
+import type { GaugeSnapshot } from "../../src/metrics/gauges.ts";
+import { createMetrics, type Metrics, type MetricsOptions } from "../../src/metrics/metrics.ts";
+import { everyFact, scanned, version } from "../log/every-fact.ts";
 import { countedSamples, type MetricFamily, parseMetrics } from "./parse-metrics.ts";
 
 const now = Date.UTC(2026, 0, 3, 3, 4, 5);
@@ -330,7 +330,7 @@ describe("createMetrics", () => {
   });
 
   test("adds process_* and nodejs_* to the same registry, and lets the process end with it open or closed", async () => {
-    const metricsModule = new URL("../../src/observe/metrics.ts", import.meta.url).href;
+    const metricsModule = new URL("../../src/metrics/metrics.ts", import.meta.url).href;
     const script = `
       const { createMetrics } = await import(${JSON.stringify(metricsModule)});
       const never = async () => 0;

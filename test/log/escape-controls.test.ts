@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { cut, escapeControls, escapeControlsInJson } from "../../src/observe/escape-controls.ts";
+import { cut, escapeControls, escapeControlsInJson } from "../../src/log/escape-controls.ts";
 import { anyString } from "../any-string.ts";
 
 /** What a terminal does not show, or shows as a change of what stands beside it. */
