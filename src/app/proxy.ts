@@ -8,14 +8,14 @@ import type { Config } from "../config/settings.ts";
 import type { Clock, GivenCopies, Observe, UrlVerdictCache } from "../core/ports.ts";
 import type { Scan } from "../core/scan.ts";
 import type { EngineVersion } from "../core/verdict.ts";
-import { tcpConnect } from "../front/proxy/dialer.ts";
+import { tcpConnect } from "../egress/dialer.ts";
+import { createNameLookup } from "../egress/name-lookup.ts";
+import type { Endpoint } from "../egress/origin-rules.ts";
+import { lookupDefaults, type UpstreamOptions, upstreamDefaults } from "../egress/upstream.ts";
 import { dripDefaults } from "../front/proxy/drip.ts";
-import { createNameLookup } from "../front/proxy/name-lookup.ts";
-import type { Endpoint } from "../front/proxy/origin-rules.ts";
 import { createProxyServer, proxyLimits } from "../front/proxy/proxy-server.ts";
 import { parseRouteTable, type Route } from "../front/proxy/routes.ts";
 import { createSources, type Sources } from "../front/proxy/sources.ts";
-import { lookupDefaults, type UpstreamOptions, upstreamDefaults } from "../front/proxy/upstream.ts";
 import { createSystemNames, thisSystem } from "../names/system-names.ts";
 
 export interface DownloadProxyOptions {

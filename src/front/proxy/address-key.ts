@@ -1,11 +1,11 @@
 /** What an answer depends on, as one short name: the address, all that is sent along with it, and what is replaced in it (download-proxy.md P60, P70, P71). */
 
 import { hash } from "node:crypto";
-import { type HeaderLines, pairs } from "./header-lines.ts";
-import { preconditionNames } from "./preconditions.ts";
+import { type HeaderLines, pairs } from "../../egress/header-lines.ts";
+import { preconditionNames } from "../../egress/preconditions.ts";
+import { forwardedHeaders, type RequestHeadersOptions } from "../../egress/request-headers.ts";
+import { type Target, urlOf } from "../../egress/target.ts";
 import type { Replacement } from "./replace-text.ts";
-import { forwardedHeaders, type RequestHeadersOptions } from "./request-headers.ts";
-import { type Target, urlOf } from "./target.ts";
 
 export interface AddressKeys {
   /**

@@ -1,6 +1,6 @@
 /** Which part of a whole, scanned copy a client asks for (RFC 9110 §14, download-proxy.md P45). */
 
-import { type HeaderLines, soleValue, valuesOf } from "./header-lines.ts";
+import { type HeaderLines, soleValue, valuesOf } from "../../egress/header-lines.ts";
 
 export type RangeAnswer =
   | { readonly kind: "whole" }

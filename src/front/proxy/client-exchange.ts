@@ -4,10 +4,10 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:
 import { clientNetwork, parseIpAddress } from "../../codec/ip-address.ts";
 import { ClamgateError } from "../../core/errors.ts";
 import { freeChunk } from "../../core/free-chunk.ts";
+import { type HeaderLines, pairs } from "../../egress/header-lines.ts";
 import { clientGone } from "../../http/client-gone.ts";
 import { answerEarly } from "../../http/early-answer.ts";
 import { resetConnection } from "../../http/reset-connection.ts";
-import { type HeaderLines, pairs } from "./header-lines.ts";
 
 export interface ClientExchangeOptions {
   /** A client that is offered 256 KiB, and has not taken them after as long, has gone. */

@@ -1,8 +1,8 @@
 /** Sends what has passed, from the very bytes that were scanned: whole, the part that was asked for, or the head alone (P40-P47). */
 
+import type { HeaderLines } from "../../egress/header-lines.ts";
 import type { ClientExchange } from "./client-exchange.ts";
 import type { Outcome } from "./download.ts";
-import type { HeaderLines } from "./header-lines.ts";
 import { type ObjectHeadersOptions, objectHeaders, verdictLines } from "./object-headers.ts";
 import { type CacheResult, preconditionFailed, unsatisfiable } from "./own-answer.ts";
 import type { Selection } from "./selection.ts";

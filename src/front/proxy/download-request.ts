@@ -3,12 +3,12 @@
 import { type IpRange, isInRange, parseIpAddress } from "../../codec/ip-address.ts";
 import { ClamgateError } from "../../core/errors.ts";
 import type { DownloadMode } from "../../core/ports.ts";
-import { type HeaderLines, soleValue } from "./header-lines.ts";
-import { malformed } from "./refusal.ts";
+import { type HeaderLines, soleValue } from "../../egress/header-lines.ts";
+import { malformed } from "../../egress/refusal.ts";
+import { join, parseBase, type Target } from "../../egress/target.ts";
 import type { Replacement } from "./replace-text.ts";
 import { matchRoute } from "./routes.ts";
 import type { RoutedSource, Source } from "./source.ts";
-import { join, parseBase, type Target } from "./target.ts";
 
 export interface DownloadRequestOptions {
   /** For `Download-From`. */

@@ -7,8 +7,8 @@ import type { Clock, Observe, SpooledBody, UrlVerdictCache } from "../../core/po
 import type { Scan } from "../../core/scan.ts";
 import { type Finding, type ScannedLayers, scanLayers } from "../../core/scan-layers.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
-import type { UpstreamResponse } from "./fetch-upstream.ts";
-import { type HeaderLines, valuesOf } from "./header-lines.ts";
+import type { UpstreamResponse } from "../../egress/fetch-upstream.ts";
+import { type HeaderLines, valuesOf } from "../../egress/header-lines.ts";
 import { hasPieces, type KnownPieces, PieceRecorder } from "./known-pieces.ts";
 
 export interface DownloadHead {

@@ -1,7 +1,7 @@
 /** The head of a delivered object: the origin's end-to-end headers, its length, and what the scan has to say (download-proxy.md P40, P45-P48). */
 
+import { type HeaderLines, pairs } from "../../egress/header-lines.ts";
 import type { DownloadHead, Outcome } from "./download.ts";
-import { type HeaderLines, pairs } from "./header-lines.ts";
 import type { CacheResult } from "./own-answer.ts";
 import { type ResponseHeadersOptions, responseHeaders } from "./response-headers.ts";
 

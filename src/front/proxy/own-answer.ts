@@ -2,8 +2,8 @@
 
 import type { ClamgateError } from "../../core/errors.ts";
 import { namesOf, type Verdict, visible } from "../../core/verdict.ts";
+import type { HeaderLines } from "../../egress/header-lines.ts";
 import { downloadStatus } from "./download-status.ts";
-import type { HeaderLines } from "./header-lines.ts";
 
 export interface OwnAnswer {
   readonly status: number;

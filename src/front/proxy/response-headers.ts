@@ -1,8 +1,8 @@
 /** Which of an origin's headers reach the client (download-proxy.md P40, P41, P45, S17). */
 
-import { type HeaderLines, hopByHopNames, isWritable, listOf, pairs } from "./header-lines.ts";
+import { type HeaderLines, hopByHopNames, isWritable, listOf, pairs } from "../../egress/header-lines.ts";
+import { viaName } from "../../egress/request-headers.ts";
 import { staysHere } from "./leads.ts";
-import { viaName } from "./request-headers.ts";
 
 export interface ResponseHeadersOptions {
   /** Cookies of an origin would become those of the proxy's host. */

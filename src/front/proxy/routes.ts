@@ -4,8 +4,8 @@ import { parseCarriedField, parseForwardedField } from "../../codec/field-name.t
 import { type OriginRule, type PrivateRule, parseOriginRule, parsePrivateRule } from "../../codec/origin-rule.ts";
 import { ClamgateError } from "../../core/errors.ts";
 import type { DownloadMode } from "../../core/ports.ts";
+import { parseBase, type Target } from "../../egress/target.ts";
 import type { Replacement } from "./replace-text.ts";
-import { parseBase, type Target } from "./target.ts";
 
 /** At least one of the two; both must fit. */
 export interface RouteMatch {

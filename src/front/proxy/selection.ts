@@ -11,9 +11,9 @@
  */
 
 import type { Copy, KnownCopies } from "../../core/ports.ts";
+import { type HeaderLines, valuesOf } from "../../egress/header-lines.ts";
+import { preconditionNames, preconditionOf } from "../../egress/preconditions.ts";
 import { conditionOfRange, hasRange, type RangeAnswer, rangeOf } from "./byte-range.ts";
-import { type HeaderLines, valuesOf } from "./header-lines.ts";
-import { preconditionNames, preconditionOf } from "./preconditions.ts";
 
 export type Selection = RangeAnswer | { readonly kind: "failed" };
 

@@ -2,14 +2,14 @@
 
 import { toClamgateError } from "../../core/errors.ts";
 import type { UrlVerdict, UrlVerdictKey } from "../../core/ports.ts";
+import type { UpstreamResponse } from "../../egress/fetch-upstream.ts";
+import { brokenAnswer } from "../../egress/refusal.ts";
+import { originOf } from "../../egress/target.ts";
 import { type DownloadParts, startDownload } from "./download.ts";
 import type { DownloadSlots } from "./download-slots.ts";
-import type { UpstreamResponse } from "./fetch-upstream.ts";
 import type { Pieces } from "./known-pieces.ts";
 import { objectHeaders } from "./object-headers.ts";
-import { brokenAnswer } from "./refusal.ts";
 import { conclude, copyOf, fetchFor, give, headerOptions, orderFor, type Serving } from "./serving.ts";
-import { originOf } from "./target.ts";
 import { mayStream, streamVerified } from "./verified-stream.ts";
 
 export interface ServeVerifiedParts extends DownloadParts {

@@ -3,6 +3,10 @@
 import { isCoded } from "../../core/content-coding.ts";
 import type { Copy, GivenCopies, KnownCopies, UrlVerdict } from "../../core/ports.ts";
 import { untilAborted } from "../../core/until-aborted.ts";
+import type { UpstreamResponse } from "../../egress/fetch-upstream.ts";
+import { valuesOf } from "../../egress/header-lines.ts";
+import { validatorsOf } from "../../egress/preconditions.ts";
+import { originOf } from "../../egress/target.ts";
 import type { AddressKeys } from "./address-key.ts";
 import type { ClientExchange } from "./client-exchange.ts";
 import type { CutDrips } from "./cut-drips.ts";
@@ -10,15 +14,11 @@ import { deliverBodiless, deliverPassed, type Passed } from "./deliver.ts";
 import type { Download, DownloadHead, DownloadOrder, Outcome } from "./download.ts";
 import type { DownloadRecord } from "./download-record.ts";
 import type { Asked } from "./download-request.ts";
-import type { UpstreamResponse } from "./fetch-upstream.ts";
-import { valuesOf } from "./header-lines.ts";
 import type { KnownPieces } from "./known-pieces.ts";
 import { type ObjectHeadersOptions, objectHeaders } from "./object-headers.ts";
 import { blockedAnswer, type OwnAnswer } from "./own-answer.ts";
-import { validatorsOf } from "./preconditions.ts";
 import { replaceText } from "./replace-text.ts";
 import { isSelective, type Selection, select } from "./selection.ts";
-import { originOf } from "./target.ts";
 
 export interface Serving {
   readonly exchange: ClientExchange;

@@ -1,11 +1,11 @@
 /** Where a download comes from and under which rules: what `Download-From` or a route stands for. */
 
 import type { DownloadMode } from "../../core/ports.ts";
-import type { FetchUpstream } from "./fetch-upstream.ts";
+import type { FetchUpstream } from "../../egress/fetch-upstream.ts";
+import type { RequestHeadersOptions } from "../../egress/request-headers.ts";
+import type { Target } from "../../egress/target.ts";
 import type { Replacement } from "./replace-text.ts";
-import type { RequestHeadersOptions } from "./request-headers.ts";
 import type { RouteMatch } from "./routes.ts";
-import type { Target } from "./target.ts";
 
 export interface Source {
   /** No other source of the gateway has it. */

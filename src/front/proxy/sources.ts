@@ -2,10 +2,10 @@
 
 import type { OriginRule } from "../../codec/origin-rule.ts";
 import type { DownloadMode } from "../../core/ports.ts";
+import type { Target } from "../../egress/target.ts";
+import { createUpstream, type Upstream, type UpstreamOptions } from "../../egress/upstream.ts";
 import type { Route } from "./routes.ts";
 import type { RoutedSource, Source } from "./source.ts";
-import type { Target } from "./target.ts";
-import { createUpstream, type Upstream, type UpstreamOptions } from "./upstream.ts";
 
 export interface SourcesOptions {
   readonly routes: readonly Route[];

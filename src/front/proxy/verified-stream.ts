@@ -3,8 +3,8 @@
 import { timingSafeEqual } from "node:crypto";
 import { isCoded } from "../../core/content-coding.ts";
 import type { UrlVerdict } from "../../core/ports.ts";
-import type { UpstreamResponse } from "./fetch-upstream.ts";
-import { valuesOf } from "./header-lines.ts";
+import type { UpstreamResponse } from "../../egress/fetch-upstream.ts";
+import { valuesOf } from "../../egress/header-lines.ts";
 import type { KnownPieces, Pieces } from "./known-pieces.ts";
 import { type PieceTagger, tagBytes } from "./piece-tags.ts";
 

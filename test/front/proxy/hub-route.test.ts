@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
-import { createNameLookup } from "../../../src/front/proxy/name-lookup.ts";
+import { createNameLookup } from "../../../src/egress/name-lookup.ts";
+import { lookupDefaults, upstreamDefaults } from "../../../src/egress/upstream.ts";
 import { parseRouteTable } from "../../../src/front/proxy/routes.ts";
 import { createSources } from "../../../src/front/proxy/sources.ts";
-import { lookupDefaults, upstreamDefaults } from "../../../src/front/proxy/upstream.ts";
 import { head, keep, ok, startFakeOrigin } from "../../fake/origin.ts";
 import { openProxy, virusMark } from "./proxy-stage.ts";
 import { loopbackOnly } from "./recorded-upstream.ts";

@@ -3,11 +3,11 @@
 import type { Socket } from "node:net";
 import { performance } from "node:perf_hooks";
 import { parseIpAddress } from "../../../src/codec/ip-address.ts";
-import { tcpConnect } from "../../../src/front/proxy/dialer.ts";
-import type { UpstreamRequest, UpstreamResponse } from "../../../src/front/proxy/fetch-upstream.ts";
-import { createNameLookup } from "../../../src/front/proxy/name-lookup.ts";
-import { parseBase } from "../../../src/front/proxy/target.ts";
-import { createUpstream, lookupDefaults, type UpstreamOptions, upstreamDefaults } from "../../../src/front/proxy/upstream.ts";
+import { tcpConnect } from "../../../src/egress/dialer.ts";
+import type { UpstreamRequest, UpstreamResponse } from "../../../src/egress/fetch-upstream.ts";
+import { createNameLookup } from "../../../src/egress/name-lookup.ts";
+import { parseBase } from "../../../src/egress/target.ts";
+import { createUpstream, lookupDefaults, type UpstreamOptions, upstreamDefaults } from "../../../src/egress/upstream.ts";
 import { origins, privates } from "./rules.ts";
 
 export interface Given extends Partial<Omit<UpstreamOptions, "origins" | "redirectOrigins" | "allowPrivate" | "times">> {

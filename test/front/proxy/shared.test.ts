@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ClamgateError } from "../../../src/core/errors.ts";
-import { refused } from "../../../src/front/proxy/refusal.ts";
+import { refused } from "../../../src/egress/refusal.ts";
 import { end, head, ok, stall } from "../../fake/origin.ts";
 import { eventually } from "../../process/stage.ts";
 import { openProxy } from "./proxy-stage.ts";

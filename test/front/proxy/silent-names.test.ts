@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { lookup as getaddrinfo } from "node:dns/promises";
 import { describe, test } from "node:test";
-import { createNameLookup } from "../../../src/front/proxy/name-lookup.ts";
-import { lookupDefaults } from "../../../src/front/proxy/upstream.ts";
+import { createNameLookup } from "../../../src/egress/name-lookup.ts";
+import { lookupDefaults } from "../../../src/egress/upstream.ts";
 import { createSystemNames, thisSystem } from "../../../src/names/system-names.ts";
 import { startNameServer } from "../../fake/name-server.ts";
 import { eventually } from "../../process/stage.ts";

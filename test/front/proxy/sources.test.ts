@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createNameLookup } from "../../../src/front/proxy/name-lookup.ts";
+import { createNameLookup } from "../../../src/egress/name-lookup.ts";
+import { parseBase } from "../../../src/egress/target.ts";
+import { lookupDefaults, upstreamDefaults } from "../../../src/egress/upstream.ts";
 import { parseRouteTable } from "../../../src/front/proxy/routes.ts";
 import type { Source } from "../../../src/front/proxy/source.ts";
 import { createSources, type Sources } from "../../../src/front/proxy/sources.ts";
-import { parseBase } from "../../../src/front/proxy/target.ts";
-import { lookupDefaults, upstreamDefaults } from "../../../src/front/proxy/upstream.ts";
 import { head, keep, ok, redirect, startFakeOrigin } from "../../fake/origin.ts";
 import { bytesOf, loopbackOnly } from "./recorded-upstream.ts";
 import { isRefused } from "./refusing.ts";

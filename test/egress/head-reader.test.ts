@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { HeadReader } from "../../../src/front/proxy/head-reader.ts";
-import { costMs } from "../../cost.ts";
-import { failsWith } from "./refusing.ts";
+import { HeadReader } from "../../src/egress/head-reader.ts";
+import { costMs } from "../cost.ts";
+import { failsWith } from "../front/proxy/refusing.ts";
 
 const final = "HTTP/1.1 200 OK\r\nA: 1\r\n\r\n";
 const interim = "HTTP/1.1 100 Continue\r\n\r\n";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { join, originOf, parseBase, targetOf, urlOf } from "../../../src/front/proxy/target.ts";
-import { costMs } from "../../cost.ts";
-import { failsWith } from "./refusing.ts";
+import { join, originOf, parseBase, targetOf, urlOf } from "../../src/egress/target.ts";
+import { costMs } from "../cost.ts";
+import { failsWith } from "../front/proxy/refusing.ts";
 
 const joined = (base: string, requestTarget: string) => urlOf(join(parseBase(base), requestTarget));
 
@@ -184,7 +184,7 @@ describe("join stays with the host and inside the directory (P3, S14)", () => {
 
 describe("join: cost", () => {
   const length = 60_000;
-  for (const unit of [";", "..;", "%25", "%", "/", "../", "./", "%2e", "%c0%ae", " ", ":", "a"]) {
+  for (const unit of [";", "..;", "%25", "%", "/", "../front/", "../front/proxy/", "%2e", "%c0%ae", " ", ":", "a"]) {
     for (const end of ["", "%E2%80%A8", "%0a", "/.."]) {
       test(`takes a path of ${JSON.stringify(unit)} and ${JSON.stringify(end)} at once`, () => {
         const path = `/${unit.repeat(length / unit.length)}${end}`;

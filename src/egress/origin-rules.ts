@@ -1,6 +1,6 @@
 /** Which origins may be asked at all, judged by name, port and path before anything is resolved (download-proxy.md S1, S2, S8, S11). */
 
-import { defaultPorts, type OriginHost, type OriginRule, type PrivateRule } from "../../codec/origin-rule.ts";
+import { defaultPorts, type OriginHost, type OriginRule, type PrivateRule } from "../codec/origin-rule.ts";
 import { isInside } from "./contained-path.ts";
 import { refused } from "./refusal.ts";
 import type { Target } from "./target.ts";

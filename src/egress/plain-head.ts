@@ -1,6 +1,6 @@
 /** Reads the head of an origin's answer as leniently as RFC 9112 allows, and writes it so that nobody can read it in another way. */
 
-import { trimBlanks } from "../../core/blanks.ts";
+import { trimBlanks } from "../core/blanks.ts";
 import { isWritable } from "./header-lines.ts";
 import { readFraming } from "./message-framing.ts";
 import { brokenAnswer } from "./refusal.ts";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ClamgateError } from "../../../src/core/errors.ts";
-import { type FakeOrigin, head, ok, stall, startFakeOrigin } from "../../fake/origin.ts";
-import { drain, type Given, loopback, recordedUpstream } from "./recorded-upstream.ts";
-import { failsWith } from "./refusing.ts";
+import { ClamgateError } from "../../src/core/errors.ts";
+import { type FakeOrigin, head, ok, stall, startFakeOrigin } from "../fake/origin.ts";
+import { drain, type Given, loopback, recordedUpstream } from "../front/proxy/recorded-upstream.ts";
+import { failsWith } from "../front/proxy/refusing.ts";
 
 const at = (origin: FakeOrigin, path = "/") => `http://127.0.0.1:${origin.port}${path}`;
 const open = (given: Given = {}) => recordedUpstream({ allowPrivate: loopback, ...given });

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createOriginRules, type Endpoint } from "../../../src/front/proxy/origin-rules.ts";
-import { join, parseBase } from "../../../src/front/proxy/target.ts";
-import { isRefused } from "./refusing.ts";
-import { origins, privates } from "./rules.ts";
+import { createOriginRules, type Endpoint } from "../../src/egress/origin-rules.ts";
+import { join, parseBase } from "../../src/egress/target.ts";
+import { isRefused } from "../front/proxy/refusing.ts";
+import { origins, privates } from "../front/proxy/rules.ts";
 
 interface Given {
   readonly origins?: string[];

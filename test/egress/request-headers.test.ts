@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { hasPassedHere, type RequestHeadersOptions, requestHeaders } from "../../../src/front/proxy/request-headers.ts";
-import { failsWith } from "./refusing.ts";
+import { hasPassedHere, type RequestHeadersOptions, requestHeaders } from "../../src/egress/request-headers.ts";
+import { failsWith } from "../front/proxy/refusing.ts";
 
 const plain: RequestHeadersOptions = { forwardAuthorization: true, forwardHeaders: [], gatewayId: "a1" };
 const own = ["Accept-Encoding", "identity", "Via", "1.1 clamgate-a1"];

@@ -4,7 +4,7 @@
  */
 
 import type { Socket } from "node:net";
-import { BoundedBuffer } from "../../codec/bounded-buffer.ts";
+import { BoundedBuffer } from "../codec/bounded-buffer.ts";
 import { plainHead } from "./plain-head.ts";
 import { brokenAnswer, UpstreamError } from "./refusal.ts";
 

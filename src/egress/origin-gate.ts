@@ -1,6 +1,6 @@
 /** The one way to an origin: rules for the name, one lookup, a check of every address (download-proxy.md S3, S4, S9, S16, S25). */
 
-import { parseIpAddress } from "../../codec/ip-address.ts";
+import { parseIpAddress } from "../codec/ip-address.ts";
 import type { AddressGate } from "./address-gate.ts";
 import type { NameLookup } from "./name-lookup.ts";
 import type { OriginRules } from "./origin-rules.ts";

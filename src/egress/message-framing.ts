@@ -1,6 +1,6 @@
 /** Where an answer's body ends, as its head says; a head that leaves two readings is refused (download-proxy.md P22, P27, P28). */
 
-import { ClamgateError } from "../../core/errors.ts";
+import { ClamgateError } from "../core/errors.ts";
 import { type HeaderLines, valuesOf } from "./header-lines.ts";
 import { brokenAnswer } from "./refusal.ts";
 

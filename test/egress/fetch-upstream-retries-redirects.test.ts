@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { end, type FakeOrigin, head, keep, ok, redirect, reset, stall, startFakeOrigin } from "../../fake/origin.ts";
-import { bytesOf, drain, type Given, loopback, recordedUpstream } from "./recorded-upstream.ts";
-import { failsWith } from "./refusing.ts";
+import { end, type FakeOrigin, head, keep, ok, redirect, reset, stall, startFakeOrigin } from "../fake/origin.ts";
+import { bytesOf, drain, type Given, loopback, recordedUpstream } from "../front/proxy/recorded-upstream.ts";
+import { failsWith } from "../front/proxy/refusing.ts";
 
 const at = (origin: FakeOrigin, path = "/") => `http://127.0.0.1:${origin.port}${path}`;
 const open = (given: Given = {}) => recordedUpstream({ allowPrivate: loopback, ...given });

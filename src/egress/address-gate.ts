@@ -1,7 +1,7 @@
 /** Which addresses may be dialled: all that a name resolved to, or none (download-proxy.md S3, S5-S7, S10, S11, S21). */
 
-import { type AddressClass, addressClass, type IpAddress, isInRange, parseIpAddress } from "../../codec/ip-address.ts";
-import type { PrivateRule } from "../../codec/origin-rule.ts";
+import { type AddressClass, addressClass, type IpAddress, isInRange, parseIpAddress } from "../codec/ip-address.ts";
+import type { PrivateRule } from "../codec/origin-rule.ts";
 import type { Endpoint, Permit } from "./origin-rules.ts";
 import { refused } from "./refusal.ts";
 import type { Target } from "./target.ts";

@@ -1,7 +1,7 @@
 /** Header lines as Node and undici give them: names and values in turn, in their order, repeated ones apart. */
 
-import { hopByHopFields } from "../../codec/field-name.ts";
-import { trimBlanks } from "../../core/blanks.ts";
+import { hopByHopFields } from "../codec/field-name.ts";
+import { trimBlanks } from "../core/blanks.ts";
 
 export type HeaderLines = readonly string[];
 

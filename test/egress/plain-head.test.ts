@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { plainHead } from "../../../src/front/proxy/plain-head.ts";
-import { costMs } from "../../cost.ts";
-import { failsWith } from "./refusing.ts";
+import { plainHead } from "../../src/egress/plain-head.ts";
+import { costMs } from "../cost.ts";
+import { failsWith } from "../front/proxy/refusing.ts";
 
 const ok = "HTTP/1.1 200 OK";
 const lines = (...all: string[]) => [...all, "", ""].join("\r\n");

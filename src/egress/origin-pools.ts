@@ -2,7 +2,7 @@
 
 import type { Socket } from "node:net";
 import { type Dispatcher, Pool } from "undici";
-import { ClamgateError } from "../../core/errors.ts";
+import { ClamgateError } from "../core/errors.ts";
 import type { Dialer } from "./dialer.ts";
 import { readHeads } from "./head-reader.ts";
 import { originOf, type Target } from "./target.ts";

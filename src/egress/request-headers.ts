@@ -1,6 +1,6 @@
 /** Which of a client's headers reach the origin, and the ones that are ours (download-proxy.md P11, P20, P21, P29, S15, S20). */
 
-import { mayBeForwarded } from "../../codec/field-name.ts";
+import { mayBeForwarded } from "../codec/field-name.ts";
 import { type HeaderLines, hopByHopNames, isWritable, listOf, pairs, valuesOf } from "./header-lines.ts";
 import { preconditionNames } from "./preconditions.ts";
 import { malformed } from "./refusal.ts";

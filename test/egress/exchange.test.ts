@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Dispatcher } from "undici";
-import { exchange } from "../../../src/front/proxy/exchange.ts";
+import { exchange } from "../../src/egress/exchange.ts";
 
 /** Sends one byte a chunk for as long as it is let. */
 class OneByteOrigin extends Dispatcher implements Dispatcher.DispatchController {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { createNameLookup, type NameLookupOptions, type Resolve } from "../../../src/front/proxy/name-lookup.ts";
-import { UpstreamError } from "../../../src/front/proxy/refusal.ts";
-import { failsWith } from "./refusing.ts";
+import { createNameLookup, type NameLookupOptions, type Resolve } from "../../src/egress/name-lookup.ts";
+import { UpstreamError } from "../../src/egress/refusal.ts";
+import { failsWith } from "../front/proxy/refusing.ts";
 
 type Given = Partial<Omit<NameLookupOptions, "resolve" | "clock">>;
 

@@ -1,7 +1,7 @@
 /** Where a download goes: one parse, whose outcome is what is checked, what is connected to and what is sent (download-proxy.md P1-P4, S2, S14, S15). */
 
-import { parseIpAddress } from "../../codec/ip-address.ts";
-import { defaultPorts, isHostName, type Scheme } from "../../codec/origin-rule.ts";
+import { parseIpAddress } from "../codec/ip-address.ts";
+import { defaultPorts, isHostName, type Scheme } from "../codec/origin-rule.ts";
 import { directoryOf, isInside, withoutDotSegments } from "./contained-path.ts";
 import { malformed } from "./refusal.ts";
 

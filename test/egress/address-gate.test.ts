@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createAddressGate, isForbiddenAddress } from "../../../src/front/proxy/address-gate.ts";
-import type { Endpoint } from "../../../src/front/proxy/origin-rules.ts";
-import { parseBase } from "../../../src/front/proxy/target.ts";
-import { isRefused } from "./refusing.ts";
-import { privates } from "./rules.ts";
+import { createAddressGate, isForbiddenAddress } from "../../src/egress/address-gate.ts";
+import type { Endpoint } from "../../src/egress/origin-rules.ts";
+import { parseBase } from "../../src/egress/target.ts";
+import { isRefused } from "../front/proxy/refusing.ts";
+import { privates } from "../front/proxy/rules.ts";
 
 /** First and last address of each range of S6 and S7. */
 const forbidden = [

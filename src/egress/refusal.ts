@@ -1,6 +1,6 @@
 /** The one answer to whoever asks for what the gateway will not fetch, and the errors that an origin is to blame for. */
 
-import { ClamgateError, type ErrorContext } from "../../core/errors.ts";
+import { ClamgateError, type ErrorContext } from "../core/errors.ts";
 
 /**
  * One text whatever the reason, so that nobody learns from it which names exist inside (download-proxy.md S16).

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { hopByHopNames, isWritable, listOf, soleValue } from "../../../src/front/proxy/header-lines.ts";
+import { hopByHopNames, isWritable, listOf, soleValue } from "../../src/egress/header-lines.ts";
 
 describe("soleValue (P4)", () => {
   test("finds a header that stands once, whatever its case", () => {

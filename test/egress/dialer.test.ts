@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import { end, head, ok, redirect, reset, stall, startFakeOrigin } from "../../fake/origin.ts";
-import { bytesOf, drain, type Given, loopback, recordedUpstream } from "./recorded-upstream.ts";
-import { failsWith } from "./refusing.ts";
+import { end, head, ok, redirect, reset, stall, startFakeOrigin } from "../fake/origin.ts";
+import { bytesOf, drain, type Given, loopback, recordedUpstream } from "../front/proxy/recorded-upstream.ts";
+import { failsWith } from "../front/proxy/refusing.ts";
 
 const names = { "origin.example": [["127.0.0.1"]], "other.example": [["127.0.0.1"]] } as const;
 
