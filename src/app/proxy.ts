@@ -12,10 +12,10 @@ import { tcpConnect } from "../egress/dialer.ts";
 import { createNameLookup } from "../egress/name-lookup.ts";
 import type { Endpoint } from "../egress/origin-rules.ts";
 import { lookupDefaults, type UpstreamOptions, upstreamDefaults } from "../egress/upstream.ts";
-import { dripDefaults } from "../front/proxy/drip.ts";
 import { createProxyServer, proxyLimits } from "../front/proxy/proxy-server.ts";
-import { parseRouteTable, type Route } from "../front/proxy/routes.ts";
-import { createSources, type Sources } from "../front/proxy/sources.ts";
+import { parseRouteTable, type Route } from "../front/proxy/routes/routes.ts";
+import { createSources, type Sources } from "../front/proxy/routes/sources.ts";
+import { dripDefaults } from "../front/proxy/shared/drip.ts";
 import { createSystemNames, thisSystem } from "../names/system-names.ts";
 
 export interface DownloadProxyOptions {

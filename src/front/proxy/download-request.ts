@@ -6,9 +6,9 @@ import type { DownloadMode } from "../../core/ports.ts";
 import { type HeaderLines, soleValue } from "../../egress/header-lines.ts";
 import { malformed } from "../../egress/refusal.ts";
 import { join, parseBase, type Target } from "../../egress/target.ts";
-import type { Replacement } from "./replace-text.ts";
-import { matchRoute } from "./routes.ts";
-import type { RoutedSource, Source } from "./source.ts";
+import type { Replacement } from "./routes/replace-text.ts";
+import { matchRoute } from "./routes/routes.ts";
+import type { RoutedSource, Source } from "./routes/source.ts";
 
 export interface DownloadRequestOptions {
   /** For `Download-From`. */

@@ -9,7 +9,7 @@ import { type Finding, type ScannedLayers, scanLayers } from "../../core/scan-la
 import type { EngineVersion } from "../../core/verdict.ts";
 import type { UpstreamResponse } from "../../egress/fetch-upstream.ts";
 import { type HeaderLines, valuesOf } from "../../egress/header-lines.ts";
-import { hasPieces, type KnownPieces, PieceRecorder } from "./known-pieces.ts";
+import { hasPieces, type KnownPieces, PieceRecorder } from "./verified/known-pieces.ts";
 
 export interface DownloadHead {
   readonly status: number;

@@ -12,24 +12,24 @@ import { originOf, urlOf } from "../../egress/target.ts";
 import { hasUnknownExpectation } from "../../http/expectations.ts";
 import { type AddressKeys, addressKeys } from "./address-key.ts";
 import { ClientExchange } from "./client-exchange.ts";
-import { createCutDrips } from "./cut-drips.ts";
 import { deliverBodiless } from "./deliver.ts";
 import { type DownloadParts, isBodiless } from "./download.ts";
 import { type DownloadRecord, downloadFact, openRecord } from "./download-record.ts";
 import { type Asked, type DownloadRequestOptions, readDownload } from "./download-request.ts";
-import { createDownloadSlots, type SlotLimits } from "./download-slots.ts";
-import type { DripPace } from "./drip.ts";
-import { createKnownPieces } from "./known-pieces.ts";
 import { objectHeaders } from "./object-headers.ts";
 import { blockedAnswer, cutAnswer, errorAnswer, preconditionFailed, unknownExpectation, wrongMethod } from "./own-answer.ts";
-import { tagKeyBytes } from "./piece-tags.ts";
 import { isSelective } from "./selection.ts";
-import { serveShared } from "./serve-shared.ts";
-import { serveVerified } from "./serve-verified.ts";
 import { fetchFor, headerOptions, type Serving, say } from "./serving.ts";
-import { createSharedDownloads } from "./shared-downloads.ts";
+import { createCutDrips } from "./shared/cut-drips.ts";
+import { createDownloadSlots, type SlotLimits } from "./shared/download-slots.ts";
+import type { DripPace } from "./shared/drip.ts";
+import { serveShared } from "./shared/serve-shared.ts";
+import { createSharedDownloads } from "./shared/shared-downloads.ts";
 import { forgetBody } from "./unwanted-body.ts";
-import { streamablePieces } from "./verified-stream.ts";
+import { createKnownPieces } from "./verified/known-pieces.ts";
+import { tagKeyBytes } from "./verified/piece-tags.ts";
+import { serveVerified } from "./verified/serve-verified.ts";
+import { streamablePieces } from "./verified/verified-stream.ts";
 
 export interface ProxyFrontOptions extends DownloadRequestOptions, DownloadParts {
   /** `MAX_FILE_SIZE`, which `scan` enforces as well. */

@@ -2,7 +2,7 @@
 
 import { type HeaderLines, hopByHopNames, isWritable, listOf, pairs } from "../../egress/header-lines.ts";
 import { viaName } from "../../egress/request-headers.ts";
-import { staysHere } from "./leads.ts";
+import { staysHere } from "./shared/leads.ts";
 
 export interface ResponseHeadersOptions {
   /** Cookies of an origin would become those of the proxy's host. */

@@ -9,16 +9,16 @@ import { validatorsOf } from "../../egress/preconditions.ts";
 import { originOf } from "../../egress/target.ts";
 import type { AddressKeys } from "./address-key.ts";
 import type { ClientExchange } from "./client-exchange.ts";
-import type { CutDrips } from "./cut-drips.ts";
 import { deliverBodiless, deliverPassed, type Passed } from "./deliver.ts";
 import type { Download, DownloadHead, DownloadOrder, Outcome } from "./download.ts";
 import type { DownloadRecord } from "./download-record.ts";
 import type { Asked } from "./download-request.ts";
-import type { KnownPieces } from "./known-pieces.ts";
 import { type ObjectHeadersOptions, objectHeaders } from "./object-headers.ts";
 import { blockedAnswer, type OwnAnswer } from "./own-answer.ts";
-import { replaceText } from "./replace-text.ts";
+import { replaceText } from "./routes/replace-text.ts";
 import { isSelective, type Selection, select } from "./selection.ts";
+import type { CutDrips } from "./shared/cut-drips.ts";
+import type { KnownPieces } from "./verified/known-pieces.ts";
 
 export interface Serving {
   readonly exchange: ClientExchange;

@@ -11,7 +11,7 @@ import { createNameLookup } from "../../../src/egress/name-lookup.ts";
 import { parseBase } from "../../../src/egress/target.ts";
 import { createUpstream, lookupDefaults, type UpstreamOptions, upstreamDefaults } from "../../../src/egress/upstream.ts";
 import { createProxyServer, type ProxyServerOptions, proxyLimits } from "../../../src/front/proxy/proxy-server.ts";
-import type { RoutedSource, Source } from "../../../src/front/proxy/source.ts";
+import type { RoutedSource, Source } from "../../../src/front/proxy/routes/source.ts";
 import { openSpool } from "../../../src/spool/spool.ts";
 import { type FakeEngine, fakeEngine } from "../../fake/engine.ts";
 import { type FakeOrigin, type OriginAct, type OriginRequest, startFakeOrigin } from "../../fake/origin.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type Replacement, replaceText } from "../../../src/front/proxy/replace-text.ts";
+import { type Replacement, replaceText } from "../../../src/front/proxy/routes/replace-text.ts";
 import { asyncCostMs } from "../../cost.ts";
 import { bytesOf } from "./recorded-upstream.ts";
 

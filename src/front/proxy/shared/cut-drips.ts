@@ -3,8 +3,8 @@
  * And those whose drip runs: bytes are out of a copy that nobody knows yet.
  */
 
-import type { Clock, UrlVerdict, UrlVerdictCache } from "../../core/ports.ts";
-import { Roster } from "../../core/roster.ts";
+import type { Clock, UrlVerdict, UrlVerdictCache } from "../../../core/ports.ts";
+import { Roster } from "../../../core/roster.ts";
 
 export interface CutDrips {
   /** From the first byte of a drip; to be called again at its end. */

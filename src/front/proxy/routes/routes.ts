@@ -1,10 +1,10 @@
 /** The routes of `DOWNLOAD_ROUTES`, for clients that come without a web server in front: a path prefix or a host name leads to an origin. */
 
-import { parseCarriedField, parseForwardedField } from "../../codec/field-name.ts";
-import { type OriginRule, type PrivateRule, parseOriginRule, parsePrivateRule } from "../../codec/origin-rule.ts";
-import { ClamgateError } from "../../core/errors.ts";
-import type { DownloadMode } from "../../core/ports.ts";
-import { parseBase, type Target } from "../../egress/target.ts";
+import { parseCarriedField, parseForwardedField } from "../../../codec/field-name.ts";
+import { type OriginRule, type PrivateRule, parseOriginRule, parsePrivateRule } from "../../../codec/origin-rule.ts";
+import { ClamgateError } from "../../../core/errors.ts";
+import type { DownloadMode } from "../../../core/ports.ts";
+import { parseBase, type Target } from "../../../egress/target.ts";
 import type { Replacement } from "./replace-text.ts";
 
 /** At least one of the two; both must fit. */

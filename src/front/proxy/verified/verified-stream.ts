@@ -1,10 +1,10 @@
 /** Streams an object that is known by the tags of its pieces: none of it is sent before it is proved (download-proxy.md 2.3, P62). */
 
 import { timingSafeEqual } from "node:crypto";
-import { isCoded } from "../../core/content-coding.ts";
-import type { UrlVerdict } from "../../core/ports.ts";
-import type { UpstreamResponse } from "../../egress/fetch-upstream.ts";
-import { valuesOf } from "../../egress/header-lines.ts";
+import { isCoded } from "../../../core/content-coding.ts";
+import type { UrlVerdict } from "../../../core/ports.ts";
+import type { UpstreamResponse } from "../../../egress/fetch-upstream.ts";
+import { valuesOf } from "../../../egress/header-lines.ts";
 import type { KnownPieces, Pieces } from "./known-pieces.ts";
 import { type PieceTagger, tagBytes } from "./piece-tags.ts";
 

@@ -1,7 +1,7 @@
 /** Keeps an impatient client with a few bytes of the object's own beginning, too few to be of use to a virus (download-proxy.md 2.3, H1-H6). */
 
 import { setTimeout as delay } from "node:timers/promises";
-import type { Download, DownloadHead } from "./download.ts";
+import type { Download, DownloadHead } from "../download.ts";
 
 export interface DripPace {
   /** Nothing before that; shorter than the shortest patience in front. */

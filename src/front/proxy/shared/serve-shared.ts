@@ -1,15 +1,15 @@
 /** Answers from a scanned copy that equal requests share; an impatient client may get a few bytes of it before (download-proxy.md 2.3, P70). */
 
-import { isAuthorized } from "../../egress/request-headers.ts";
-import { originOf } from "../../egress/target.ts";
+import { isAuthorized } from "../../../egress/request-headers.ts";
+import { originOf } from "../../../egress/target.ts";
+import { type Passed, sendBody } from "../deliver.ts";
+import { type Download, type DownloadParts, type Outcome, startDownload } from "../download.ts";
+import { objectHeaders } from "../object-headers.ts";
+import { isSelective } from "../selection.ts";
+import { conclude, copyOf, fetchFor, give, headerOptions, note, orderFor, outcomeOf, type Serving } from "../serving.ts";
 import type { CutDrips } from "./cut-drips.ts";
-import { type Passed, sendBody } from "./deliver.ts";
-import { type Download, type DownloadParts, type Outcome, startDownload } from "./download.ts";
 import type { DownloadSlots, Release } from "./download-slots.ts";
 import { type DripPace, dripUntilSettled } from "./drip.ts";
-import { objectHeaders } from "./object-headers.ts";
-import { isSelective } from "./selection.ts";
-import { conclude, copyOf, fetchFor, give, headerOptions, note, orderFor, outcomeOf, type Serving } from "./serving.ts";
 import { isShareable } from "./shareable.ts";
 import type { SharedDownload, SharedDownloads } from "./shared-downloads.ts";
 

@@ -1,6 +1,6 @@
 /** How many downloads there may be at once: over all, from one origin, for one client (download-proxy.md P72). */
 
-import { ClamgateError } from "../../core/errors.ts";
+import { ClamgateError } from "../../../core/errors.ts";
 
 /** 0: no limit. */
 export interface SlotLimits {

@@ -1,7 +1,7 @@
 /** Whether an answer may satisfy other requests than the one it was made for (RFC 9111 §3, §3.5, §4.1, §5.2.2.5, §5.2.2.7). */
 
-import { trimBlanks } from "../../core/blanks.ts";
-import { type HeaderLines, listOf, valuesOf } from "../../egress/header-lines.ts";
+import { trimBlanks } from "../../../core/blanks.ts";
+import { type HeaderLines, listOf, valuesOf } from "../../../egress/header-lines.ts";
 
 /**
  * Of requests that are equal in all that the origin is told, so that a Vary on fields can tell none of them from another. An answer that is

@@ -1,9 +1,9 @@
 /** Where a download comes from and under which rules: what `Download-From` or a route stands for. */
 
-import type { DownloadMode } from "../../core/ports.ts";
-import type { FetchUpstream } from "../../egress/fetch-upstream.ts";
-import type { RequestHeadersOptions } from "../../egress/request-headers.ts";
-import type { Target } from "../../egress/target.ts";
+import type { DownloadMode } from "../../../core/ports.ts";
+import type { FetchUpstream } from "../../../egress/fetch-upstream.ts";
+import type { RequestHeadersOptions } from "../../../egress/request-headers.ts";
+import type { Target } from "../../../egress/target.ts";
 import type { Replacement } from "./replace-text.ts";
 import type { RouteMatch } from "./routes.ts";
 

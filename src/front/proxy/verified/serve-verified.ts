@@ -1,15 +1,15 @@
 /** Answers with the origin's own stream where the object is known by its digest, and from a scanned copy where it turns out not to be. */
 
-import { toClamgateError } from "../../core/errors.ts";
-import type { UrlVerdict, UrlVerdictKey } from "../../core/ports.ts";
-import type { UpstreamResponse } from "../../egress/fetch-upstream.ts";
-import { brokenAnswer } from "../../egress/refusal.ts";
-import { originOf } from "../../egress/target.ts";
-import { type DownloadParts, startDownload } from "./download.ts";
-import type { DownloadSlots } from "./download-slots.ts";
+import { toClamgateError } from "../../../core/errors.ts";
+import type { UrlVerdict, UrlVerdictKey } from "../../../core/ports.ts";
+import type { UpstreamResponse } from "../../../egress/fetch-upstream.ts";
+import { brokenAnswer } from "../../../egress/refusal.ts";
+import { originOf } from "../../../egress/target.ts";
+import { type DownloadParts, startDownload } from "../download.ts";
+import { objectHeaders } from "../object-headers.ts";
+import { conclude, copyOf, fetchFor, give, headerOptions, orderFor, type Serving } from "../serving.ts";
+import type { DownloadSlots } from "../shared/download-slots.ts";
 import type { Pieces } from "./known-pieces.ts";
-import { objectHeaders } from "./object-headers.ts";
-import { conclude, copyOf, fetchFor, give, headerOptions, orderFor, type Serving } from "./serving.ts";
 import { mayStream, streamVerified } from "./verified-stream.ts";
 
 export interface ServeVerifiedParts extends DownloadParts {

@@ -1,7 +1,7 @@
 /** One download for all who ask for the same at the same time, where its answer is for all of them (download-proxy.md P70, P49). */
 
-import { ClamgateError } from "../../core/errors.ts";
-import type { Download, Progress } from "./download.ts";
+import { ClamgateError } from "../../../core/errors.ts";
+import type { Download, Progress } from "../download.ts";
 
 export interface SharedDownload extends Download {
   /** Resolves with the head: false for an answer that is only for the request it was made for. True where there is none. Never rejects. */
