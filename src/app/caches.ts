@@ -8,8 +8,8 @@ import { memoryCacheOf } from "../cache/memory-cache.ts";
 import { memoryCopies } from "../cache/memory-copies.ts";
 import { memoryFront, parseDatedVerdict } from "../cache/memory-front.ts";
 import { noCache } from "../cache/no-cache.ts";
-import { sqliteCacheOf } from "../cache/sqlite-cache.ts";
-import { sqliteCopies } from "../cache/sqlite-copies.ts";
+import { sqliteCacheOf } from "../cache/sqlite/cache.ts";
+import { sqliteCopies } from "../cache/sqlite/copies.ts";
 import { parseUrlRecord, type UrlRecord, urlVerdictCache } from "../cache/url-verdicts.ts";
 import type { Config } from "../config/settings.ts";
 import type { Cache, CacheHealth, GivenCopies, Observe, UrlVerdictCache, VerdictCache } from "../core/ports.ts";
@@ -52,7 +52,7 @@ async function openVerdicts(config: Config, observe: Observe): Promise<VerdictCa
   const choice = config.VERDICT_CACHE;
   if (choice.kind !== "redis") return openOwn(parseVerdict, "", choice, config, observe);
   // Whoever has no redis does not wait for its client at every start.
-  const { redisCacheOf } = await import("../cache/redis-cache.ts");
+  const { redisCacheOf } = await import("../cache/redis/cache.ts");
   const cache = redisCacheOf(parseDatedVerdict, { target: choice.target, keyPrefix: "clamgate:2:", observe, clock });
   const store = fleetCacheOf(parseDatedVerdict, { cache, maxWaitMs: config.QUEUE_TIMEOUT, budgetMs, observe, clock });
   const maxEntries = Math.min(config.VERDICT_CACHE_MAX, verdictsInFront);
@@ -63,7 +63,7 @@ async function openVerdicts(config: Config, observe: Observe): Promise<VerdictCa
 async function openByAddress(config: Config, observe: Observe): Promise<Cache<UrlRecord>> {
   const choice = config.VERDICT_CACHE;
   if (choice.kind !== "redis") return openOwn(parseUrlRecord, "-by-address", choice, config, observe);
-  const { redisCacheOf } = await import("../cache/redis-cache.ts");
+  const { redisCacheOf } = await import("../cache/redis/cache.ts");
   const cache = redisCacheOf(parseUrlRecord, { target: choice.target, keyPrefix: "clamgate:2:url:", observe, clock });
   return guardedCacheOf(parseUrlRecord, { cache, budgetMs, observe, clock });
 }
@@ -101,7 +101,7 @@ async function openCopies(
     case "sqlite":
       return inFront(sqliteCopies({ path: `${choice.path}-given`, maxEntries, observe, now }));
     case "redis": {
-      const { redisCopies } = await import("../cache/redis-copies.ts");
+      const { redisCopies } = await import("../cache/redis/copies.ts");
       return inFront(redisCopies({ target: choice.target, keyPrefix: "clamgate:2:given:", observe, clock }));
     }
   }

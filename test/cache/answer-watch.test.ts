@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { AnswerWatch } from "../../src/cache/answer-watch.ts";
+import { AnswerWatch } from "../../src/cache/redis/answer-watch.ts";
 import { ManualTime } from "./manual-time.ts";
 
 function watched() {

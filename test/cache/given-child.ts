@@ -1,7 +1,7 @@
 /** Gives copies in the file that it is told, four at a time, until it is killed. Says each address once the give has been answered. */
 
 import { writeSync } from "node:fs";
-import { sqliteCopies } from "../../src/cache/sqlite-copies.ts";
+import { sqliteCopies } from "../../src/cache/sqlite/copies.ts";
 import { copyOf } from "../contract/given-copies.ts";
 
 const [path = ""] = process.argv.slice(2);

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, afterEach, before, describe, test } from "node:test";
-import { redisCopies } from "../../src/cache/redis-copies.ts";
-import type { RedisPlace } from "../../src/cache/redis-target.ts";
+import { redisCopies } from "../../src/cache/redis/copies.ts";
+import type { RedisPlace } from "../../src/cache/redis/target.ts";
 import type { GivenCopies, VerdictKey } from "../../src/core/ports.ts";
 import { makeCertificate } from "../e2e/certificate.ts";
 import { type LiveCluster, type LiveRedis, moveSlot, startCluster, startRedis, startSentinel, untilTrue } from "../live/redis.ts";

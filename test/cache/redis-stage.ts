@@ -1,8 +1,8 @@
 /** A cache on a live redis, with all that it observes. */
 
 import { guardedCache } from "../../src/cache/guarded-cache.ts";
-import { redisCache } from "../../src/cache/redis-cache.ts";
-import type { RedisPlace, RedisTarget } from "../../src/cache/redis-target.ts";
+import { redisCache } from "../../src/cache/redis/cache.ts";
+import type { RedisPlace, RedisTarget } from "../../src/cache/redis/target.ts";
 import type { Fact, VerdictCache } from "../../src/core/ports.ts";
 import { coverage, type Verdict } from "../../src/core/verdict.ts";
 import { untilTrue } from "../live/redis.ts";

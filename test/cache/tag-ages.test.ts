@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { TagAges } from "../../src/cache/tag-ages.ts";
+import { TagAges } from "../../src/cache/sqlite/tag-ages.ts";
 import { ManualTime } from "./manual-time.ts";
 
 describe("TagAges", () => {

@@ -1,6 +1,6 @@
 /** Tells when whoever is asked has stopped answering: a connection to a process that hangs looks like any other. */
 
-import type { Timers } from "./timers.ts";
+import type { Timers } from "../timers.ts";
 
 export interface AnswerWatchOptions {
   readonly timers: Timers;

@@ -2,12 +2,12 @@
 
 import { resolve } from "node:path";
 import { LRUCache } from "lru-cache";
-import type { Cache, CacheHealth, Clock, Observe, VerdictCache, VerdictKey } from "../core/ports.ts";
-import { admit, keyId, type Parse, parseStored, parseVerdict, storedText } from "./admission.ts";
-import { Breaker } from "./breaker.ts";
+import type { Cache, CacheHealth, Clock, Observe, VerdictCache, VerdictKey } from "../../core/ports.ts";
+import { admit, keyId, type Parse, parseStored, parseVerdict, storedText } from "../admission.ts";
+import { Breaker } from "../breaker.ts";
+import { systemTimers, type Timers } from "../timers.ts";
 import { isDamaged, openVerdictFile } from "./open-verdict-file.ts";
 import { TagAges } from "./tag-ages.ts";
-import { systemTimers, type Timers } from "./timers.ts";
 import type { FoundRow, VerdictFile } from "./verdict-file.ts";
 
 export interface SqliteCacheOptions {

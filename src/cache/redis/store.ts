@@ -1,12 +1,12 @@
 /** A Redis or Valkey as a store sees it: asked while it is there, and what goes wrong told at a bearable rate. */
 
-import type { CacheHealth, Clock, Fact, Observe } from "../core/ports.ts";
-import { openRedis } from "./open-redis.ts";
-import { RedisLink } from "./redis-link.ts";
-import { textOf } from "./redis-node.ts";
-import { type RedisCommand, refusalCode } from "./redis-session.ts";
-import { nameOf, type RedisTarget } from "./redis-target.ts";
-import { systemTimers, type Timers } from "./timers.ts";
+import type { CacheHealth, Clock, Fact, Observe } from "../../core/ports.ts";
+import { systemTimers, type Timers } from "../timers.ts";
+import { RedisLink } from "./link.ts";
+import { textOf } from "./node.ts";
+import { openRedis } from "./open.ts";
+import { type RedisCommand, refusalCode } from "./session.ts";
+import { nameOf, type RedisTarget } from "./target.ts";
 
 export interface RedisStoreOptions {
   readonly target: RedisTarget;

@@ -3,8 +3,8 @@
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { createClient } from "@redis/client";
-import { type RedisSession, refusalCode } from "./redis-session.ts";
-import { type HostPort, hostPortOf, type RedisTarget } from "./redis-target.ts";
+import { type RedisSession, refusalCode } from "./session.ts";
+import { type HostPort, hostPortOf, type RedisTarget } from "./target.ts";
 
 export interface Tls {
   readonly tls: true;

@@ -1,9 +1,9 @@
 /** Keeps a session open for ever: whatever ends it, another one is opened, later and later while that fails. */
 
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../../core/ports.ts";
+import type { Timers } from "../timers.ts";
 import { AnswerWatch } from "./answer-watch.ts";
-import type { RedisCommand, RedisSession } from "./redis-session.ts";
-import type { Timers } from "./timers.ts";
+import type { RedisCommand, RedisSession } from "./session.ts";
 
 export interface RedisLinkOptions {
   /** Rejects when there is none to be had; leaves nothing behind when the signal ends it. */

@@ -1,9 +1,9 @@
 /** The connections to a cluster: each key goes to the node that owns it. */
 
 import { createCluster, SocketClosedUnexpectedlyError, SocketTimeoutError } from "@redis/client";
-import { type Access, clientOptions, connectTimeoutMs } from "./redis-node.ts";
-import { keyOf, type RedisSession, refusalCode } from "./redis-session.ts";
-import { type HostPort, hostPortOf } from "./redis-target.ts";
+import { type Access, clientOptions, connectTimeoutMs } from "./node.ts";
+import { keyOf, type RedisSession, refusalCode } from "./session.ts";
+import { type HostPort, hostPortOf } from "./target.ts";
 
 /** A node that is asked nothing is asked this often whether it is still there, */
 const pingMs = 1000;

@@ -1,9 +1,9 @@
 /** Given copies in a Redis or Valkey, which several gateways share. */
 
-import { type GivenCopies, givenSeconds } from "../core/ports.ts";
-import { maxStoredLength } from "./admission.ts";
-import { isRecord, knownCopies, lineOf, maxCopies, recordHead } from "./given-record.ts";
-import { RedisStore, type RedisStoreOptions } from "./redis-store.ts";
+import { type GivenCopies, givenSeconds } from "../../core/ports.ts";
+import { maxStoredLength } from "../admission.ts";
+import { isRecord, knownCopies, lineOf, maxCopies, recordHead } from "../given-record.ts";
+import { RedisStore, type RedisStoreOptions } from "./store.ts";
 
 /**
  * `added` of given-record.ts where all gateways share it, by redis's own clock: reading and adding must be one step, or two gateways could

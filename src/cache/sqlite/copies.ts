@@ -1,8 +1,8 @@
 /** Given copies in an SQLite file, so that a restart forgets none of them. Each is written before its first byte goes out. */
 
 import { resolve } from "node:path";
-import { type CacheHealth, type Copy, type GivenCopies, givenSeconds, type KnownCopies, type Observe } from "../core/ports.ts";
-import { added, forgottenRecord, isRecord, knownCopies, lineOf } from "./given-record.ts";
+import { type CacheHealth, type Copy, type GivenCopies, givenSeconds, type KnownCopies, type Observe } from "../../core/ports.ts";
+import { added, forgottenRecord, isRecord, knownCopies, lineOf } from "../given-record.ts";
 import { openVerdictFile } from "./open-verdict-file.ts";
 import type { VerdictFile } from "./verdict-file.ts";
 

@@ -1,9 +1,9 @@
 /** Opens a session to wherever a target is: itself, the master its sentinels name, or the nodes of a cluster. */
 
-import { openCluster } from "./redis-cluster.ts";
-import { findMaster, openNode, readAccess } from "./redis-node.ts";
-import type { RedisSession } from "./redis-session.ts";
-import type { RedisTarget } from "./redis-target.ts";
+import { openCluster } from "./cluster.ts";
+import { findMaster, openNode, readAccess } from "./node.ts";
+import type { RedisSession } from "./session.ts";
+import type { RedisTarget } from "./target.ts";
 
 export interface OpenRedisOptions {
   /** From 0 to below 1. */
