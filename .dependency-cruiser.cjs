@@ -1,6 +1,7 @@
-/** Imports point down the floors: fronts → core, codec; floor-1 rooms → core, codec; core and codec → nothing of ours. */
-const rooms = ["containers", "engine", "names", "signatures", "supervise", "cache", "spool", "observe", "config"];
-const fronts = ["rest", "ops", "proxy"];
+/** Imports point down: app → fronts → http, egress → modules → codec → core. Nothing imports its neighbour. */
+const modules = ["cache", "clamd", "config", "containers", "egress", "http", "log", "metrics", "names", "process", "signatures", "spool"];
+/** What each front may stand on besides core and codec. */
+const fronts = { ops: ["http"], proxy: ["http", "egress"], rest: ["http"] };
 
 module.exports = {
   forbidden: [
@@ -24,24 +25,24 @@ module.exports = {
       from: { path: "^src/codec/" },
       to: { dependencyTypes: ["core"], pathNot: "^(node:)?(buffer|crypto|util)$" },
     },
-    ...rooms.map((room) => ({
-      name: `room-${room}`,
+    ...modules.map((module) => ({
+      name: `module-${module}`,
       severity: "error",
-      from: { path: `^src/${room}/` },
-      to: { path: "^src/", pathNot: `^src/(core|codec|${room})/` },
+      from: { path: `^src/${module}/` },
+      to: { path: "^src/", pathNot: `^src/(core|codec|${module})/` },
     })),
-    ...fronts.map((front) => ({
+    ...Object.entries(fronts).map(([front, below]) => ({
       name: `front-${front}`,
       severity: "error",
       from: { path: `^src/front/${front}/` },
-      to: { path: "^src/", pathNot: `^src/(core|codec|front/${front}|front/http)/` },
+      to: { path: "^src/", pathNot: `^src/(core|codec|${below.join("|")}|front/${front})/` },
     })),
     {
-      name: "shared-http",
-      comment: "what the HTTP fronts share stands on core and codec alone",
+      name: "app-is-on-top",
+      comment: "what puts everything together is imported by the command alone",
       severity: "error",
-      from: { path: "^src/front/http/" },
-      to: { path: "^src/", pathNot: "^src/(core|codec|front/http)/" },
+      from: { path: "^src/", pathNot: "^src/(app/|main\\.ts$)" },
+      to: { path: "^src/app/" },
     },
     { name: "src-without-tests", severity: "error", from: { path: "^src/" }, to: { path: "^(test|bench|setup)/" } },
   ],
