@@ -7,7 +7,7 @@ export interface Link<Item> {
   remove(): void;
 }
 
-/** In place of a Set, for the reason that `Roster` gives, where the order counts. */
+/** In place of a Set, for the reason that `ActiveSet` gives, where the order counts. */
 export class Chain<Item> {
   #first: Place<Item> | null = null;
   #last: Place<Item> | null = null;

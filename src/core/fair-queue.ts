@@ -31,7 +31,7 @@ interface Line<Item> {
 
 /** Nothing here takes longer for more clients or longer lines. */
 export function createFairQueue<Item>({ max, maxOfOne, crowdOut }: FairQueueOptions<Item>): FairQueue<Item> {
-  /** No Map, for the reason that `Roster` gives. */
+  /** No Map, for the reason that `ActiveSet` gives. */
   const lines: Record<string, Line<Item>> = Object.create(null);
   const turns = new Chain<Line<Item>>();
   /** By their length; there is none of length 0. */

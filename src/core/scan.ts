@@ -71,7 +71,7 @@ const doNotRetryEntries = 10_000;
 export function createScan(parts: ScanParts): Scan {
   const { spool, engine, cache, policy, observe, clock } = parts;
   const doNotRetry = createDoNotRetry({ ttlMs: doNotRetryMs, maxEntries: doNotRetryEntries, clock });
-  /** No Map, for the reason that `Roster` gives. */
+  /** No Map, for the reason that `ActiveSet` gives. */
   const inFlight: Record<string, Flight> = Object.create(null);
 
   return async function scan(source, options) {

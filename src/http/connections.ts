@@ -19,7 +19,7 @@ interface Connection {
   socket: Socket;
   /** Of HTTP/2. */
   session: ServerHttp2Session | null;
-  /** Of HTTP/1, in the order of their requests. No Set, for the reason that `Roster` gives. */
+  /** Of HTTP/1, in the order of their requests. No Set, for the reason that `ActiveSet` gives. */
   readonly unanswered: ServerResponse[];
 }
 

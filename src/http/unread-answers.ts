@@ -2,7 +2,7 @@
 
 import { constants, Http2ServerResponse } from "node:http2";
 import type { Server } from "node:net";
-import { Roster } from "../core/roster.ts";
+import { ActiveSet } from "../core/active-set.ts";
 import type { RawRequest, RawResponse } from "./raw.ts";
 import { resetConnection } from "./reset-connection.ts";
 
@@ -14,7 +14,7 @@ const looks = 4;
  * @param patienceMs from the end of an answer until its client has taken it whole, a quarter more at most.
  */
 export function cutUnreadAnswers(server: Server, patienceMs: number): void {
-  const open = new Roster<{ readonly request: RawRequest; readonly response: RawResponse; seen: number }>();
+  const open = new ActiveSet<{ readonly request: RawRequest; readonly response: RawResponse; seen: number }>();
   server.on("request", (request: RawRequest, response: RawResponse) => {
     response.once("close", open.add({ request, response, seen: 0 }));
   });

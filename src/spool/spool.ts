@@ -3,9 +3,9 @@
 import { randomUUID } from "node:crypto";
 import { open, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import { ActiveSet } from "../core/active-set.ts";
 import { ClamgateError, toClamgateError } from "../core/errors.ts";
 import type { Observe, Spool, SpooledBody, SpoolOptions } from "../core/ports.ts";
-import { Roster } from "../core/roster.ts";
 import { ArrivingBody } from "./arriving-body.ts";
 import { Budget } from "./budget.ts";
 import { ChunkSource } from "./chunk-source.ts";
@@ -47,8 +47,8 @@ class DiskSpool implements Spool {
   readonly #files: Budget;
   /** At most 256 KiB for each body on its way into a file; counted, not limited: the front limits its connections. */
   readonly #staging = new Budget(Number.POSITIVE_INFINITY);
-  readonly #arrivals = new Roster<{ readonly source: ChunkSource; readonly ended: Promise<void> }>();
-  readonly #held = new Roster<SharedContent>();
+  readonly #arrivals = new ActiveSet<{ readonly source: ChunkSource; readonly ended: Promise<void> }>();
+  readonly #held = new ActiveSet<SharedContent>();
   #isClosed = false;
 
   constructor(settings: SpoolSettings, path: string) {

@@ -178,7 +178,7 @@ class SqliteCache<Value> implements Cache<Value> {
         }
         this.#prune(file);
       });
-      // A new Map: one that is emptied again and again keeps what was in it, for the reason that `Roster` gives.
+      // A new Map: one that is emptied again and again keeps what was in it, for the reason that `ActiveSet` gives.
       this.#pending = new Map(this.#pending.entries().drop(batch.length));
       this.#failedFlushes = 0;
     } catch (thrown) {

@@ -2,9 +2,9 @@
 
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { ActiveSet } from "../../core/active-set.ts";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import type { GivenCopies, UrlVerdict, UrlVerdictKey } from "../../core/ports.ts";
-import { Roster } from "../../core/roster.ts";
 import { soleValue } from "../../egress/header-lines.ts";
 import { preconditionOf } from "../../egress/preconditions.ts";
 import { malformed } from "../../egress/refusal.ts";
@@ -74,7 +74,7 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
   const cutDrips = createCutDrips({ ...options, ttlMs: cutTtlMs, maxEntries: cutEntries, isShared });
   const pieces = createKnownPieces(randomBytes(tagKeyBytes));
   const parts = { ...options, slots, cutDrips, shared: createSharedDownloads() };
-  const running = new Roster<ClientExchange>();
+  const running = new ActiveSet<ClientExchange>();
   let stopped: ClamgateError | null = null;
   const told = new Set<string>();
 

@@ -3,7 +3,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { Roster } from "../../core/roster.ts";
+import { ActiveSet } from "../../core/active-set.ts";
 import { trackConnections } from "../../http/connections.ts";
 import { takeExpectations } from "../../http/expectations.ts";
 import { endIdleConnections } from "../../http/idle-connections.ts";
@@ -44,7 +44,7 @@ export const proxyLimits = {
 export function createProxyServer(options: ProxyServerOptions): ProxyServer {
   const { limits } = options;
   const front = createProxyFront(options);
-  const running = new Roster<Promise<void>>();
+  const running = new ActiveSet<Promise<void>>();
   const turns = inTurn((request, response) => {
     const answered = answer(request, response);
     void answered.then(running.add(answered));

@@ -3,8 +3,8 @@
  * And those whose drip runs: bytes are out of a copy that nobody knows yet.
  */
 
+import { ActiveSet } from "../../../core/active-set.ts";
 import type { Clock, UrlVerdict, UrlVerdictCache } from "../../../core/ports.ts";
-import { Roster } from "../../../core/roster.ts";
 
 export interface CutDrips {
   /** From the first byte of a drip; to be called again at its end. */
@@ -33,7 +33,7 @@ const tag = "cut-drip";
 
 export function createCutDrips({ ttlMs, maxEntries, clock, urlVerdicts, isShared }: CutDripsOptions): CutDrips {
   const cuts = new Map<string, { readonly found: UrlVerdict | null; readonly expiresAt: number }>();
-  const running = new Roster<string>();
+  const running = new ActiveSet<string>();
   return {
     run: (address) => running.add(address),
     isRunning: (address) => running.items().includes(address),

@@ -36,7 +36,7 @@ interface Running {
 const nothingYet: Progress = { head: null, receivedBytes: 0, prefix: new Uint8Array() };
 
 export function createSharedDownloads(): SharedDownloads {
-  /** No Map, for the reason that `Roster` gives. */
+  /** No Map, for the reason that `ActiveSet` gives. */
   const joinable: Record<string, Running> = Object.create(null);
 
   return {

@@ -10,7 +10,7 @@ interface Entry<Item> {
  * table holds the next one with all that was in it: once one of them is old, whatever comes after it waits for a collection of the
  * whole heap. With them an upload of 4 KiB left 7 KB for that (measured). In no order.
  */
-export class Roster<Item> {
+export class ActiveSet<Item> {
   readonly #entries: Entry<Item>[] = [];
 
   get size(): number {

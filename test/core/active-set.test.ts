@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { Roster } from "../../src/core/roster.ts";
+import { ActiveSet } from "../../src/core/active-set.ts";
 
-describe("Roster", () => {
+describe("ActiveSet", () => {
   test("holds what was added and not yet taken off, whatever the order, however often it is taken off", () => {
     const changes = fc.array(fc.record({ isLeave: fc.boolean(), which: fc.nat(1000) }), { maxLength: 200 });
     fc.assert(
       fc.property(changes, (all) => {
-        const roster = new Roster<number>();
+        const active = new ActiveSet<number>();
         const expected = new Set<number>();
         const leaves: (() => void)[] = [];
         for (const { isLeave, which } of all) {
@@ -18,31 +18,31 @@ describe("Roster", () => {
             expected.delete(number);
           } else {
             expected.add(leaves.length);
-            leaves.push(roster.add(leaves.length));
+            leaves.push(active.add(leaves.length));
           }
-          assert.equal(roster.size, expected.size);
-          assert.deepEqual(new Set(roster.items()), expected);
+          assert.equal(active.size, expected.size);
+          assert.deepEqual(new Set(active.items()), expected);
         }
       }),
     );
   });
 
   test("holds the same thing twice where it was added twice", () => {
-    const roster = new Roster<string>();
-    const first = roster.add("a");
-    const second = roster.add("a");
+    const active = new ActiveSet<string>();
+    const first = active.add("a");
+    const second = active.add("a");
     first();
     first();
-    assert.deepEqual(roster.items(), ["a"]);
+    assert.deepEqual(active.items(), ["a"]);
     second();
-    assert.equal(roster.size, 0);
+    assert.equal(active.size, 0);
   });
 
   test("can be changed while somebody goes through it", () => {
-    const roster = new Roster<string>();
-    const leaves = ["a", "b", "c"].map((item) => roster.add(item));
+    const active = new ActiveSet<string>();
+    const leaves = ["a", "b", "c"].map((item) => active.add(item));
     const seen: string[] = [];
-    for (const item of roster.items()) {
+    for (const item of active.items()) {
       seen.push(item);
       for (const leave of leaves) leave();
     }
