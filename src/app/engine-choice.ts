@@ -8,8 +8,8 @@ import type { EnginePool } from "../clamd/pool.ts";
 import { slotsOf } from "../config/clamd-slots.ts";
 import type { Config } from "../config/settings.ts";
 import type { Clock, Observe } from "../core/ports.ts";
+import type { ChildRecords } from "../process/child-records.ts";
 import { findProgram } from "../process/find-program.ts";
-import type { Ledger } from "../process/ledger.ts";
 import { canaryBytes, epochOf } from "../signatures/canary.ts";
 import type { EngineSide } from "./engine-side.ts";
 import { givenEngine } from "./external-engine.ts";
@@ -21,7 +21,7 @@ export interface EngineParts {
   readonly pool: EnginePool;
   readonly observe: Observe;
   readonly clock: Clock;
-  readonly ledger: Ledger;
+  readonly records: ChildRecords;
   readonly allowsTestSignatures: boolean;
   readonly searchPath: string | undefined;
 }
@@ -32,7 +32,7 @@ export async function openEngine({
   pool,
   observe,
   clock,
-  ledger,
+  records,
   allowsTestSignatures,
   searchPath,
 }: EngineParts): Promise<EngineSide> {
@@ -66,7 +66,7 @@ export async function openEngine({
     maxScanTimeMs: limits.maxScanTimeMs,
   };
   const programs = { clamd, freshclam: await findProgram("freshclam", searchPath) };
-  return ownEngine({ config, programs, limits, backend, pool, ledger, allowsTestSignatures, observe });
+  return ownEngine({ config, programs, limits, backend, pool, records, allowsTestSignatures, observe });
 }
 
 /** What of the operator's may make another verdict of the same finding: what is remembered by address is remembered as it was judged. */

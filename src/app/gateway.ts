@@ -18,7 +18,7 @@ import { logFacts } from "../log/facts.ts";
 import type { Log } from "../log/log.ts";
 import type { GaugeSnapshot } from "../metrics/gauges.ts";
 import { createMetrics } from "../metrics/metrics.ts";
-import { openLedger } from "../process/ledger.ts";
+import { openChildRecords } from "../process/child-records.ts";
 import { type DirectoryLock, lockDirectory } from "../process/lock.ts";
 import { openSpool } from "../spool/spool.ts";
 import { openCaches } from "./caches.ts";
@@ -98,8 +98,8 @@ async function open(
   const state = config.STATE_DIRECTORY;
   await makeSettingDirectories(config);
   opened.adopt(await lockState(state), (lock) => lock.release());
-  const ledger = await openLedger(join(state, "children"));
-  for (const { pid, command } of await ledger.reapOrphans({ graceMs: reapGraceMs })) {
+  const records = await openChildRecords(join(state, "children"));
+  for (const { pid, command } of await records.reapOrphans({ graceMs: reapGraceMs })) {
     observe({ kind: "notice", level: "warn", message: `ended ${command} (process ${pid}), left by a gateway that was killed` });
   }
   await wipeRuns(state);
@@ -127,7 +127,7 @@ async function open(
     async (made) => made.close(),
   );
   const engine = opened.adopt(
-    await openEngine({ config, pool, observe, clock, ledger, allowsTestSignatures, searchPath }),
+    await openEngine({ config, pool, observe, clock, records, allowsTestSignatures, searchPath }),
     (made) => made.stop(),
   );
 

@@ -14,7 +14,7 @@ import { askReload, type Clamd, proveClamd } from "../clamd/proof.ts";
 import { type Scratch, watchScratch } from "../clamd/scratch.ts";
 import type { Observe } from "../core/ports.ts";
 import { type SupervisedChild, superviseChild } from "../process/child.ts";
-import type { Ledger } from "../process/ledger.ts";
+import type { ChildRecords } from "../process/child-records.ts";
 import type { LoadResult } from "../signatures/set-loader.ts";
 import { AwayError, watchLoads } from "./load-watch.ts";
 
@@ -29,7 +29,7 @@ export interface OwnClamdOptions {
   /** What every backend of ours has in common. */
   readonly backend: Omit<BackendOptions, "name" | "address" | "onChange">;
   readonly pool: EnginePool;
-  readonly ledger: Ledger;
+  readonly records: ChildRecords;
   readonly observe: Observe;
 }
 
@@ -58,7 +58,7 @@ const pollMs = 50;
 const mostReserveBytes = 256 * 1024 * 1024;
 
 export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
-  const { program, runRoot, databaseDirectory, limits, pool, ledger, observe } = options;
+  const { program, runRoot, databaseDirectory, limits, pool, records, observe } = options;
   let isStopped = false;
   let child: SupervisedChild | null = null;
   let backend: Backend | null = null;
@@ -151,7 +151,7 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
         if (directory !== null) await rm(directory, { recursive: true, force: true });
       },
       stopGraceMs,
-      ledger,
+      records,
       observe: (fact) => {
         observe(fact);
         if (fact.kind === "child-exited") loads.lost(fact.reason);

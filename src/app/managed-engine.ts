@@ -10,7 +10,7 @@ import type { ClamdLimits } from "../clamd/clamd-conf.ts";
 import type { EnginePool } from "../clamd/pool.ts";
 import type { Config } from "../config/settings.ts";
 import type { Observe } from "../core/ports.ts";
-import type { Ledger } from "../process/ledger.ts";
+import type { ChildRecords } from "../process/child-records.ts";
 import { runToEnd } from "../process/run.ts";
 import { newestDatabaseSeconds } from "../signatures/database-time.ts";
 import { openEpochs } from "../signatures/epochs.ts";
@@ -32,7 +32,7 @@ export interface OwnEngineOptions {
   readonly limits: ClamdLimits;
   readonly backend: Omit<BackendOptions, "name" | "address" | "onChange">;
   readonly pool: EnginePool;
-  readonly ledger: Ledger;
+  readonly records: ChildRecords;
   /** Whether the built-in test signatures will do while there are no others. */
   readonly allowsTestSignatures: boolean;
   readonly observe: Observe;
@@ -49,7 +49,7 @@ const freshclamLog = "freshclam.log";
 const reachMs = 4_000;
 
 export async function ownEngine(options: OwnEngineOptions): Promise<EngineSide> {
-  const { config, pool, ledger, observe } = options;
+  const { config, pool, records, observe } = options;
   const state = config.STATE_DIRECTORY;
   const epochs = await openEpochs({ directory: join(state, "epochs") });
   const source = await signatureSource(config);
@@ -61,7 +61,7 @@ export async function ownEngine(options: OwnEngineOptions): Promise<EngineSide> 
     limits: options.limits,
     backend: options.backend,
     pool,
-    ledger,
+    records,
     observe,
   });
 
@@ -91,7 +91,7 @@ export async function ownEngine(options: OwnEngineOptions): Promise<EngineSide> 
     fallbackDirectory,
     checksPerDay: canFetch ? config.SIGNATURE_CHECKS : 0,
     freshclam: {
-      run: logTo(join(state, freshclamLog), (run) => runToEnd({ ...run, ledger })),
+      run: logTo(join(state, freshclamLog), (run) => runToEnd({ ...run, records })),
       command: options.programs.freshclam ?? "freshclam",
       configPath: source.configPath,
       // An operator's own file says itself whether names are looked up.

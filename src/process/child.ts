@@ -2,8 +2,8 @@
 
 import type { Observe } from "../core/ports.ts";
 import { type Backoff, exponentialBackoff } from "./backoff.ts";
+import type { ChildRecords } from "./child-records.ts";
 import { describeEnding, messageOf } from "./ending.ts";
-import type { Ledger } from "./ledger.ts";
 import { type Launch, type SpawnedProcess, spawnProcess } from "./spawned-process.ts";
 import { realTiming, type Timing } from "./timing.ts";
 
@@ -29,7 +29,7 @@ export interface ChildOptions {
   readonly steadyMs?: number;
   /** From SIGTERM to the child to SIGKILL to its group. */
   readonly stopGraceMs: number;
-  readonly ledger: Ledger;
+  readonly records: ChildRecords;
   readonly observe: Observe;
   readonly random?: () => number;
   readonly timing?: Timing;
@@ -153,9 +153,9 @@ class Supervision implements SupervisedChild {
 
   /** Resolves with the reason of the end when nothing is left of the process. */
   async #run(launch: Launch, signal: AbortSignal): Promise<string> {
-    const { name, observe, onLine, ledger, stopGraceMs } = this.#options;
+    const { name, observe, onLine, records, stopGraceMs } = this.#options;
     const child = spawnProcess(launch, {
-      ledger,
+      records,
       timing: this.#timing,
       onLine: (line) => {
         observe({ kind: "child-line", child: name, line });

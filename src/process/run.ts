@@ -1,7 +1,7 @@
 /** Runs one process to its end, as a single freshclam run. */
 
+import type { ChildRecords } from "./child-records.ts";
 import { describeEnding } from "./ending.ts";
-import type { Ledger } from "./ledger.ts";
 import { type Launch, spawnProcess } from "./spawned-process.ts";
 import { realTiming, settlesWithin, type Timing } from "./timing.ts";
 
@@ -10,7 +10,7 @@ export interface RunOptions extends Launch {
   readonly name: string;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
-  readonly ledger: Ledger;
+  readonly records: ChildRecords;
   /** Every line of both pipes as it comes; must not throw. */
   readonly onLine?: (line: string) => void;
   /** How many of the last lines the outcome keeps. Default 1000. */
@@ -33,12 +33,12 @@ export interface RunOutcome {
  * signal's reason when it was aborted: then too nothing is left.
  */
 export async function runToEnd(options: RunOptions): Promise<RunOutcome> {
-  const { name, timeoutMs, signal, ledger, onLine, maxLines = 1_000, timing = realTiming } = options;
+  const { name, timeoutMs, signal, records, onLine, maxLines = 1_000, timing = realTiming } = options;
   signal.throwIfAborted();
   const startedAt = timing.clock();
   const lines: string[] = [];
   const child = spawnProcess(options, {
-    ledger,
+    records,
     timing,
     onLine: (line) => {
       lines.push(line);

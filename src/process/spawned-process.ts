@@ -2,8 +2,8 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
+import type { ChildRecords } from "./child-records.ts";
 import { type Ending, messageOf } from "./ending.ts";
-import type { Ledger } from "./ledger.ts";
 import { readLines } from "./lines.ts";
 import { groupEndsWithin, signalGroup } from "./process-group.ts";
 import { settlesWithin, type Timing } from "./timing.ts";
@@ -19,7 +19,7 @@ export interface Launch {
 export interface SpawnedProcess {
   /** Null when it could not be started. */
   readonly pid: number | null;
-  /** True once the ledger has it; false when it could not, and the process is being killed for that. Never rejects. */
+  /** True once the records has it; false when it could not, and the process is being killed for that. Never rejects. */
   readonly isRecorded: Promise<boolean>;
   hasExited(): boolean;
   /** Resolves as soon as the leader has ended; never rejects. */
@@ -33,7 +33,7 @@ export interface SpawnedProcess {
 }
 
 export interface SpawnOptions {
-  readonly ledger: Ledger;
+  readonly records: ChildRecords;
   /** Both pipes, line by line; must not throw. */
   readonly onLine: (line: string) => void;
   readonly timing: Timing;
@@ -79,7 +79,7 @@ export function spawnProcess(launch: Launch, options: SpawnOptions): SpawnedProc
   // When descriptors run out Node makes no pipes at all, whatever its types say.
   const pipes = [child?.stdout, child?.stderr].filter((pipe): pipe is Readable => pipe !== null && pipe !== undefined);
   const closed = Promise.all(pipes.map((pipe) => readLines(pipe, { onLine: options.onLine })));
-  const isRecorded = record(pid, launch, options.ledger).then(
+  const isRecorded = record(pid, launch, options.records).then(
     () => true,
     (thrown) => {
       // The next gateway could not find it: better no child now than one that nobody ends.
@@ -104,15 +104,15 @@ export function spawnProcess(launch: Launch, options: SpawnOptions): SpawnedProc
   return { pid, isRecorded, hasExited: () => hasExited, exited: exited.promise, ended, terminate, kill };
 }
 
-async function record(pid: number | null, launch: Launch, ledger: Ledger): Promise<void> {
-  if (pid !== null) await ledger.add(pid, launch.command);
+async function record(pid: number | null, launch: Launch, records: ChildRecords): Promise<void> {
+  if (pid !== null) await records.add(pid, launch.command);
 }
 
-async function cleanUp(pid: number, { ledger, timing }: SpawnOptions): Promise<void> {
+async function cleanUp(pid: number, { records, timing }: SpawnOptions): Promise<void> {
   // Whoever wipes their directory next must find nobody writing in it.
   await groupEndsWithin(pid, drainMs, timing);
   try {
-    await ledger.remove(pid);
+    await records.remove(pid);
   } catch {
     // A record that stays fits no process any more: the next gateway drops it.
   }

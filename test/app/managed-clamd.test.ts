@@ -9,8 +9,8 @@ import { epochCanary } from "../../src/clamd/canary.ts";
 import { dialClamd } from "../../src/clamd/exchange.ts";
 import { createPool } from "../../src/clamd/pool.ts";
 import type { Fact } from "../../src/core/ports.ts";
+import { openChildRecords } from "../../src/process/child-records.ts";
 import { findProgram } from "../../src/process/find-program.ts";
-import { openLedger } from "../../src/process/ledger.ts";
 import { canaryBytes, epochOf } from "../../src/signatures/canary.ts";
 import { openEpochs } from "../../src/signatures/epochs.ts";
 import type { LoadResult } from "../../src/signatures/set-loader.ts";
@@ -74,7 +74,7 @@ async function openStage(): Promise<Stage> {
       observe,
     },
     pool,
-    ledger: await openLedger(join(path, "children")),
+    records: await openChildRecords(join(path, "children")),
     observe,
   });
   const stage: Stage = {

@@ -3,7 +3,7 @@ import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { type ChildOptions, type SupervisedChild, superviseChild } from "../../src/process/child.ts";
-import { openLedger } from "../../src/process/ledger.ts";
+import { openChildRecords } from "../../src/process/child-records.ts";
 import { findProcess } from "../../src/process/process-table.ts";
 import type { Launch } from "../../src/process/spawned-process.ts";
 import { realTiming, type Timing } from "../../src/process/timing.ts";
@@ -19,7 +19,7 @@ interface Scene extends AsyncDisposable {
   readonly child: SupervisedChild;
   /** `ready`, and `lost: …`, as they were told. */
   readonly told: readonly string[];
-  readonly ledgerDirectory: string;
+  readonly recordsDirectory: string;
   /** Sends a signal to the child, as if it had crashed. */
   signal(signal: NodeJS.Signals): void;
 }
@@ -29,7 +29,7 @@ async function openScene(script: string, options: Partial<ChildOptions> = {}): P
   const stage = await openStage();
   const path = await stage.script("child.sh", script);
   const told: string[] = [];
-  const ledgerDirectory = join(stage.directory, "ledger");
+  const recordsDirectory = join(stage.directory, "records");
   let up = Promise.withResolvers<void>();
   const child = superviseChild({
     name: "actor",
@@ -47,7 +47,7 @@ async function openScene(script: string, options: Partial<ChildOptions> = {}): P
     stopGraceMs: never,
     firstDelayMs: 1,
     maxDelayMs: 1,
-    ledger: await openLedger(ledgerDirectory),
+    records: await openChildRecords(recordsDirectory),
     observe: stage.observe,
     ...options,
   });
@@ -55,7 +55,7 @@ async function openScene(script: string, options: Partial<ChildOptions> = {}): P
     stage,
     child,
     told,
-    ledgerDirectory,
+    recordsDirectory,
     signal: (signal) => {
       const { pid } = child.state();
       assert.ok(pid !== null, "there is a child");
@@ -78,7 +78,7 @@ describe("superviseChild", () => {
     const { phase, pid } = child.state();
     assert.equal(phase, "ready");
     await eventually("it is the only process", async () => String(await processesWith(stage.directory)) === String(pid));
-    assert.deepEqual(await readdir(scene.ledgerDirectory), [`${pid}.json`]);
+    assert.deepEqual(await readdir(scene.recordsDirectory), [`${pid}.json`]);
     await child.start();
     assert.equal(child.state().pid, pid);
 
@@ -90,7 +90,7 @@ describe("superviseChild", () => {
       { kind: "child-line", child: "actor", line: "up" },
       { kind: "child-exited", child: "actor", reason: "stop: signal SIGTERM", restartInMs: null },
     ]);
-    assert.deepEqual(await readdir(scene.ledgerDirectory), []);
+    assert.deepEqual(await readdir(scene.recordsDirectory), []);
   });
 
   test("stops once however often it is asked, and stays stopped", async () => {
@@ -321,7 +321,7 @@ describe("superviseChild", () => {
 
   test("lets no child run that it cannot record", async () => {
     await using scene = await openScene(obedient, {
-      ledger: {
+      records: {
         add: () => Promise.reject(new Error("disk full")),
         remove: () => Promise.reject(new Error("disk full")),
         reapOrphans: async () => [],

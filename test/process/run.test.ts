@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { openLedger } from "../../src/process/ledger.ts";
+import { openChildRecords } from "../../src/process/child-records.ts";
 import { type RunOptions, type RunOutcome, runToEnd } from "../../src/process/run.ts";
 import { lasting, openStage, processesWith, type Stage } from "./stage.ts";
 
@@ -12,7 +12,7 @@ const never = 2 ** 30;
 /** Runs `sh` on `script`, which has the stage's directory as its first argument; the options given win. */
 async function runScript(stage: Stage, script: string, options: Partial<RunOptions> = {}): Promise<RunOutcome> {
   const path = await stage.script("run.sh", script);
-  const ledgerDirectory = join(stage.directory, "ledger");
+  const recordsDirectory = join(stage.directory, "records");
   try {
     return await runToEnd({
       name: "runner",
@@ -20,12 +20,12 @@ async function runScript(stage: Stage, script: string, options: Partial<RunOptio
       args: [path, stage.directory],
       timeoutMs: never,
       signal: new AbortController().signal,
-      ledger: await openLedger(ledgerDirectory),
+      records: await openChildRecords(recordsDirectory),
       ...options,
     });
   } finally {
     assert.deepEqual(await processesWith(stage.directory), [], "nothing is left when it settles");
-    if (options.ledger === undefined) assert.deepEqual(await readdir(ledgerDirectory), []);
+    if (options.records === undefined) assert.deepEqual(await readdir(recordsDirectory), []);
   }
 }
 
@@ -109,8 +109,8 @@ describe("runToEnd", () => {
 
   test("rejects when it cannot be recorded, and lets it not run on", async () => {
     await using stage = await openStage();
-    const ledger = { add: () => Promise.reject(new Error("disk full")), remove: async () => {}, reapOrphans: async () => [] };
-    await assert.rejects(runScript(stage, `exec ${lasting}`, { ledger }), {
+    const records = { add: () => Promise.reject(new Error("disk full")), remove: async () => {}, reapOrphans: async () => [] };
+    await assert.rejects(runScript(stage, `exec ${lasting}`, { records }), {
       message: "runner: sh cannot be recorded: disk full",
     });
   });

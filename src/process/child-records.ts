@@ -13,7 +13,7 @@ export interface Orphan {
   readonly isGone: boolean;
 }
 
-export interface Ledger {
+export interface ChildRecords {
   /** Records a process that leads its own group. Rejects when the record cannot be written. One that has already ended is not recorded. */
   add(pid: number, command: string): Promise<void>;
   remove(pid: number): Promise<void>;
@@ -26,7 +26,7 @@ export interface Ledger {
 }
 
 /** Makes the directory when it is missing; nothing else may write there. */
-export async function openLedger(directory: string, timing: Timing = realTiming): Promise<Ledger> {
+export async function openChildRecords(directory: string, timing: Timing = realTiming): Promise<ChildRecords> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const pathOf = (pid: number): string => join(directory, `${pid}.json`);
 
@@ -73,7 +73,7 @@ async function endOrphan({ pid, startTime, command }: ChildRecord, graceMs: numb
   return { pid, command, isGone };
 }
 
-/** Null for what no ledger wrote, as a file cut short by a full disk: it proves nothing, so nothing may be ended for it. */
+/** Null for what no records wrote, as a file cut short by a full disk: it proves nothing, so nothing may be ended for it. */
 function parseRecord(text: string): ChildRecord | null {
   let value: unknown;
   try {

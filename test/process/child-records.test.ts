@@ -5,7 +5,7 @@ import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, test } from "node:test";
-import { openLedger } from "../../src/process/ledger.ts";
+import { openChildRecords } from "../../src/process/child-records.ts";
 import { findProcess } from "../../src/process/process-table.ts";
 import { eventually, lasting, openStage, processesWith, type Stage } from "./stage.ts";
 
@@ -22,37 +22,37 @@ async function startChild(stage: Stage, script: string): Promise<{ child: ChildP
 
 const obedient = `echo up; exec ${lasting}`;
 
-describe("openLedger", () => {
+describe("openChildRecords", () => {
   test("reaps a recorded process that still lives, and forgets it", async () => {
     await using stage = await openStage();
-    const ledger = await openLedger(join(stage.directory, "ledger"));
+    const records = await openChildRecords(join(stage.directory, "records"));
     const { child, pid } = await startChild(stage, obedient);
-    await ledger.add(pid, "sh");
+    await records.add(pid, "sh");
     const exit = once(child, "exit");
-    assert.deepEqual(await ledger.reapOrphans(patient), [{ pid, command: "sh", isGone: true }]);
+    assert.deepEqual(await records.reapOrphans(patient), [{ pid, command: "sh", isGone: true }]);
     assert.deepEqual(await exit, [null, "SIGTERM"]);
-    assert.deepEqual(await ledger.reapOrphans(patient), []);
-    assert.deepEqual(await readdir(join(stage.directory, "ledger")), []);
+    assert.deepEqual(await records.reapOrphans(patient), []);
+    assert.deepEqual(await readdir(join(stage.directory, "records")), []);
   });
 
   test("kills the whole group of one that ignores SIGTERM", async () => {
     await using stage = await openStage();
-    const ledger = await openLedger(join(stage.directory, "ledger"));
+    const records = await openChildRecords(join(stage.directory, "records"));
     const { child, pid } = await startChild(stage, `trap '' TERM; ${lasting} & echo up; exec ${lasting}`);
-    await ledger.add(pid, "sh");
+    await records.add(pid, "sh");
     const exit = once(child, "exit");
-    assert.deepEqual(await ledger.reapOrphans({ graceMs: 20 }), [{ pid, command: "sh", isGone: true }]);
+    assert.deepEqual(await records.reapOrphans({ graceMs: 20 }), [{ pid, command: "sh", isGone: true }]);
     assert.deepEqual(await exit, [null, "SIGKILL"]);
     assert.deepEqual(await processesWith(stage.directory), []);
   });
 
   test("never touches a process that has the number but another start time", async () => {
     await using stage = await openStage();
-    const directory = join(stage.directory, "ledger");
-    const ledger = await openLedger(directory);
+    const directory = join(stage.directory, "records");
+    const records = await openChildRecords(directory);
     const { child, pid } = await startChild(stage, obedient);
     await writeFile(join(directory, `${pid}.json`), JSON.stringify({ pid, startTime: "an earlier one", command: "sh" }));
-    assert.deepEqual(await ledger.reapOrphans({ graceMs: 0 }), []);
+    assert.deepEqual(await records.reapOrphans({ graceMs: 0 }), []);
     assert.deepEqual(await readdir(directory), []);
     assert.equal((await findProcess(pid))?.isZombie, false);
     process.kill(-pid, "SIGKILL");
@@ -61,13 +61,13 @@ describe("openLedger", () => {
 
   test("never touches a group that the recorded process does not lead", async () => {
     await using stage = await openStage();
-    const directory = join(stage.directory, "ledger");
-    const ledger = await openLedger(directory);
+    const directory = join(stage.directory, "records");
+    const records = await openChildRecords(directory);
     // Not detached: it belongs to the group of this very test.
     const child = spawn("sh", ["-c", "read line", stage.directory], { stdio: ["pipe", "ignore", "ignore"] });
     assert.ok(child.pid !== undefined);
-    await ledger.add(child.pid, "sh");
-    assert.deepEqual(await ledger.reapOrphans({ graceMs: 0 }), []);
+    await records.add(child.pid, "sh");
+    assert.deepEqual(await records.reapOrphans({ graceMs: 0 }), []);
     child.stdin.end();
     assert.deepEqual(await once(child, "exit"), [1, null]);
   });
@@ -84,40 +84,40 @@ describe("openLedger", () => {
   ] as const) {
     test(`drops a record that ${what}`, async () => {
       await using stage = await openStage();
-      const directory = join(stage.directory, "ledger");
-      const ledger = await openLedger(directory);
+      const directory = join(stage.directory, "records");
+      const records = await openChildRecords(directory);
       await writeFile(join(directory, "1.json"), text);
-      assert.deepEqual(await ledger.reapOrphans({ graceMs: 0 }), []);
+      assert.deepEqual(await records.reapOrphans({ graceMs: 0 }), []);
       assert.deepEqual(await readdir(directory), []);
     });
   }
 
   test("records nothing for a process that has already ended, and removes what is not there", async () => {
     await using stage = await openStage();
-    const ledger = await openLedger(stage.directory);
+    const records = await openChildRecords(stage.directory);
     const child = spawn("sh", ["-c", "exit 0"], { stdio: "ignore" });
     await once(child, "exit");
-    await ledger.add(child.pid ?? 0, "sh");
-    await ledger.remove(child.pid ?? 0);
+    await records.add(child.pid ?? 0, "sh");
+    await records.remove(child.pid ?? 0);
     assert.deepEqual(await readdir(stage.directory), []);
   });
 
   test("the next gateway reaps the child of one that was killed", async () => {
     await using stage = await openStage();
-    const ledgerDirectory = join(stage.directory, "ledger");
+    const recordsDirectory = join(stage.directory, "records");
     const child = await stage.script("child.sh", `trap '' TERM HUP PIPE; exec ${lasting}`);
     const room = new URL("../../src/supervise/", import.meta.url).href;
     const gatewayScript = await stage.script(
       "gateway.mjs",
       `import { superviseChild } from "${room}child.ts";
-      import { openLedger } from "${room}ledger.ts";
+      import { openChildRecords } from "${room}records.ts";
       const supervised = superviseChild({
         name: "actor",
         launch: async () => ({ command: "sh", args: ["${child}"] }),
         isReady: async () => {},
         readyTimeoutMs: 1000,
         stopGraceMs: 1000,
-        ledger: await openLedger("${ledgerDirectory}"),
+        records: await openChildRecords("${recordsDirectory}"),
         observe: () => {},
       });
       await supervised.start();
@@ -130,9 +130,9 @@ describe("openLedger", () => {
     await once(gateway, "exit");
     assert.equal((await findProcess(pid))?.isZombie, false);
 
-    const next = await openLedger(ledgerDirectory);
+    const next = await openChildRecords(recordsDirectory);
     assert.deepEqual(await next.reapOrphans({ graceMs: 20 }), [{ pid, command: "sh", isGone: true }]);
     await eventually("the orphan is gone", async () => (await processesWith(stage.directory)).length === 0);
-    assert.deepEqual(await readdir(ledgerDirectory), []);
+    assert.deepEqual(await readdir(recordsDirectory), []);
   });
 });
