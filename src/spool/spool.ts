@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { ActiveSet } from "../core/active-set.ts";
 import { ClamgateError, toClamgateError } from "../core/errors.ts";
 import type { Observe, Spool, SpooledBody, SpoolOptions } from "../core/ports.ts";
-import { ArrivingBody } from "./arriving-body.ts";
+import { type BodyContent, BodyHandle, type SharedContent } from "./body-handle.ts";
+import { BodyWriter } from "./body-writer.ts";
 import { Budget } from "./budget.ts";
 import { ChunkSource } from "./chunk-source.ts";
-import { type BodyContent, HeldBody, type SharedContent } from "./held-body.ts";
 import { claimDirectory, spoolFileName } from "./spool-directory.ts";
 import { createSpoolFile, type FileSystem } from "./spool-file.ts";
 
@@ -65,7 +65,7 @@ class DiskSpool implements Spool {
     const source = new ChunkSource(body, options.signal);
     const arrival = Promise.withResolvers<void>();
     const arrived = this.#arrivals.add({ source, ended: arrival.promise });
-    const arriving = new ArrivingBody({
+    const arriving = new BodyWriter({
       memory: this.#memory,
       memoryBytesPerBody: this.#settings.memoryBytesPerBody,
       expectedBytes: options.expectedBytes ?? 0,
@@ -115,7 +115,7 @@ class DiskSpool implements Spool {
     };
     const shared: SharedContent = { content, holders: 0, release };
     const forget = this.#held.add(shared);
-    return new HeldBody(shared, content);
+    return new BodyHandle(shared, content);
   }
 
   async #release(shared: SharedContent, content: BodyContent): Promise<void> {
@@ -134,7 +134,7 @@ class DiskSpool implements Spool {
   }
 }
 
-async function receive(source: ChunkSource, arriving: ArrivingBody, maxBytes: number): Promise<BodyContent> {
+async function receive(source: ChunkSource, arriving: BodyWriter, maxBytes: number): Promise<BodyContent> {
   let size = 0;
   for (let chunk = await source.next(); chunk !== null; chunk = await source.next()) {
     size += chunk.length;

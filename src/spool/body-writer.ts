@@ -1,12 +1,12 @@
 /** A body on its way in: in memory while it is small and there is room, from then on in a file. */
 
 import { hash } from "node:crypto";
+import type { BodyContent } from "./body-handle.ts";
 import type { Budget } from "./budget.ts";
 import { GrowingBuffer } from "./growing-buffer.ts";
-import type { BodyContent } from "./held-body.ts";
 import type { SpoolFile } from "./spool-file.ts";
 
-export interface ArrivingBodyOptions {
+export interface BodyWriterOptions {
   readonly memory: Budget;
   readonly memoryBytesPerBody: number;
   readonly expectedBytes: number;
@@ -14,12 +14,12 @@ export interface ArrivingBodyOptions {
 }
 
 /** The digest is made of our own copy of the bytes, never of a chunk that its producer may still write to. */
-export class ArrivingBody {
+export class BodyWriter {
   readonly #createFile: () => Promise<SpoolFile>;
   readonly #buffer: GrowingBuffer;
   #file: SpoolFile | null = null;
 
-  constructor({ memory, memoryBytesPerBody, expectedBytes, createFile }: ArrivingBodyOptions) {
+  constructor({ memory, memoryBytesPerBody, expectedBytes, createFile }: BodyWriterOptions) {
     const belongsInFile = expectedBytes > memoryBytesPerBody;
     this.#buffer = new GrowingBuffer({ budget: memory, maxBytes: belongsInFile ? 0 : memoryBytesPerBody, expectedBytes });
     this.#createFile = createFile;

@@ -30,7 +30,7 @@ const usualPieceBytes = 64 * 1024;
  * `size` and `sha256` stay readable for the log; everything else throws `internal` after the disposal, and a read under way
  * ends with that error at its next piece. An abandoned iterator therefore holds neither the bytes nor a descriptor.
  */
-export class HeldBody implements SpooledBody {
+export class BodyHandle implements SpooledBody {
   readonly size: number;
   readonly sha256: string;
   readonly #shared: SharedContent;
@@ -63,7 +63,7 @@ export class HeldBody implements SpooledBody {
 
   hold(): SpooledBody {
     this.#content();
-    return new HeldBody(this.#shared, this);
+    return new BodyHandle(this.#shared, this);
   }
 
   /** Never rejects; twice is harmless. */
