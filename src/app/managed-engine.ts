@@ -16,11 +16,11 @@ import { newestDatabaseSeconds } from "../signatures/database-time.ts";
 import { openEpochs } from "../signatures/epochs.ts";
 import { freshclamConf, freshclamConfMode, readFreshclamConf } from "../signatures/freshclam-conf.ts";
 import { logTo } from "../signatures/freshclam-log.ts";
-import { keepSignatures } from "../signatures/keeper.ts";
 import type { LoadEpoch } from "../signatures/set-loader.ts";
 import { maxFileBytes } from "../signatures/signature-set.ts";
 import { writeTestSignatures } from "../signatures/test-set.ts";
 import { newestAttemptSeconds } from "../signatures/update-log.ts";
+import { keepSignatures } from "../signatures/updater.ts";
 import { makeDatabaseDirectory } from "./directories.ts";
 import type { EngineSide } from "./engine-side.ts";
 import { createOwnClamd } from "./managed-clamd.ts";
@@ -84,7 +84,7 @@ export async function ownEngine(options: OwnEngineOptions): Promise<EngineSide> 
 
   const canFetch = options.programs.freshclam !== null;
   if (!canFetch) observe({ kind: "notice", level: "warn", message: "freshclam is not installed: signatures are not fetched" });
-  const keeper = keepSignatures({
+  const updater = keepSignatures({
     directory: source.directory,
     epochs,
     load,
@@ -113,17 +113,17 @@ export async function ownEngine(options: OwnEngineOptions): Promise<EngineSide> 
   });
 
   return {
-    start: () => keeper.start(),
+    start: () => updater.start(),
     reload: async () => {},
     async stop() {
       // A load that is under way ends with its clamd.
-      const closed = keeper.close();
+      const closed = updater.close();
       await clamd.stop();
       await closed;
     },
     kill: () => clamd.kill(),
     signatures() {
-      const { set, isTestOnly, builtAt, keptOut } = keeper.status();
+      const { set, isTestOnly, builtAt, keptOut } = updater.status();
       // The answer of /readyz is open to all who reach it.
       const withoutPath = (reason: string) =>
         reason.replaceAll(`${epochs.currentPath}/`, "").replaceAll(source.directory, source.setting);
@@ -132,7 +132,7 @@ export async function ownEngine(options: OwnEngineOptions): Promise<EngineSide> 
         isTestOnly,
         builtAt,
         keptOut: keptOut.map(({ file, reason }) => ({ file, reason: withoutPath(reason) })),
-        description: describe(keeper.status()),
+        description: describe(updater.status()),
       };
     },
     expectedBackends: () => 1,

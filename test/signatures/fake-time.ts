@@ -1,6 +1,6 @@
 /** A clock and timers that move only when a test says so. */
 
-import type { After } from "../../src/signatures/keeper.ts";
+import type { After } from "../../src/signatures/updater.ts";
 
 export class FakeTime {
   #now = Date.UTC(2026, 10, 22, 12);

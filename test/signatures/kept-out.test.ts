@@ -5,8 +5,8 @@ import { chmod, rm, truncate } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import type { SignatureSet } from "../../src/signatures/signature-set.ts";
-import { type KeeperStage, keeperStage } from "./keeper-stage.ts";
 import { container, textSignature, unprivileged, writeFiles } from "./scratch.ts";
+import { type UpdaterStage, updaterStage } from "./updater-stage.ts";
 
 const one = { "own.ndb": textSignature("One", "aaaaaaaa") };
 const later = { "later.ndb": textSignature("Later", "bbbbbbbb") };
@@ -14,8 +14,8 @@ const rubbish = { "bad.ndb": "rubbish" };
 const gibibyte = 1024 ** 3;
 
 /** As clamd does, it stops at the first file that does not load, and names it. */
-async function refusing(t: TestContext, isBad: (file: SignatureSet["files"][number]) => boolean): Promise<KeeperStage> {
-  const stage = await keeperStage(t);
+async function refusing(t: TestContext, isBad: (file: SignatureSet["files"][number]) => boolean): Promise<UpdaterStage> {
+  const stage = await updaterStage(t);
   stage.engine = ({ files }) => {
     const bad = files.find(isBad);
     if (bad === undefined) return { ok: true, faults: [] };
@@ -26,18 +26,18 @@ async function refusing(t: TestContext, isBad: (file: SignatureSet["files"][numb
 
 const isNamedBad = ({ name }: { readonly name: string }) => name.startsWith("bad");
 
-async function started(stage: KeeperStage) {
-  const keeper = await stage.keeper({ checksPerDay: 0 });
-  await keeper.start();
+async function started(stage: UpdaterStage) {
+  const updater = await stage.updater({ checksPerDay: 0 });
+  await updater.start();
   return {
-    files: () => keeper.status().set?.files.map(({ name }) => name),
-    keptOut: () => keeper.status().keptOut,
-    keeper,
+    files: () => updater.status().set?.files.map(({ name }) => name),
+    keptOut: () => updater.status().keptOut,
+    updater,
   };
 }
 
 /** A change is handled at the second look that finds it the same. */
-async function handled(stage: KeeperStage): Promise<void> {
+async function handled(stage: UpdaterStage): Promise<void> {
   for (let look = 0; look < 3; look += 1) await stage.poll();
 }
 
@@ -98,12 +98,12 @@ describe("keepSignatures: a file that does not load", () => {
   test("leaves in use what was loaded of the same database before, under either of its names", async (t) => {
     const stage = await refusing(t, ({ header }) => header?.version === 3);
     await writeFiles(stage.database, { ...one, "daily.cvd": container(2, new Date("2026-11-22T08:00:00Z")) });
-    const { files, keptOut, keeper } = await started(stage);
+    const { files, keptOut, updater } = await started(stage);
     await rm(join(stage.database, "daily.cvd"));
     await writeFiles(stage.database, { ...later, "daily.cld": container(3, new Date("2026-11-23T08:00:00Z")) });
     await handled(stage);
     assert.deepEqual(files(), ["daily.cvd", "later.ndb", "own.ndb"]);
-    assert.equal(keeper.status().set?.daily?.version, 2);
+    assert.equal(updater.status().set?.daily?.version, 2);
     assert.deepEqual(keptOut(), [{ file: "daily.cld", reason: "Malformed database" }]);
     await writeFiles(stage.database, { "daily.cld": container(4, new Date("2026-11-24T08:00:00Z")) });
     await handled(stage);
@@ -113,10 +113,10 @@ describe("keepSignatures: a file that does not load", () => {
   test("leaves so, after a restart too, what an earlier start had loaded", async (t) => {
     const stage = await refusing(t, ({ header }) => header?.version === 3);
     await writeFiles(stage.database, { ...one, "daily.cvd": container(2, new Date("2026-11-22T08:00:00Z")) });
-    await (await started(stage)).keeper.close();
+    await (await started(stage)).updater.close();
     await writeFiles(stage.database, { "daily.cvd": container(3, new Date("2026-11-23T08:00:00Z")) });
-    const { keptOut, keeper } = await started(stage);
-    assert.equal(keeper.status().set?.daily?.version, 2);
+    const { keptOut, updater } = await started(stage);
+    assert.equal(updater.status().set?.daily?.version, 2);
     assert.deepEqual(keptOut(), [{ file: "daily.cvd", reason: "Malformed database" }]);
   });
 
@@ -156,7 +156,7 @@ describe("keepSignatures: a file that does not load", () => {
       [gibibyte + 1, true],
       [10 * gibibyte, true],
     ] as const) {
-      const stage = await keeperStage(t);
+      const stage = await updaterStage(t);
       await writeFiles(stage.database, { ...one, "huge.ndb": "" });
       await truncate(join(stage.database, "huge.ndb"), size);
       const { files, keptOut } = await started(stage);
@@ -166,7 +166,7 @@ describe("keepSignatures: a file that does not load", () => {
   });
 
   test("may be unreadable, and is read when it can be", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     await writeFiles(stage.database, { ...one, ...later });
     for (const path of [stage.database, dirname(stage.database)]) await chmod(path, 0o777);
     await chmod(join(stage.database, "own.ndb"), 0);
@@ -181,7 +181,7 @@ describe("keepSignatures: a file that does not load", () => {
   });
 
   test("in part only is named though the set is loaded", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     const fault = { file: "own.yar", reason: "line 1: undefined string" };
     stage.engine = ({ files }) => ({ ok: true, faults: files.some(({ name }) => name === "own.yar") ? [fault] : [] });
     await writeFiles(stage.database, { ...one, "own.yar": "rule x {}" });
@@ -196,7 +196,7 @@ describe("keepSignatures: a file that does not load", () => {
 describe("keepSignatures: a set that is kept out as a whole", () => {
   test("is told for as long as it is, whatever the reason", async (t) => {
     for (const blame of ["set", "engine", "unclear"] as const) {
-      const stage = await keeperStage(t);
+      const stage = await updaterStage(t);
       await writeFiles(stage.database, one);
       const { keptOut } = await started(stage);
       stage.engine = () => ({ ok: false, blame, reason: "some reason" });
@@ -211,11 +211,11 @@ describe("keepSignatures: a set that is kept out as a whole", () => {
   });
 
   test("is told where an earlier one is in use since the start", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     await writeFiles(stage.database, one);
     const first = await started(stage);
-    const good = first.keeper.status().set?.id;
-    await first.keeper.close();
+    const good = first.updater.status().set?.id;
+    await first.updater.close();
     await writeFiles(stage.database, later);
     stage.engine = ({ id }) => (id === good ? { ok: true, faults: [] } : { ok: false, blame: "set", reason: "some reason" });
     const { files, keptOut } = await started(stage);
@@ -223,7 +223,7 @@ describe("keepSignatures: a set that is kept out as a whole", () => {
   });
 
   test("is told where the directory was lost", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     await writeFiles(stage.database, one);
     const { keptOut } = await started(stage);
     await rm(stage.database, { recursive: true });

@@ -4,38 +4,38 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { Epochs } from "../../src/signatures/epochs.ts";
 import { writeTestSignatures } from "../../src/signatures/test-set.ts";
-import { firstUpdateMs, keeperStage, noNetwork, ran, until } from "./keeper-stage.ts";
 import { container, textSignature, writeFiles } from "./scratch.ts";
+import { firstUpdateMs, noNetwork, ran, until, updaterStage } from "./updater-stage.ts";
 
 const builtAt = new Date("2026-11-22T08:00:00Z");
 const one = { "own.ndb": textSignature("One", "aaaaaaaa") };
 
 describe("keepSignatures: start", () => {
   test("loads what is there before freshclam runs, and tells of it", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     await writeFiles(stage.database, { ...one, "daily.cvd": container(27001, builtAt) });
-    const keeper = await stage.keeper();
-    await keeper.start();
-    const status = keeper.status();
+    const updater = await stage.updater();
+    await updater.start();
+    const status = updater.status();
     assert.deepEqual(stage.loads, [status.set?.id]);
     assert.equal(stage.runs.length, 0);
     assert.deepEqual([status.isTestOnly, status.builtAt, status.loadedAt], [false, builtAt, new Date(stage.time.now())]);
     assert.deepEqual([status.lastAttempt, status.lastSuccess, status.updates], [null, null, "on"]);
     assert.deepEqual(stage.facts, [{ kind: "signatures-loaded", set: status.set?.id, files: 2, isTestOnly: false, seconds: 0 }]);
     stage.time.advance(0);
-    await until("freshclam ran in the background", () => keeper.status().lastSuccess !== null);
+    await until("freshclam ran in the background", () => updater.status().lastSuccess !== null);
   });
 
   test("waits for the first update where nothing is there", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     stage.freshclam = async () => {
       await writeFiles(stage.database, one);
       return ran(0, "own.ndb updated (version: custom database, sigs: 1)");
     };
-    const keeper = await stage.keeper({ fallbackDirectory: stage.fallback });
-    await keeper.start();
-    assert.equal(keeper.status().isTestOnly, false);
-    assert.equal(keeper.status().lastAttempt?.outcome, "updated");
+    const updater = await stage.updater({ fallbackDirectory: stage.fallback });
+    await updater.start();
+    assert.equal(updater.status().isTestOnly, false);
+    assert.equal(updater.status().lastAttempt?.outcome, "updated");
     assert.deepEqual(
       stage.facts.map(({ kind }) => kind),
       ["signatures-checked", "signatures-loaded"],
@@ -43,22 +43,22 @@ describe("keepSignatures: start", () => {
   });
 
   test("falls back to the test signatures where nothing can be had, and lets real ones take over", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     stage.freshclam = () => noNetwork;
-    const keeper = await stage.keeper({ fallbackDirectory: stage.fallback });
-    await keeper.start();
-    assert.equal(keeper.status().isTestOnly, true);
+    const updater = await stage.updater({ fallbackDirectory: stage.fallback });
+    await updater.start();
+    assert.equal(updater.status().isTestOnly, true);
     assert.equal(await (await stage.epochs()).lastGood(), null, "test signatures are no refuge for a later start");
     assert.deepEqual(await readdir(stage.database), []);
     await writeFiles(stage.database, one);
     await stage.poll();
     await stage.poll();
-    assert.equal(keeper.status().isTestOnly, false);
+    assert.equal(updater.status().isTestOnly, false);
     assert.equal((await stage.kept()).length, 1);
   });
 
   test("does not wait longer than asked for a slow first update, which goes on", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     const { promise, resolve } = Promise.withResolvers<void>();
     stage.freshclam = async ({ signal }) => {
       await promise;
@@ -66,35 +66,35 @@ describe("keepSignatures: start", () => {
       await writeFiles(stage.database, one);
       return ran(0, "own.ndb updated (version: custom database, sigs: 1)");
     };
-    const keeper = await stage.keeper({ fallbackDirectory: stage.fallback });
-    const started = keeper.start();
+    const updater = await stage.updater({ fallbackDirectory: stage.fallback });
+    const started = updater.start();
     await until("freshclam runs", () => stage.runs.length === 1);
     stage.time.advance(firstUpdateMs - 1);
-    assert.equal(keeper.status().set, null);
+    assert.equal(updater.status().set, null);
     stage.time.advance(1);
     await started;
-    assert.equal(keeper.status().isTestOnly, true);
+    assert.equal(updater.status().isTestOnly, true);
     resolve();
-    await until("the real ones are loaded", () => keeper.status().isTestOnly === false && keeper.status().lastSuccess !== null);
+    await until("the real ones are loaded", () => updater.status().isTestOnly === false && updater.status().lastSuccess !== null);
   });
 
   test("loads nothing in production where nothing can be had", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     stage.freshclam = () => noNetwork;
-    const keeper = await stage.keeper();
-    await keeper.start();
-    assert.equal(keeper.status().set, null);
+    const updater = await stage.updater();
+    await updater.start();
+    assert.equal(updater.status().set, null);
     assert.deepEqual(stage.loads, []);
   });
 
   test("refuses a directory of test signatures in production, once", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     await writeTestSignatures(stage.database);
-    const keeper = await stage.keeper({ checksPerDay: 0 });
-    await keeper.start();
+    const updater = await stage.updater({ checksPerDay: 0 });
+    await updater.start();
     await stage.poll();
     await stage.poll();
-    assert.equal(keeper.status().set, null);
+    assert.equal(updater.status().set, null);
     assert.deepEqual(
       stage.facts.map((fact) => (fact.kind === "signatures-rejected" ? fact.reason : fact.kind)),
       ["there are only the built-in test signatures in it"],
@@ -102,29 +102,29 @@ describe("keepSignatures: start", () => {
   });
 
   test("makes a directory that is missing, where freshclam is to fill it", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     await rm(stage.database, { recursive: true });
-    const keeper = await stage.keeper({ directory: join(stage.database, "deep") });
-    await keeper.start();
+    const updater = await stage.updater({ directory: join(stage.database, "deep") });
+    await updater.start();
     assert.equal(stage.runs.length, 1);
     assert.deepEqual(await readdir(stage.database), ["deep"]);
-    assert.equal(keeper.status().updates, "on");
+    assert.equal(updater.status().updates, "on");
   });
 
   test("leaves a directory that cannot be there at all to its operator", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     await writeFiles(stage.database, { file: "" });
-    const keeper = await stage.keeper({ directory: join(stage.database, "file", "below") });
-    await keeper.start();
+    const updater = await stage.updater({ directory: join(stage.database, "file", "below") });
+    await updater.start();
     assert.equal(stage.runs.length, 0);
-    assert.equal(keeper.status().updates, "read-only");
+    assert.equal(updater.status().updates, "read-only");
   });
 
   test("waits for a directory that is missing, where freshclam is off", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     await rm(stage.database, { recursive: true });
-    const keeper = await stage.keeper({ checksPerDay: 0 });
-    await keeper.start();
+    const updater = await stage.updater({ checksPerDay: 0 });
+    await updater.start();
     await stage.poll();
     await mkdir(stage.database);
     await writeFiles(stage.database, one);
@@ -138,16 +138,16 @@ describe("keepSignatures: start", () => {
     ["is gone", (path: string) => rm(join(path, "own.ndb"))],
   ] as const) {
     test(`falls back to the last good set when the newest ${name}`, async (t) => {
-      const stage = await keeperStage(t);
+      const stage = await updaterStage(t);
       await writeFiles(stage.database, one);
-      const before = await stage.keeper({ checksPerDay: 0 });
+      const before = await stage.updater({ checksPerDay: 0 });
       await before.start();
       const good = before.status().set?.id;
       await before.close();
       await spoil(stage.database);
       stage.engine = ({ id }) =>
         id === good ? { ok: true, faults: [] } : { ok: false, reason: "Malformed database", blame: "set" };
-      const after = await stage.keeper({ fallbackDirectory: stage.fallback });
+      const after = await stage.updater({ fallbackDirectory: stage.fallback });
       await after.start();
       assert.equal(after.status().set?.id, good);
       assert.equal(after.status().isTestOnly, false);
@@ -156,25 +156,25 @@ describe("keepSignatures: start", () => {
   }
 
   test("does not trust a last good set that was altered", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     await writeFiles(stage.database, one);
-    const before = await stage.keeper({ checksPerDay: 0 });
+    const before = await stage.updater({ checksPerDay: 0 });
     await before.start();
     await before.close();
     await rm(join(stage.database, "own.ndb"));
     await appendFile(join((await stage.epochs()).currentPath, "own.ndb"), "more\n");
-    const after = await stage.keeper({ checksPerDay: 0 });
+    const after = await stage.updater({ checksPerDay: 0 });
     await after.start();
     assert.equal(after.status().set, null);
   });
 
   test("gives a set the same id after a restart", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     await writeFiles(stage.database, one);
     for (let start = 0; start < 2; start++) {
-      const keeper = await stage.keeper({ checksPerDay: 0 });
-      await keeper.start();
-      await keeper.close();
+      const updater = await stage.updater({ checksPerDay: 0 });
+      await updater.start();
+      await updater.close();
       await utimes(join(stage.database, "own.ndb"), start, start);
     }
     assert.equal(stage.loads.length, 2);
@@ -184,40 +184,40 @@ describe("keepSignatures: start", () => {
 
 describe("keepSignatures: close", () => {
   test("ends a running freshclam and leaves no timer", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     await writeFiles(stage.database, one);
     stage.freshclam = ({ signal }) =>
       new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-    const keeper = await stage.keeper();
-    await keeper.start();
-    const checking = keeper.checkNow();
+    const updater = await stage.updater();
+    await updater.start();
+    const checking = updater.checkNow();
     await until("freshclam runs", () => stage.runs.length === 1);
-    await keeper.close();
+    await updater.close();
     assert.equal(await checking, null);
     assert.deepEqual(stage.time.waits(), []);
     assert.deepEqual(
       stage.facts.map(({ kind }) => kind),
       ["signatures-loaded"],
     );
-    assert.equal(await keeper.checkNow(), null);
+    assert.equal(await updater.checkNow(), null);
     assert.equal(stage.runs.length, 1);
   });
 
   test("ends a start that waits for its first update", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     stage.freshclam = ({ signal }) =>
       new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-    const keeper = await stage.keeper({ fallbackDirectory: stage.fallback });
-    const started = keeper.start();
+    const updater = await stage.updater({ fallbackDirectory: stage.fallback });
+    const started = updater.start();
     await until("freshclam runs", () => stage.runs.length === 1);
-    await keeper.close();
+    await updater.close();
     await started;
     assert.deepEqual(stage.time.waits(), []);
     assert.deepEqual(stage.loads, []);
   });
 
   test("asks the engine for nothing when the set is ready only then", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     await writeFiles(stage.database, one);
     const epochs = await stage.epochs();
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -227,10 +227,10 @@ describe("keepSignatures: close", () => {
       await promise;
       return epochs.prepare(set);
     };
-    const keeper = await stage.keeper({ checksPerDay: 0, epochs: { ...epochs, prepare } });
-    const started = keeper.start();
+    const updater = await stage.updater({ checksPerDay: 0, epochs: { ...epochs, prepare } });
+    const started = updater.start();
     await until("the set is being prepared", () => isPreparing);
-    const closing = keeper.close();
+    const closing = updater.close();
     resolve();
     await Promise.all([started, closing]);
     assert.deepEqual([stage.loads, stage.facts, await stage.kept()], [[], [], []]);
@@ -238,15 +238,15 @@ describe("keepSignatures: close", () => {
   });
 
   test("waits for a load that is under way", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     await writeFiles(stage.database, one);
     const { promise, resolve } = Promise.withResolvers<void>();
     stage.engine = () => promise.then(() => ({ ok: true, faults: [] }));
-    const keeper = await stage.keeper({ checksPerDay: 0 });
-    const started = keeper.start();
+    const updater = await stage.updater({ checksPerDay: 0 });
+    const started = updater.start();
     await until("the engine loads", () => stage.loads.length === 1);
     let isClosed = false;
-    const closing = keeper.close().then(() => {
+    const closing = updater.close().then(() => {
       isClosed = true;
     });
     for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);

@@ -1,4 +1,4 @@
-/** A keeper with everything around it under the test's hand: time, freshclam and the engine. */
+/** A updater with everything around it under the test's hand: time, freshclam and the engine. */
 
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,17 +8,17 @@ import type { Fact } from "../../src/core/ports.ts";
 import { type Epochs, openEpochs } from "../../src/signatures/epochs.ts";
 import type { ChildRunOptions } from "../../src/signatures/freshclam.ts";
 import type { FreshclamRun } from "../../src/signatures/freshclam-outcome.ts";
-import { type KeeperOptions, keepSignatures, type SignatureKeeper } from "../../src/signatures/keeper.ts";
 import type { LoadResult } from "../../src/signatures/set-loader.ts";
 import type { SignatureSet } from "../../src/signatures/signature-set.ts";
 import { writeTestSignatures } from "../../src/signatures/test-set.ts";
+import { keepSignatures, type SignatureUpdater, type UpdaterOptions } from "../../src/signatures/updater.ts";
 import { FakeTime } from "./fake-time.ts";
 import { scratch } from "./scratch.ts";
 
 export const pollMs = 15_000;
 export const firstUpdateMs = 20_000;
 
-export interface KeeperStage {
+export interface UpdaterStage {
   /** DATABASE_DIRECTORY. */
   readonly database: string;
   readonly fallback: string;
@@ -31,7 +31,7 @@ export interface KeeperStage {
   engine: (set: SignatureSet) => LoadResult | Promise<LoadResult>;
   /** How freshclam runs; at first it finds nothing new. */
   freshclam: (options: ChildRunOptions) => FreshclamRun | Promise<FreshclamRun>;
-  keeper(changes?: Partial<KeeperOptions>): Promise<SignatureKeeper>;
+  updater(changes?: Partial<UpdaterOptions>): Promise<SignatureUpdater>;
   epochs(): Promise<Epochs>;
   /** Ids of the epochs on disk. */
   kept(): Promise<string[]>;
@@ -55,11 +55,11 @@ export async function until(what: string, isSo: () => boolean): Promise<void> {
   }
 }
 
-export async function keeperStage(t: TestContext): Promise<KeeperStage> {
+export async function updaterStage(t: TestContext): Promise<UpdaterStage> {
   const root = await scratch(t);
   const directory = join(root, "epochs");
   const time = new FakeTime();
-  const stage: KeeperStage = {
+  const stage: UpdaterStage = {
     database: join(root, "database"),
     fallback: join(root, "fallback"),
     time,
@@ -70,9 +70,9 @@ export async function keeperStage(t: TestContext): Promise<KeeperStage> {
     freshclam: () => nothingNew,
     epochs: () => openEpochs({ directory }),
     kept: async () => (await readdir(directory)).filter((name) => name.length === 16),
-    async keeper(changes = {}) {
+    async updater(changes = {}) {
       const epochs = await stage.epochs();
-      const keeper = keepSignatures({
+      const updater = keepSignatures({
         directory: stage.database,
         epochs,
         load: async (epoch, set) => {
@@ -105,8 +105,8 @@ export async function keeperStage(t: TestContext): Promise<KeeperStage> {
         after: time.after,
         ...changes,
       });
-      t.after(() => keeper.close());
-      return keeper;
+      t.after(() => updater.close());
+      return updater;
     },
     async poll() {
       time.advance(pollMs);

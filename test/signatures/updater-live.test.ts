@@ -6,14 +6,14 @@ import { describe, test } from "node:test";
 import { canaryBytes, epochOf } from "../../src/signatures/canary.ts";
 import { freshclamConf } from "../../src/signatures/freshclam-conf.ts";
 import type { LoadEpoch } from "../../src/signatures/set-loader.ts";
-import { keeperStage } from "./keeper-stage.ts";
 import { mirror, status } from "./mirror.ts";
 import { clamscan, realChild } from "./real-child.ts";
 import { container, scratch, textSignature, writeFiles } from "./scratch.ts";
+import { updaterStage } from "./updater-stage.ts";
 
 describe("keepSignatures with the real freshclam and the real engine", () => {
   test("fetches, has the canary confirm, and keeps the old set when a new one does not load", async (t) => {
-    const stage = await keeperStage(t);
+    const stage = await updaterStage(t);
     const source = await scratch(t);
     const own = join(source, "own.ndb");
     const body = join(source, "body");
@@ -53,9 +53,9 @@ describe("keepSignatures with the real freshclam and the real engine", () => {
       bounds: { fileBytes: 1024 ** 3, memoryBytes: 1024 ** 3 },
       timeoutMs: 30_000,
     };
-    const keeper = await stage.keeper({ epochs, load, freshclam, firstUpdateMs: 60_000 });
-    await keeper.start();
-    const first = keeper.status();
+    const updater = await stage.updater({ epochs, load, freshclam, firstUpdateMs: 60_000 });
+    await updater.start();
+    const first = updater.status();
     assert.deepEqual(
       first.set?.files.map(({ name }) => name),
       ["own.ndb"],
@@ -68,7 +68,7 @@ describe("keepSignatures with the real freshclam and the real engine", () => {
     await stage.poll();
     await stage.poll();
     assert.match(JSON.stringify(stage.facts.at(-1)), /signatures-rejected.*Can't load .*daily\.cvd/);
-    assert.equal(keeper.status().set?.id, first.set?.id);
+    assert.equal(updater.status().set?.id, first.set?.id);
     assert.match((await clamscan(epochs.currentPath, body)).join(), /FOUND$/);
   });
 });

@@ -37,7 +37,7 @@ export interface SignatureStatus {
   readonly keptOut: readonly KeptOut[];
 }
 
-export interface SignatureKeeper {
+export interface SignatureUpdater {
   /**
    * Loads what is there, else the last good epoch; with neither, waits `firstUpdateMs` at most for an update and then loads the
    * fallback. Resolves with something loaded, or with nothing to be had for now; then watches and updates go on. Never rejects.
@@ -50,7 +50,7 @@ export interface SignatureKeeper {
   close(): Promise<void>;
 }
 
-export interface KeeperOptions {
+export interface UpdaterOptions {
   /** DATABASE_DIRECTORY. */
   readonly directory: string;
   readonly epochs: Epochs;
@@ -71,7 +71,7 @@ export interface KeeperOptions {
   readonly after: After;
 }
 
-export function keepSignatures(options: KeeperOptions): SignatureKeeper {
+export function keepSignatures(options: UpdaterOptions): SignatureUpdater {
   const { directory, epochs, fallbackDirectory, checksPerDay, observe, clock, now, random, after, pollMs = 15_000 } = options;
   const ending = new AbortController();
   const { signal } = ending;
