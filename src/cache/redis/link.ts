@@ -2,7 +2,7 @@
 
 import type { Clock } from "../../core/ports.ts";
 import type { Timers } from "../timers.ts";
-import { AnswerWatch } from "./answer-watch.ts";
+import { Heartbeat } from "./heartbeat.ts";
 import type { RedisCommand, RedisSession } from "./session.ts";
 
 export interface RedisLinkOptions {
@@ -30,7 +30,7 @@ const tickMs = 500;
 export class RedisLink {
   readonly #options: RedisLinkOptions;
   readonly #closing = new AbortController();
-  #current: { readonly session: RedisSession; readonly watch: AnswerWatch; readonly sinceMs: number } | null = null;
+  #current: { readonly session: RedisSession; readonly watch: Heartbeat; readonly sinceMs: number } | null = null;
   #attempts = 0;
   #cancelDial = () => {};
 
@@ -102,7 +102,7 @@ export class RedisLink {
   }
 
   #use(session: RedisSession): void {
-    const watch = new AnswerWatch({
+    const watch = new Heartbeat({
       timers: this.#options.timers,
       tickMs,
       // Any answer will do; a bad one is told where somebody waits for it.

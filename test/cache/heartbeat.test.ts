@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { AnswerWatch } from "../../src/cache/redis/answer-watch.ts";
+import { Heartbeat } from "../../src/cache/redis/heartbeat.ts";
 import { ManualTime } from "./manual-time.ts";
 
 function watched() {
   const time = new ManualTime();
   const happened: string[] = [];
-  const watch = new AnswerWatch({
+  const watch = new Heartbeat({
     timers: time,
     tickMs: 500,
     probe: () => happened.push("probe"),
@@ -15,7 +15,7 @@ function watched() {
   return { time, happened, watch };
 }
 
-describe("AnswerWatch", () => {
+describe("Heartbeat", () => {
   test("asks at every tick at which nothing else is asked", async () => {
     const { time, happened, watch } = watched();
     time.advance(499);

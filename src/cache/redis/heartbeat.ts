@@ -2,7 +2,7 @@
 
 import type { Timers } from "../timers.ts";
 
-export interface AnswerWatchOptions {
+export interface HeartbeatOptions {
   readonly timers: Timers;
   readonly tickMs: number;
   /** Asks something when nothing else is asked; passed through `track`. */
@@ -14,15 +14,15 @@ export interface AnswerWatchOptions {
 /** Ticks that the same question must have stayed open for. Counted, not timed: a late tick is our own fault, not theirs. */
 const maxTicks = 2;
 
-export class AnswerWatch {
-  readonly #options: AnswerWatchOptions;
+export class Heartbeat {
+  readonly #options: HeartbeatOptions;
   /** Oldest first. */
   readonly #open = new Set<object>();
   #suspect: object | undefined;
   #ticks = 0;
   #cancel: () => void;
 
-  constructor(options: AnswerWatchOptions) {
+  constructor(options: HeartbeatOptions) {
     this.#options = options;
     this.#cancel = this.#wait();
   }
