@@ -9,9 +9,9 @@ import type { ClamdAddress } from "../clamd/address.ts";
 import { type Backend, type BackendOptions, createBackend } from "../clamd/backend.ts";
 import { type ClamdLimits, clamdConf } from "../clamd/clamd-conf.ts";
 import { ExchangeError } from "../clamd/exchange.ts";
+import { type FreeSpaceWatch, watchFreeSpace } from "../clamd/free-space-watch.ts";
 import type { EnginePool } from "../clamd/pool.ts";
 import { askReload, type Clamd, proveClamd } from "../clamd/proof.ts";
-import { type Scratch, watchScratch } from "../clamd/scratch.ts";
 import type { Observe } from "../core/ports.ts";
 import { type SupervisedChild, superviseChild } from "../process/child.ts";
 import type { ChildRecords } from "../process/child-records.ts";
@@ -64,7 +64,7 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
   let backend: Backend | null = null;
   let directory: string | null = null;
   /** Of the clamd that runs. */
-  let scratch: Scratch | null = null;
+  let scratch: FreeSpaceWatch | null = null;
   const loads = watchLoads(loadTimeoutMs);
 
   const socketIn = (runDirectory: string): ClamdAddress => ({ kind: "unix", path: join(runDirectory, "clamd.sock") });
@@ -121,14 +121,14 @@ export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
     pool.dispatch();
   }
 
-  function scratchIn(path: string): Scratch {
+  function scratchIn(path: string): FreeSpaceWatch {
     // Not from the thread pool: that costs more than the answer, which never waits for a disk.
     const freeBytes = () => {
       const { blocks, bavail, bsize } = statfsSync(path);
       return blocks === 0 ? null : bavail * bsize; // some file systems do not tell
     };
     const reserveBytes = Math.min(limits.maxScanSize, mostReserveBytes);
-    return watchScratch({ freeBytes, reserveBytes, clock: options.backend.clock, observe });
+    return watchFreeSpace({ freeBytes, reserveBytes, clock: options.backend.clock, observe });
   }
 
   function onLine(line: string): void {

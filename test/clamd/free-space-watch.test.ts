@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { watchScratch } from "../../src/clamd/scratch.ts";
+import { watchFreeSpace } from "../../src/clamd/free-space-watch.ts";
 import type { Fact } from "../../src/core/ports.ts";
 import { clean, found, startFakeClamd } from "../fake/clamd.ts";
 import { openPool } from "./stage.ts";
@@ -8,7 +8,7 @@ import { openPool } from "./stage.ts";
 function stage(freeBytes: () => number | null = () => 1_000) {
   let now = 0;
   const facts: Fact[] = [];
-  const scratch = watchScratch({
+  const scratch = watchFreeSpace({
     freeBytes,
     reserveBytes: 1_000,
     clock: () => now,
@@ -20,7 +20,7 @@ function stage(freeBytes: () => number | null = () => 1_000) {
   return { scratch, facts, at };
 }
 
-describe("watchScratch", () => {
+describe("watchFreeSpace", () => {
   for (const [free, isDoubted] of [
     [999, true],
     [1_000, false],

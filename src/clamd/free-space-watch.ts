@@ -2,7 +2,7 @@
 
 import type { Clock, Observe } from "../core/ports.ts";
 
-export interface Scratch {
+export interface FreeSpaceWatch {
   /** To be told each line that clamd writes. */
   heard(line: string): void;
   /**
@@ -12,7 +12,7 @@ export interface Scratch {
   doubt(startedAt: number): Promise<string | null>;
 }
 
-export interface ScratchOptions {
+export interface FreeSpaceOptions {
   /** Bytes that are free where clamd unpacks, at this moment; null where nobody can tell. */
   readonly freeBytes: () => number | null;
   /** With less than this left at the end of a scan, clamd may have had none in the middle of it. */
@@ -28,7 +28,7 @@ export interface ScratchOptions {
 const failedWrite =
   /write error|failed to write|can't write|only wrote|no space left|disc space|can't create temp|file too large/i;
 
-export function watchScratch({ freeBytes, reserveBytes, clock, observe }: ScratchOptions): Scratch {
+export function watchFreeSpace({ freeBytes, reserveBytes, clock, observe }: FreeSpaceOptions): FreeSpaceWatch {
   let failedAt = -Infinity;
   let failedLine = "";
   let isDoubted = false;
