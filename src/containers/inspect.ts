@@ -15,6 +15,10 @@ import { inspectZip } from "./zip.ts";
 import { findZipEnd, longestTailBytes, type ZipDirectory, type ZipEnd } from "./zip-end.ts";
 
 const headBytes = 1088;
+/** OLE2, cpio, cab, ARJ, xar. */
+const unpacked = ["\xd0\xcf\x11\xe0", "070701", "070702", "070707", "\xc7q", "q\xc7", "MSCF", "\x60\xea", "xar!"];
+const isoMark = "\x01CD001";
+const isoAt = 32_768;
 const hitsPerBreath = 256;
 const endSignature = Buffer.from("PK\x05\x06", "latin1");
 
@@ -29,7 +33,8 @@ export function createInspect({ clock, ...limits }: ReadingLimits & { readonly c
 
 type Kind =
   | "zip"
-  | "spanned-zip"
+  | "split-zip"
+  | "fronted-zip"
   | "7z"
   | "gzip"
   | "tar"
@@ -44,9 +49,8 @@ type Kind =
 
 const marks: readonly (readonly [Kind, string])[] = [
   ["zip", "PK\x03\x04"],
-  ["zip", "PK\x05\x06"],
-  ["zip", "PK\x07\x08PK\x03\x04"],
-  ["spanned-zip", "PK00PK\x03\x04"],
+  ["split-zip", "PK\x07\x08PK\x03\x04"],
+  ["fronted-zip", "PK00PK\x03\x04"],
   ["7z", sevenZipSignature.toString("latin1")],
   ["gzip", "\x1f\x8b"],
   ["ole2", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"],
@@ -95,9 +99,9 @@ async function inspect(reader: BodyReader): Promise<Unscannable | null> {
       worst = together(worst, await inspectKind(reader, kind, end));
       if (worst?.reason === "unsupported") return worst;
     }
-    const isFollowed = kinds.some((kind) => kind === "zip" || kind === "gzip" || kind === "tar");
+    const isFollowed = kinds.some((kind) => ["zip", "split-zip", "gzip", "tar"].includes(kind));
     if (!isFollowed && end.kind === "ambiguous") return finding("Zip.TwoDirectories");
-    if (!isFollowed && end.kind === "directory" && isAttached(end)) {
+    if (!isFollowed && end.kind === "directory" && (await isAttached(reader, end))) {
       worst = together(worst, await inspectZip(reader, { directory: end, isWhole: false }));
     }
     return worst;
@@ -107,16 +111,21 @@ async function inspect(reader: BodyReader): Promise<Unscannable | null> {
   }
 }
 
-/** Programs pad what they carry; archives inside of other files are followed by more of these. */
-function isAttached({ trailing, entries }: ZipDirectory): boolean {
-  return entries > 0 && trailing < 512;
+/** What clamd unpacks itself may hold a zip as it is, which it comes upon then; more of the outer file follows that. */
+async function isAttached(reader: BodyReader, { trailing, start: from, end }: ZipDirectory): Promise<boolean> {
+  if (from === end || trailing <= 0) return from < end;
+  const start = (await reader.some(0, 8)).toString("latin1");
+  if (unpacked.some((mark) => start.startsWith(mark)) || start.startsWith("-lh", 2)) return false;
+  return (await reader.some(isoAt, isoMark.length)).toString("latin1") !== isoMark;
 }
 
 async function inspectKind(reader: BodyReader, kind: Kind, end: ZipEnd): Promise<Unscannable | null> {
   switch (kind) {
     case "zip":
-      return inspectWholeZip(reader, end);
-    case "spanned-zip":
+      return inspectFirstZip(reader, end, true);
+    case "split-zip":
+      return inspectFirstZip(reader, end, false);
+    case "fronted-zip":
       return finding("Zip.Front");
     case "7z":
       return inspectSevenZip(reader);
@@ -143,7 +152,8 @@ async function inspectKind(reader: BodyReader, kind: Kind, end: ZipEnd): Promise
   }
 }
 
-async function inspectWholeZip(reader: BodyReader, end: ZipEnd): Promise<Unscannable | null> {
+/** @param isWhole whether clamd takes it for a zip by its first bytes. */
+async function inspectFirstZip(reader: BodyReader, end: ZipEnd, isWhole: boolean): Promise<Unscannable | null> {
   switch (end.kind) {
     case "none":
     case "unfit":
@@ -151,7 +161,7 @@ async function inspectWholeZip(reader: BodyReader, end: ZipEnd): Promise<Unscann
     case "ambiguous":
       return finding("Zip.TwoDirectories");
     case "directory":
-      return inspectZip(reader, { directory: end, isWhole: true });
+      return end.trailing < 0 ? finding("Zip.NoDirectory") : inspectZip(reader, { directory: end, isWhole });
   }
 }
 
@@ -167,7 +177,7 @@ async function inspectBehind(reader: BodyReader, from: number, end: ZipEnd): Pro
 }
 
 function isZip(end: ZipEnd): end is Exclude<ZipEnd, { readonly kind: "none" }> {
-  return end.kind === "ambiguous" || (end.kind === "directory" && end.entries > 0);
+  return end.kind === "ambiguous" || (end.kind === "directory" && end.start < end.end);
 }
 
 async function hasSevenZip(reader: BodyReader, from: number): Promise<boolean> {

@@ -16,7 +16,7 @@ export interface ZipDirectory {
   readonly writtenStart: number;
   /** Whether the first end record says so, which is the one that clamd reads. */
   readonly isPlain: boolean;
-  /** Bytes behind the comment. */
+  /** Bytes behind the comment; fewer than none where the comment is cut, which some readers do not mind. */
   readonly trailing: number;
 }
 
@@ -43,7 +43,6 @@ export async function findZipEnd(reader: BodyReader): Promise<ZipEnd> {
   }
   if (last + recordBytes > tail.length) return { kind: "unfit", at: tailAt + last };
   const trailing = tail.length - last - recordBytes - tail.readUInt16LE(last + 20);
-  if (trailing < 0) return { kind: "unfit", at: tailAt + last };
   const record = {
     at: tailAt + last,
     entries: tail.readUInt16LE(last + 10),
@@ -73,8 +72,8 @@ async function directoryOf(reader: BodyReader, record: Record): Promise<ZipEnd> 
   }
   const { at: end, entries, size, start: writtenStart } = long ?? record;
   const start = end - size;
-  if (start < 0) return { kind: "unfit", at: record.at };
-  if (entries > 0 && !(await reader.some(start, 4)).equals(entrySignature)) return { kind: "unfit", at: record.at };
+  if (start < 0 || (size === 0 && entries > 0)) return { kind: "unfit", at: record.at };
+  if (size > 0 && !(await reader.some(start, 4)).equals(entrySignature)) return { kind: "unfit", at: record.at };
   const isPlain = record.start === start;
   const countsUpTo = long === null ? 0x1_0000 : Number.MAX_SAFE_INTEGER;
   return { kind: "directory", at: record.at, start, end, entries, countsUpTo, writtenStart, isPlain, trailing: 0 };

@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { tar } from "../fault/tar.ts";
 import { sevenZip } from "../fuzz/seven-zip.ts";
+import { iso } from "../live/iso.ts";
 import { nameOf } from "./inspecting.ts";
 import { endRecord, harmless, longSizes, type MadeEntry, type MadeZip, madeZip, noBytes } from "./made-zip.ts";
 import { toolSample } from "./tool-samples.ts";
@@ -53,6 +54,19 @@ const refused: Readonly<Record<string, readonly [name: string, bytes: Buffer]>> 
     madeZip([{ hasDescriptor: true }], { front: script, countsFront: true }),
   ],
   "a descriptor where the end record is zip64": ["Zip.Descriptor", madeZip([{ hasDescriptor: true }], { isZip64: true })],
+  "a descriptor behind an end record": [
+    "Zip.Descriptor",
+    madeZip([{ hasDescriptor: true }], { front: endRecord({ entries: 0, size: 0, offset: 0 }) }),
+  ],
+  "a descriptor behind a span mark": [
+    "Zip.Descriptor",
+    madeZip([{ hasDescriptor: true }], { front: Buffer.from("PK\x07\x08"), countsFront: true }),
+  ],
+  "a descriptor between a script and 700 bytes": [
+    "Zip.Descriptor",
+    madeZip([{ hasDescriptor: true }], { front: script, behind: Buffer.alloc(700) }),
+  ],
+  "a span mark and no directory": ["Zip.NoDirectory", Buffer.concat([Buffer.from("PK\x07\x08"), whole({}).subarray(0, -22)])],
   "another method behind a script": [
     "Zip.Method",
     madeZip([{ local: { method: 14 }, central: { method: 14 } }], { front: script }),
@@ -68,6 +82,7 @@ const refused: Readonly<Record<string, readonly [name: string, bytes: Buffer]>> 
   "a zip behind a zip": ["Zip.Directory", Buffer.concat([whole({ bytes: Buffer.from("first") }), whole({})])],
   "a count that is too low": ["Zip.Directory", madeZip([{}, {}], { end: { entries: 1 } })],
   "a count that is too high": ["Zip.Directory", madeZip([{}, {}], { end: { entries: 3 } })],
+  "no entries by the end record, behind a script": ["Zip.Directory", one({ front: script, end: { entries: 0 } })],
   "no entries by the end record": ["Zip.Directory", one({ end: { entries: 0, size: 0 } })],
   "an end record in the comment that is one": [
     "Zip.TwoDirectories",
@@ -87,6 +102,10 @@ const refused: Readonly<Record<string, readonly [name: string, bytes: Buffer]>> 
   "a zip and a line feed behind two members of gzip": [
     "Zip.Behind",
     Buffer.concat([gzipSync(harmless), gzipSync(harmless), whole({}), Buffer.from("\n")]),
+  ],
+  "a zip with a cut comment behind gzip": [
+    "Zip.Behind",
+    Buffer.concat([gzipSync(harmless), one({ comment: harmless }).subarray(0, -5)]),
   ],
   "a zip behind broken gzip": ["Zip.Behind", Buffer.concat([gzipSync(harmless).subarray(0, 20), whole({})])],
   "a zip behind a tar": ["Zip.Behind", Buffer.concat([tar("a", harmless), whole({})])],
@@ -144,6 +163,12 @@ const passed: Readonly<Record<string, Buffer>> = {
     Buffer.from("PK\x07\x08"),
     madeZip([{ central: { offset: 4 } }], { end: { offset: 4 + headBytes() } }),
   ]),
+  "a zip with a descriptor in cpio": Buffer.concat([
+    Buffer.from("070701"),
+    whole({ hasDescriptor: true }),
+    Buffer.from("TRAILER!!!"),
+  ]),
+  "a zip with a descriptor in an ISO image": iso(whole({ hasDescriptor: true })),
   "a tar of a zip": tar("a.zip", whole({})),
   "a tar of a zip with descriptors": tar("a.zip", whole({ hasDescriptor: true })),
   "gzip of a zip, stored": gzipSync(whole({}), { level: 0 }),
