@@ -73,7 +73,7 @@ async function endOrphan({ pid, startTime, command }: ChildRecord, graceMs: numb
   return { pid, command, isGone };
 }
 
-/** Null for what no records wrote, as a file cut short by a full disk: it proves nothing, so nothing may be ended for it. */
+/** Null for what is no record of ours, as a file cut short by a full disk: it proves nothing, so nothing may be ended for it. */
 function parseRecord(text: string): ChildRecord | null {
   let value: unknown;
   try {

@@ -19,7 +19,7 @@ export interface Launch {
 export interface SpawnedProcess {
   /** Null when it could not be started. */
   readonly pid: number | null;
-  /** True once the records has it; false when it could not, and the process is being killed for that. Never rejects. */
+  /** True once the records have it; false when it could not, and the process is being killed for that. Never rejects. */
   readonly isRecorded: Promise<boolean>;
   hasExited(): boolean;
   /** Resolves as soon as the leader has ended; never rejects. */
