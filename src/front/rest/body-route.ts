@@ -9,12 +9,11 @@ import { linesOf } from "../../http/raw.ts";
 import { requestBody } from "../../http/request-body.ts";
 import { jsonType, sendAnswer } from "./answer.ts";
 import { clientOf } from "./client-of.ts";
-import { type Judgement, judge } from "./judgement.ts";
 import { formatGoStruct, formatJson, resultOfJudgement } from "./result.ts";
 import { bodySchema } from "./schemas.ts";
 import { mostSevere } from "./status.ts";
-import { uploadCodings } from "./upload-codings.ts";
-import type { UploadRoutesOptions } from "./upload-routes.ts";
+import { type Judgement, judge } from "./upload.ts";
+import { type UploadRoutesOptions, uploadCodings } from "./upload-routes.ts";
 import { verdictHeaders } from "./verdict-headers.ts";
 import { scanWholeForm, type WholeForm } from "./whole-form.ts";
 

@@ -10,11 +10,10 @@ import { type AnswerOptions, sendError } from "./answer.ts";
 import { addBodyRoute } from "./body-route.ts";
 import { addCors } from "./cors.ts";
 import { addPathRoutes } from "./path-routes.ts";
-import { keepBodiesRaw } from "./raw-bodies.ts";
 import { createScanRoots } from "./scan-roots.ts";
-import type { SkipLimits } from "./skip-budget.ts";
 import { addStateRoutes, type PoolStats } from "./state-routes.ts";
 import { createTurns, type TurnLimits } from "./turns.ts";
+import type { SkipLimits } from "./upload.ts";
 import { addUploadRoutes, type UploadPace } from "./upload-routes.ts";
 import type { WalkLimits } from "./walk.ts";
 import { addWrongRoutes } from "./wrong-routes.ts";
@@ -98,5 +97,15 @@ function addErrorAnswer(scope: FastifyInstance, options: AnswerOptions & { reado
     const error = toClamgateError(thrown);
     options.observe({ kind: "notice", level: "error", message: `request ${request.id} failed: ${error.message}` });
     return sendError(request, reply, error, options);
+  });
+}
+
+/** For the routes of this scope. */
+export function keepBodiesRaw(scope: FastifyInstance): void {
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser("*", (_request, _payload, done) => done(null));
+  // Fastify answers 415 to a type that it cannot parse, even so; the routes look at `request.raw` for the real one.
+  scope.addHook("onRequest", async (request) => {
+    request.headers = { ...request.raw.headers, "content-type": "application/octet-stream" };
   });
 }

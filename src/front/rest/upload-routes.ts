@@ -2,21 +2,21 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { bodyKind } from "../../codec/multipart/boundary.ts";
+import { readCodings } from "../../core/content-coding.ts";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import type { Observe } from "../../core/ports.ts";
 import type { Scan } from "../../core/scan.ts";
+import type { Codings } from "../../core/scan-layers.ts";
 import { clientGone } from "../../http/client-gone.ts";
 import { readParts } from "../../http/parts.ts";
-import { linesOf } from "../../http/raw.ts";
+import { linesOf, type RawRequest } from "../../http/raw.ts";
 import { requestBody } from "../../http/request-body.ts";
 import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer, textType } from "./answer.ts";
 import { clientOf } from "./client-of.ts";
 import { formatJson, formWithoutFile, namelessPart, type Result, resultOfJudgement } from "./result.ts";
 import { deprecatedUploadSchema, uploadSchema } from "./schemas.ts";
-import type { SkipLimits } from "./skip-budget.ts";
 import { mostSevere } from "./status.ts";
-import { type PartOutcome, scanUpload } from "./upload.ts";
-import { uploadCodings } from "./upload-codings.ts";
+import { type PartOutcome, type SkipLimits, scanUpload } from "./upload.ts";
 import { verdictHeaders } from "./verdict-headers.ts";
 import { scanWholeForm, type WholeForm } from "./whole-form.ts";
 
@@ -126,4 +126,12 @@ function statusAndHeaders(results: readonly Result[], outcomes: readonly PartOut
 
 function resultOf({ fileName, judgement }: PartOutcome & { kind: "judged" }): Result {
   return resultOfJudgement(judgement, fileName);
+}
+
+/** @throws ClamgateError `undecodable` where one is not known, or there are too many. */
+export function uploadCodings(request: RawRequest): Codings | null {
+  if (request.headers["content-encoding"] === undefined) return null;
+  const codings = readCodings(linesOf(request, "content-encoding"));
+  if (codings === null || codings.unknown === null) return codings;
+  throw new ClamgateError("undecodable", `The content coding ${JSON.stringify(codings.unknown.slice(0, 40))} is not known`);
 }

@@ -1,8 +1,8 @@
 /** Response headers of ours beside clamav-rest's body: what it has no room for, of closed or checked characters only. */
 
 import { visible } from "../../core/verdict.ts";
-import type { Judgement } from "./judgement.ts";
 import { findings } from "./result.ts";
+import type { Judgement } from "./upload.ts";
 
 /**
  * `X-Clamgate-Allowed` names each reason for which the operator lets pass what was not found clean. The others speak of one body,

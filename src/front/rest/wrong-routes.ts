@@ -4,7 +4,6 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { hasUnknownExpectation } from "../../http/expectations.ts";
 import { hasOtherTransferCoding, transferCodingFault } from "../../http/transfer-coding.ts";
 import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer } from "./answer.ts";
-import { redirectTarget } from "./clean-path.ts";
 import { failure } from "./unparsable.ts";
 
 const methods = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"] as const;
@@ -54,4 +53,37 @@ function redirectAnswer({ method }: FastifyRequest, location: string): Answer {
 
 function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+/** @param path begins with a slash; still percent-encoded, as Go looks at it. */
+export function cleanPath(path: string): string {
+  const kept: string[] = [];
+  const segments = path.split("/");
+  for (const segment of segments) {
+    if (segment === "" || segment === ".") continue;
+    if (segment === "..") kept.pop();
+    else kept.push(segment);
+  }
+  const last = segments.at(-1);
+  const hasTrailingSlash = kept.length > 0 && last === "";
+  return `/${kept.join("/")}${hasTrailingSlash ? "/" : ""}`;
+}
+
+/**
+ * Where to send a request with an unclean path; null when its path is clean.
+ * @param target of the request line: path and query.
+ */
+export function redirectTarget(target: string): string | null {
+  if (!target.startsWith("/")) return null;
+  const [path = "", ...query] = target.split("?");
+  const cleaned = cleanPath(path);
+  if (cleaned === path) return null;
+  // A browser reads "/\host" as "//host": another site.
+  const location = [cleaned, ...query].join("?").replaceAll("\\", "%5C");
+  return location.replace(/[^\x21-\x7e]/g, encodeByte);
+}
+
+/** Node gives header bytes as latin1. */
+function encodeByte(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { goJsonString } from "../../../src/front/rest/go-json.ts";
+import { goJsonString } from "../../../src/front/rest/result.ts";
 import { anyString } from "../../any-string.ts";
 
 describe("goJsonString (rest.md 8)", () => {

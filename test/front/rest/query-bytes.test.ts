@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { queryBytes } from "../../../src/front/rest/query-bytes.ts";
+import { queryBytes } from "../../../src/front/rest/path-routes.ts";
 
 describe("queryBytes", () => {
   test("gives back any bytes that are encoded, whatever stands around them", () => {
