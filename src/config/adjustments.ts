@@ -2,8 +2,8 @@
 
 import { defaultDownloadProxyPort } from "./download-settings.ts";
 import { largestFileBytes } from "./limit-settings.ts";
+import { formatSize } from "./numbers.ts";
 import type { Config, SettingName } from "./settings.ts";
-import { formatSize } from "./size.ts";
 
 export interface Adjustment {
   readonly change: Partial<Config>;

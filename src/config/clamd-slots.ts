@@ -1,7 +1,7 @@
 /** How many scans at once a given clamd is sent: a number, or this gateway's share of its threads. */
 
+import { wholeNumber } from "./numbers.ts";
 import { type Parser, value } from "./parser.ts";
-import { wholeNumber } from "./whole-number.ts";
 
 export function clamdSlots(): Parser<number | "auto"> {
   const number = wholeNumber({ from: 1, to: 1000 });

@@ -1,8 +1,8 @@
 /** What must hold between settings; each by itself is right already. */
 
 import { join, relative } from "node:path";
+import { formatSize } from "./numbers.ts";
 import type { Config } from "./settings.ts";
-import { formatSize } from "./size.ts";
 
 /** A socket's path ends within 104 bytes on macOS and 108 on Linux (unix(7) sun_path); a few are left over. */
 const largestSocketPathBytes = 100;

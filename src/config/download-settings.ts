@@ -3,14 +3,10 @@
 import { parseForwardedField } from "../codec/field-name.ts";
 import { parseIpRange } from "../codec/ip-address.ts";
 import { parseOriginRule, parsePrivateRule } from "../codec/origin-rule.ts";
-import { choice } from "./choice.ts";
-import { duration, longestTimerMs, secondMs } from "./duration.ts";
-import { list } from "./list.ts";
-import type { Parser } from "./parser.ts";
-import { path } from "./path.ts";
-import { readBy } from "./read-by.ts";
+import { path } from "./addresses.ts";
+import { duration, longestTimerMs, secondMs, wholeNumber } from "./numbers.ts";
+import { choice, list, type Parser, readBy } from "./parser.ts";
 import { setting, unset, written } from "./setting.ts";
-import { wholeNumber } from "./whole-number.ts";
 
 export const downloadModes = ["strict", "drip", "verified-stream"] as const;
 

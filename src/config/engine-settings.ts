@@ -1,12 +1,10 @@
 /** Which clamd scans: our own, or the ones given. */
 
-import { choice, yesOrNo } from "./choice.ts";
-import { clamdAddresses } from "./clamd-address.ts";
+import { absolutePath, clamdAddresses } from "./addresses.ts";
 import { clamdSlots } from "./clamd-slots.ts";
-import { dayMs, duration, secondMs } from "./duration.ts";
-import { absolutePath } from "./path.ts";
+import { dayMs, duration, secondMs, wholeNumber } from "./numbers.ts";
+import { choice, yesOrNo } from "./parser.ts";
 import { derived, setting, unset, written } from "./setting.ts";
-import { wholeNumber } from "./whole-number.ts";
 
 /** clamd asks for MAX_RECURSION open files for each. */
 const mostThreads = 256;

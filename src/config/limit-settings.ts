@@ -1,9 +1,7 @@
 /** The limits of one scan, which become options of the same name in the own clamd's clamd.conf. */
 
-import { duration, hourMs } from "./duration.ts";
+import { duration, gibibyte, hourMs, largestCount, mebibyte, size, wholeNumber } from "./numbers.ts";
 import { setting, written } from "./setting.ts";
-import { gibibyte, mebibyte, size } from "./size.ts";
-import { largestCount, wholeNumber } from "./whole-number.ts";
 
 /** clamd lowers MaxFileSize to 2 GiB - 3 without a word (libclamav others.c:cl_engine_set_num). Below that there is room for what may stand before a body. */
 export const largestFileBytes = 2047 * mebibyte;

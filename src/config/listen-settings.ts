@@ -1,11 +1,9 @@
 /** Where the gateway listens, and to whom. */
 
-import { host } from "./host.ts";
-import { list } from "./list.ts";
-import { path } from "./path.ts";
+import { host, path } from "./addresses.ts";
+import { wholeNumber } from "./numbers.ts";
+import { list, origin } from "./parser.ts";
 import { setting, unset, written } from "./setting.ts";
-import { origin } from "./text.ts";
-import { wholeNumber } from "./whole-number.ts";
 
 /** 0 lets the system choose. */
 const port = wholeNumber({ from: 0, to: 65_535 });

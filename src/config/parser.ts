@@ -1,4 +1,4 @@
-/** What turns the text of a variable into a typed value, or says what is wrong with it. */
+/** What turns the text of a variable into a typed value, or says what is wrong with it; and the parsers for words, lists and texts. */
 
 /** What a parser, or a default, may depend on: where the process stands, and the settings that others derive from. */
 export interface Base {
@@ -43,4 +43,94 @@ export function wrong(text: string, why: string): Parsed<never> {
 /** A line break in a value would write a second option into clamd.conf or freshclam.conf. */
 export function hasControlCharacter(text: string): boolean {
   return [...text].some((character) => character < " " || character === "\x7f");
+}
+
+/** @param noun reads on from "is not": `a log level`. */
+export function choice<const Word extends string>(noun: string, words: readonly Word[]): Parser<Word> {
+  return {
+    allowed: words.join(", "),
+    parse(text) {
+      const found = words.find((word) => word === text.toLowerCase());
+      return found === undefined ? wrong(text, `is not ${noun}`) : value(found);
+    },
+  };
+}
+
+export function yesOrNo(): Parser<boolean> {
+  const words = choice("yes or no", ["yes", "no", "true", "false", "on", "off", "1", "0"]);
+  return {
+    allowed: words.allowed,
+    parse(text, base) {
+      const parsed = words.parse(text, base);
+      if (parsed.kind === "wrong") return parsed;
+      return value(["yes", "true", "on", "1"].includes(parsed.value));
+    },
+  };
+}
+
+export interface ListOptions<Item> {
+  readonly item: Parser<Item>;
+  readonly separator: keyof typeof separatorNames;
+}
+
+/** Any character of the key separates. */
+const separatorNames = { ",": "commas", ":": "colons", "; ,": "semicolons, commas or spaces" } as const;
+
+/** Empty pieces do not count, so `a,,b,` is two values and an empty text none. */
+export function list<Item>({ item, separator }: ListOptions<Item>): Parser<readonly Item[]> {
+  return {
+    allowed: `${item.allowed}; several are separated by ${separatorNames[separator]}`,
+    parse(text, base) {
+      const values: Item[] = [];
+      const wrongs: Wrong[] = [];
+      for (const piece of pieces(text, separator)) {
+        const parsed = item.parse(piece, base);
+        if (parsed.kind === "value") values.push(parsed.value);
+        else wrongs.push(...parsed.wrongs);
+      }
+      return wrongs.length === 0 ? value(values) : { kind: "wrong", wrongs };
+    },
+  };
+}
+
+function pieces(text: string, separator: string): string[] {
+  return text
+    .split(new RegExp(`[${separator}]`))
+    .map((piece) => piece.trim())
+    .filter((piece) => piece !== "");
+}
+
+export function name(): Parser<string> {
+  return {
+    allowed: "characters without control characters",
+    parse: (text) => (hasControlCharacter(text) ? wrong(text, "has control characters") : value(text)),
+  };
+}
+
+/** Never shown, spaces at its ends included in it. */
+export function secret(): Parser<string> {
+  return {
+    allowed: "characters without control characters",
+    isVerbatim: true,
+    parse: (text) => (hasControlCharacter(text) ? wrong("***", "has control characters") : value(text)),
+  };
+}
+
+/** As loose as rs/cors, which takes any text with `*` in it; what is no origin matches none. */
+export function origin(): Parser<string> {
+  return {
+    allowed: "origins such as `https://app.example`, `https://*.example` or `*`",
+    parse: (text) => (hasControlCharacter(text) || /\s/.test(text) ? wrong(text, "is not an origin") : value(text)),
+  };
+}
+
+/** @param what reads on from "is not": `an origin`. */
+export function readBy<Value>(read: (text: string) => Value | null, what: string, allowed: string): Parser<Value> {
+  return {
+    allowed,
+    parse(text) {
+      const parsed = hasControlCharacter(text) ? null : read(text);
+      return parsed === null ? wrong(text, `is not ${what}`) : value(parsed);
+    },
+  };
 }

@@ -1,9 +1,9 @@
 /** Where a Redis or Valkey is, as one text: a server, the sentinels that watch over several, or the nodes of a cluster. */
 
 import { resolve } from "node:path";
-import { type HostPort, readHostPort } from "./host.ts";
+import { type HostPort, readHostPort } from "./addresses.ts";
+import { isDigits } from "./numbers.ts";
 import { hasControlCharacter, type Parsed, value, wrong } from "./parser.ts";
-import { isDigits } from "./whole-number.ts";
 
 export interface RedisUrl {
   readonly place:

@@ -1,10 +1,8 @@
 /** What clients may do to a running gateway, how it tells what happens, and how it ends. */
 
-import { choice } from "./choice.ts";
-import { duration, hourMs, longestTimerMs } from "./duration.ts";
+import { duration, gibibyte, hourMs, longestTimerMs, size, wholeNumber } from "./numbers.ts";
+import { choice } from "./parser.ts";
 import { setting, written } from "./setting.ts";
-import { gibibyte, size } from "./size.ts";
-import { wholeNumber } from "./whole-number.ts";
 
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export const logFormats = ["auto", "json", "text"] as const;

@@ -1,15 +1,12 @@
 /** How requests reach the engine, how long they wait, what passes, and what is remembered. */
 
 import { allArchives, archiveFormats, type FileFormat, fileFormats } from "../codec/file-format.ts";
-import { choice } from "./choice.ts";
-import { dayMs, duration, longestTimerMs, secondMs } from "./duration.ts";
-import { list } from "./list.ts";
-import { type Parser, value } from "./parser.ts";
-import { absolutePath } from "./path.ts";
+import { absolutePath } from "./addresses.ts";
+import { dayMs, duration, longestTimerMs, secondMs, wholeNumber } from "./numbers.ts";
+import { choice, list, type Parser, value } from "./parser.ts";
 import { derived, setting, written } from "./setting.ts";
 import { unscannablePolicy } from "./unscannable-policy.ts";
 import { verdictCacheChoice } from "./verdict-cache-choice.ts";
-import { wholeNumber } from "./whole-number.ts";
 
 /** What clamd may take beyond its own limit, which it checks only now and then. */
 const scanGraceMs = 30 * secondMs;

@@ -1,12 +1,10 @@
 /** Where signatures come from, how often, and how old they may be. */
 
 import { join } from "node:path";
-import { dayMs, duration, longestTimerMs, secondMs } from "./duration.ts";
-import { path } from "./path.ts";
+import { path, proxyServer, url, urls } from "./addresses.ts";
+import { dayMs, duration, largestCount, longestTimerMs, secondMs, wholeNumber } from "./numbers.ts";
+import { name, secret } from "./parser.ts";
 import { derived, setting, unset, written } from "./setting.ts";
-import { name, secret } from "./text.ts";
-import { proxyServer, url, urls } from "./url.ts";
-import { largestCount, wholeNumber } from "./whole-number.ts";
 
 export const signatureSettings = [
   setting({

@@ -1,9 +1,9 @@
 /** What the gateway writes, where, and how much. */
 
 import { join } from "node:path";
-import { path } from "./path.ts";
+import { path } from "./addresses.ts";
+import { gibibyte, size } from "./numbers.ts";
 import { derived, setting, written } from "./setting.ts";
-import { gibibyte, size } from "./size.ts";
 
 export const storageSettings = [
   setting({

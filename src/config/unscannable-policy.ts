@@ -1,9 +1,7 @@
 /** Which unscannable bodies pass all the same. */
 
 import { type UnscannableReason, unscannableReasons } from "../core/verdict.ts";
-import { choice } from "./choice.ts";
-import { list } from "./list.ts";
-import { type Parser, value, wrong } from "./parser.ts";
+import { choice, list, type Parser, value, wrong } from "./parser.ts";
 
 /** The value is the set of reasons that are allowed; `block` is the empty set. */
 export function unscannablePolicy(): Parser<ReadonlySet<UnscannableReason>> {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { poolName } from "../../src/app/pool-name.ts";
-import { clamdAddresses } from "../../src/config/clamd-address.ts";
+import { clamdAddresses } from "../../src/config/addresses.ts";
 
 const base = { cwd: "/", cores: 1, stateDirectory: "/", maxScanTimeMs: 0 };
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { choice, yesOrNo } from "../../src/config/choice.ts";
+import { choice, yesOrNo } from "../../src/config/parser.ts";
 import { faultsOf, valueFrom } from "./parsing.ts";
 
 describe("choice", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type ClamdAddress, clamdAddresses } from "../../src/config/clamd-address.ts";
+import { type ClamdAddress, clamdAddresses } from "../../src/config/addresses.ts";
 import { faultsOf, valueFrom } from "./parsing.ts";
 
 describe("clamdAddresses", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { dayMs, duration, formatDuration, hourMs, longestTimerMs } from "../../src/config/duration.ts";
+import { dayMs, duration, formatDuration, hourMs, longestTimerMs } from "../../src/config/numbers.ts";
 import { faultsOf, isTaken, valueFrom } from "./parsing.ts";
 
 const anyDuration = duration({ fromMs: 0, toMs: Number.MAX_SAFE_INTEGER });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { host, readHostPort, readPort } from "../../src/config/host.ts";
+import { host, readHostPort, readPort } from "../../src/config/addresses.ts";
 import { faultsOf, valueFrom } from "./parsing.ts";
 
 describe("host", () => {

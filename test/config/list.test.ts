@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { list } from "../../src/config/list.ts";
-import { wholeNumber } from "../../src/config/whole-number.ts";
+import { wholeNumber } from "../../src/config/numbers.ts";
+import { list } from "../../src/config/parser.ts";
 import { faultsOf, valueFrom } from "./parsing.ts";
 
 const numbers = list({ item: wholeNumber({ from: 1, to: 9 }), separator: "," });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { absolutePath, path } from "../../src/config/path.ts";
+import { absolutePath, path } from "../../src/config/addresses.ts";
 import { faultsOf, valueFrom } from "./parsing.ts";
 
 describe("path", () => {

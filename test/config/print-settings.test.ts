@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { choice } from "../../src/config/choice.ts";
+import { wholeNumber } from "../../src/config/numbers.ts";
+import { choice, secret } from "../../src/config/parser.ts";
 import { settingsAsMarkdown, settingsAsText } from "../../src/config/print-settings.ts";
 import { derived, setting, unset, written } from "../../src/config/setting.ts";
 import { settings } from "../../src/config/settings.ts";
-import { secret } from "../../src/config/text.ts";
-import { wholeNumber } from "../../src/config/whole-number.ts";
 
 const few = [
   setting({

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { formatSize, size } from "../../src/config/size.ts";
+import { formatSize, size } from "../../src/config/numbers.ts";
 import { faultsOf, isTaken, valueFrom } from "./parsing.ts";
 
 const anySize = size({ from: 0, to: Number.MAX_SAFE_INTEGER });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { name, origin, secret } from "../../src/config/text.ts";
+import { name, origin, secret } from "../../src/config/parser.ts";
 import { faultsOf, valueFrom } from "./parsing.ts";
 
 describe("name", () => {

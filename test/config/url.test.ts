@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { proxyServer, url, urls } from "../../src/config/url.ts";
+import { proxyServer, url, urls } from "../../src/config/addresses.ts";
 import { faultsOf, valueFrom } from "./parsing.ts";
 
 const web = url(["http", "https"]);

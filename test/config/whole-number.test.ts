@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { wholeNumber } from "../../src/config/whole-number.ts";
+import { wholeNumber } from "../../src/config/numbers.ts";
 import { faultsOf, isTaken, valueFrom } from "./parsing.ts";
 
 const port = wholeNumber({ from: 1, to: 65_535 });
