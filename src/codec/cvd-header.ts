@@ -11,7 +11,7 @@ export interface CvdHeader {
   readonly builder: string;
 }
 
-export const cvdHeaderBytes = 512;
+const cvdHeaderBytes = 512;
 
 /**
  * `ClamAV-VDB:time:version:signatures:level:md5:signature:builder:epoch`, padded with blanks (libclamav/cvd.c, cl_cvdparse).

@@ -22,7 +22,7 @@ export function isDigits(text: string): boolean {
   return /^\d+$/.test(text);
 }
 
-export function inRange(text: string, number: number, { from, to }: Range): Parsed<number> {
+function inRange(text: string, number: number, { from, to }: Range): Parsed<number> {
   if (number < from) return wrong(text, "is too small");
   if (number > to) return wrong(text, "is too large");
   return value(number);

@@ -52,12 +52,12 @@ export function createOriginRules(options: OriginRulesOptions): OriginRules {
 }
 
 /** Without regard to how a name may resolve. */
-export function isEndpoint(own: Endpoint, host: string, port: number): boolean {
+function isEndpoint(own: Endpoint, host: string, port: number): boolean {
   return own.host.toLowerCase() === host && (own.port === null || own.port === port);
 }
 
 /** Names that mean something only inside: a machine, a cluster, a cloud (S8). An address is none. */
-export function isInternalName(host: string): boolean {
+function isInternalName(host: string): boolean {
   if (host.includes(":") || /^\d+(\.\d+){3}$/.test(host)) return false;
   return !host.includes(".") || internalSuffixes.some((suffix) => host.endsWith(suffix));
 }

@@ -75,7 +75,7 @@ export interface DownloadParts {
   readonly clock: Clock;
 }
 
-export const prefixBytes = 64;
+const prefixBytes = 64;
 
 /** RFC 9110 §15.3.5, §15.3.6, §15.4.5. */
 export function isBodiless(status: number): boolean {

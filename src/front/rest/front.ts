@@ -101,7 +101,7 @@ function addErrorAnswer(scope: FastifyInstance, options: AnswerOptions & { reado
 }
 
 /** For the routes of this scope. */
-export function keepBodiesRaw(scope: FastifyInstance): void {
+function keepBodiesRaw(scope: FastifyInstance): void {
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser("*", (_request, _payload, done) => done(null));
   // Fastify answers 415 to a type that it cannot parse, even so; the routes look at `request.raw` for the real one.

@@ -97,7 +97,7 @@ export async function judge(
   }
 }
 
-export class PartSource implements AsyncIterable<Uint8Array> {
+class PartSource implements AsyncIterable<Uint8Array> {
   readonly #body: AsyncIterator<Uint8Array>;
   readonly #ended = Promise.withResolvers<void>();
   #isOver = false;
@@ -156,7 +156,7 @@ export interface SkipLimits {
 }
 
 /** Shared by all parts of a request that are skipped. The time runs from the first of them, whatever the client then sends. */
-export class SkipBudget {
+class SkipBudget {
   readonly #limits: SkipLimits;
   #bytes = 0;
   #timer: NodeJS.Timeout | null = null;
