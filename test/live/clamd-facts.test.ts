@@ -1,4 +1,4 @@
-/** What the gateway is built on, asked of the installed clamd itself: each of these is a reason for something in src/engine. */
+/** What the gateway is built on, asked of the installed clamd itself: each of these is a reason for something in src/clamd. */
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";

@@ -106,11 +106,11 @@ describe("openChildRecords", () => {
     await using stage = await openStage();
     const recordsDirectory = join(stage.directory, "records");
     const child = await stage.script("child.sh", `trap '' TERM HUP PIPE; exec ${lasting}`);
-    const room = new URL("../../src/supervise/", import.meta.url).href;
+    const module = new URL("../../src/process/", import.meta.url).href;
     const gatewayScript = await stage.script(
       "gateway.mjs",
-      `import { superviseChild } from "${room}child.ts";
-      import { openChildRecords } from "${room}records.ts";
+      `import { superviseChild } from "${module}child.ts";
+      import { openChildRecords } from "${module}child-records.ts";
       const supervised = superviseChild({
         name: "actor",
         launch: async () => ({ command: "sh", args: ["${child}"] }),
