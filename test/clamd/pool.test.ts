@@ -305,7 +305,7 @@ describe("createPool", () => {
   });
 
   test("blames no body for losses while backends are lost without it, too", async () => {
-    const { scan, add } = stage();
+    const { scan, add } = stage({ queueTimeoutMs: 60_000 });
     const [one, other] = [add({ name: "one" }), add({ name: "other" })];
     const running = assert.rejects(scan("innocent"), { code: "backend-lost" });
     for (let loss = 0; loss < 5; loss += 1) {
