@@ -228,7 +228,7 @@ export function watchHealth(options: HealthOptions): Health {
     }
 
     // What has arrived while this process stood still is read first.
-    const timer = setInterval(() => setImmediate(look), proofTimeoutMs / 2).unref();
+    const timer = setInterval(() => setImmediate(look), proofTimeoutMs / 6).unref();
     return () => clearInterval(timer);
   }
 
