@@ -221,6 +221,9 @@ export function watchHealth(options: HealthOptions): Health {
       if (isAsking) return;
       isAsking = true;
       askLife(watched, ending.signal, busyMs)
+        .then((hasEngine) => {
+          if (!hasEngine) ending.abort(new Error("it has no signatures any more"));
+        })
         .catch(() => {}) // the proof will tell
         .finally(() => {
           isAsking = false;

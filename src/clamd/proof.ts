@@ -35,19 +35,26 @@ const defaultTimeoutMs = 3_000;
 export async function proveClamd(clamd: Clamd, signal: AbortSignal, timeoutMs = defaultTimeoutMs): Promise<Proof> {
   // Both at once: the receiving thread answers VERSION however long the canary waits for a scanning one.
   const { shownEpoch } = clamd;
-  const [found, told, shown] = await Promise.allSettled([
-    ask(clamd, instreamBytes(clamd.canary.bytes), signal, timeoutMs),
-    ask(clamd, versionCommand, signal, timeoutMs),
-    shownEpoch === undefined ? null : ask(clamd, instreamBytes(shownEpoch.canary.bytes), signal, timeoutMs),
+  const over = new AbortController();
+  const within = AbortSignal.any([signal, over.signal]);
+  const told = ask(clamd, versionCommand, within, timeoutMs).then(parseVersionReply);
+  // A clamd without an engine says so to VERSION; it answers a canary by an error, and never closes.
+  const noEngine = Promise.withResolvers<never>();
+  told.then((version) => version ?? noEngine.reject(new Error("no usable answer to VERSION")), noMatter);
+  const canaries = Promise.allSettled([
+    ask(clamd, instreamBytes(clamd.canary.bytes), within, timeoutMs),
+    told,
+    shownEpoch === undefined ? null : ask(clamd, instreamBytes(shownEpoch.canary.bytes), within, timeoutMs),
   ]);
+  const [found, answered, shown] = await Promise.race([canaries, noEngine.promise]).finally(() => over.abort());
   signal.throwIfAborted();
-  const version = told.status === "fulfilled" ? parseVersionReply(told.value) : null;
+  const version = answered.status === "fulfilled" ? answered.value : null;
   if (found.status === "rejected")
     throw version !== null && isLate(found.reason) ? new ClamdBusy("every thread is busy") : found.reason;
   const reply = parseScanReply(found.value, "stream");
   const proved = clamd.canary.epochOf(reply);
   if (proved === null) throw new Error(`the canary was not detected: ${describe(reply)}`);
-  if (told.status === "rejected") throw told.reason;
+  if (answered.status === "rejected") throw answered.reason;
   if (version === null) throw new Error("no usable answer to VERSION");
   const shownReply = shown.status === "fulfilled" && shown.value !== null ? parseScanReply(shown.value, "stream") : null;
   const epoch = (shownReply === null ? null : shownEpoch?.canary.epochOf(shownReply)) ?? proved;
@@ -64,9 +71,9 @@ export async function askReload(clamd: Clamd, signal: AbortSignal, timeoutMs = d
   if (answer !== "RELOADING\0") throw new Error(`RELOAD was answered by ${JSON.stringify(answer.slice(0, 200))}`);
 }
 
-/** Any answer to VERSION shows that the receiving thread of clamd goes round. Rejects as `exchange`. */
-export async function askLife(clamd: Clamd, signal: AbortSignal, timeoutMs: number): Promise<void> {
-  await ask(clamd, versionCommand, signal, timeoutMs);
+/** Any answer to VERSION shows that the receiving thread of clamd goes round; false where clamd has lost its engine. Rejects as `exchange`. */
+export async function askLife(clamd: Clamd, signal: AbortSignal, timeoutMs: number): Promise<boolean> {
+  return parseVersionReply(await ask(clamd, versionCommand, signal, timeoutMs)) !== null;
 }
 
 /** A connection may be taken as late as an answer may come: one that waits in a full backlog is tried again by the system. */
@@ -79,6 +86,9 @@ function ask(
 ): Promise<Uint8Array> {
   return exchange(request, { dial, address, connectTimeoutMs, timeoutMs, signal });
 }
+
+/** It is told with the canary. */
+function noMatter(): void {}
 
 function isLate(error: unknown): boolean {
   return error instanceof ExchangeError && error.fault === "late";

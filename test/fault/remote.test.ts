@@ -67,7 +67,8 @@ describe("a remote clamd", () => {
     context.diagnostic(`down after ${Math.round(noticedMs)} ms, the slowest answer after ${Math.round(slowestMs)} ms`);
     // A proof begins within 2 s and is given up after 3 s.
     assert.ok(noticedMs < 8_000, `down after ${noticedMs} ms`);
-    assert.ok(slowestMs < 4_000, `the slowest answer took ${slowestMs} ms`);
+    // SCAN_TIMEOUT, and a proof that tells whose fault it is: 3 s at most.
+    assert.ok(slowestMs < 5_000, `the slowest answer took ${slowestMs} ms`);
     assert.deepEqual(
       Object.keys(statuses).filter((status) => !["200", "406", "503"].includes(status)),
       [],
