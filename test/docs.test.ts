@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
+import { settingsAsMarkdown } from "../src/config/print-settings.ts";
 import { settings } from "../src/config/settings.ts";
 
 const root = new URL("..", import.meta.url).pathname;
@@ -14,9 +15,11 @@ const documents = [
   "CONTRIBUTING.md",
   "deploy/README.md",
   "docs/containers.md",
+  "docs/moving.md",
   "docs/performance.md",
   "docs/reliability.md",
   "docs/searches.md",
+  "docs/settings.md",
 ];
 /** Variables of others: Node's, the image's, the template's for nginx. */
 const foreign = /^(NODE_OPTIONS|HTTPS_PROXY|NODE_IMAGE|DEBIAN_IMAGE|BAKE_SIGNATURES|EXAMPLE_.+)$/;
@@ -61,6 +64,10 @@ describe("the documents", () => {
       );
     });
   }
+
+  test("docs/settings.md has the table as the code prints it", async () => {
+    assert.ok((await read("docs/settings.md")).includes(settingsAsMarkdown(settings)), "npm run docs renews it");
+  });
 
   test("docs/reliability.md has a row for every fault and every bad input, each with a test", async () => {
     const lines = (await read("docs/reliability.md")).split("\n");

@@ -1,4 +1,4 @@
-/** The settings table for eyes: aligned text for a terminal, Markdown for the README. */
+/** The settings table for eyes: aligned text for a terminal, Markdown for docs/settings.md. */
 
 import { groups, type Setting } from "./setting.ts";
 
