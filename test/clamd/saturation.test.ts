@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Act, clean, found, startFakeClamd } from "../fake/clamd.ts";
+import { oneOf } from "../fake/threads.ts";
 import { openPool, quickTiming } from "./stage.ts";
 
 const scanMs = 50;
@@ -72,20 +73,3 @@ describe("a clamd that four pools send four times what it has threads for", () =
     assert.equal((await fifth.scan("a body")).verdict.kind, "clean");
   });
 });
-
-/** So many at once, the others in the order they came. */
-function oneOf(count: number): <T>(use: () => Promise<T>) => Promise<T> {
-  let free = count;
-  const waiting: (() => void)[] = [];
-  return async (use) => {
-    if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve));
-    else free -= 1;
-    try {
-      return await use();
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) free += 1;
-      else next();
-    }
-  };
-}
