@@ -55,16 +55,16 @@ interface Attempt {
   readonly startedAt: number;
 }
 
-interface LoneWaiter {
-  readonly sha256: string;
+/** Someone in a line for a backend. */
+interface Waiter {
   readonly take: (backend: Backend) => void;
   readonly refuse: (error: unknown) => void;
 }
 
-interface Waiter {
-  readonly avoid: Backend | null;
-  readonly take: (backend: Backend) => void;
-  readonly refuse: (error: unknown) => void;
+interface Patience {
+  /** Of `clock`. */
+  readonly deadline: number;
+  readonly signal: AbortSignal;
 }
 
 const suspicionTtlMs = 10 * 60_000;
@@ -90,9 +90,9 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
     crowdOut: (waiter) => waiter.refuse(queueFull()),
   });
   /** They have waited before, so they go first. */
-  const secondTries = new Chain<Waiter>();
+  const secondTries = new Chain<Waiter & { readonly avoid: Backend | null }>();
   /** For a backend that has nothing else to do. */
-  const alone: LoneWaiter[] = [];
+  const alone = new Chain<Waiter & { readonly sha256: string }>();
   let restTimer: NodeJS.Timeout | undefined;
   /** When the last backend was lost; null while one is up, and while the first one is still waited for. */
   let downSince: number | null = null;
@@ -141,7 +141,7 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
 
   function giveAlone(): void {
     clearTimeout(restTimer);
-    const [waiter] = alone;
+    const waiter = alone.first?.item;
     if (waiter === undefined) {
       isolation.giveUp();
       return;
@@ -152,51 +152,24 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
       if (restMs > 0) restTimer = setTimeout(dispatch, Math.ceil(restMs));
       return;
     }
-    alone.shift();
     waiter.take(backend);
   }
 
   /** Waits for a backend that nothing else is on, and runs `use` on it before anything else can be. */
-  function onIdleBackend<T>(
-    use: (backend: Backend) => Promise<T>,
-    { sha256, deadline, signal }: { sha256: string; deadline: number; signal: AbortSignal },
-  ): Promise<T> {
-    if (isClosed) return Promise.reject(stopping());
-    if (clock() >= deadline) return Promise.reject(timedOut());
-    if (alone.length > queueMax) return Promise.reject(queueFull());
-    return new Promise((resolve, reject) => {
-      const leave = () => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", onAbort);
-      };
-      const waiter: LoneWaiter = {
-        sha256,
-        take: (backend) => {
-          leave();
-          resolve(use(backend));
-        },
-        refuse: (error) => {
-          leave();
-          const index = alone.indexOf(waiter);
-          if (index !== -1) alone.splice(index, 1);
-          reject(error);
-          dispatch();
-        },
-      };
-      const onAbort = () => waiter.refuse(signal.reason);
-      const timer = setTimeout(() => waiter.refuse(timedOut()), Math.max(0, deadline - clock()));
-      signal.addEventListener("abort", onAbort, { once: true });
-      alone.push(waiter);
-      dispatch();
-    });
+  function onIdleBackend<T>(use: (backend: Backend) => Promise<T>, sha256: string, patience: Patience): Promise<T> {
+    const isFull = alone.size > queueMax;
+    const answer = inLine(use, patience, (waiter) => (isFull ? null : alone.add({ ...waiter, sha256 }).remove));
+    // Whoever has gone without a backend may have had one kept for it.
+    answer.catch(dispatch);
+    dispatch();
+    return answer;
   }
 
   /** Waits for a backend with a free slot and runs `use` on it before anyone else can take that slot. */
   function onFreeSlot<T>(
     use: (backend: Backend) => Promise<T>,
-    { client, avoid, deadline, signal }: { client: string; avoid: Backend | null; deadline: number; signal: AbortSignal },
+    { client, avoid, ...patience }: Patience & { client: string; avoid: Backend | null },
   ): Promise<T> {
-    if (isClosed) return Promise.reject(stopping());
     if (downSince !== null && clock() - downSince > queueTimeoutMs) {
       return Promise.reject(new ClamgateError("engine-unavailable", "The scan engine is not available"));
     }
@@ -204,6 +177,17 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
     const isFirst = avoid !== null || queue.size() === 0;
     const free = isFirst ? leastBusy(avoid) : null;
     if (free !== null) return use(free);
+    return inLine(use, patience, (waiter) =>
+      avoid === null ? queue.add(client, waiter) : secondTries.add({ ...waiter, avoid }).remove,
+    );
+  }
+
+  /** @param join answers with how to leave the line; null where it is full. */
+  function inLine<T>(
+    use: (backend: Backend) => Promise<T>,
+    { deadline, signal }: Patience,
+    join: (waiter: Waiter) => (() => void) | null,
+  ): Promise<T> {
     if (clock() >= deadline) return Promise.reject(timedOut());
     return new Promise((resolve, reject) => {
       const leave = () => {
@@ -212,7 +196,6 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
         signal.removeEventListener("abort", onAbort);
       };
       const waiter: Waiter = {
-        avoid,
         take: (backend) => {
           leave();
           resolve(use(backend));
@@ -222,7 +205,7 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
           reject(error);
         },
       };
-      const leaveLine = avoid === null ? queue.add(client, waiter) : secondTries.add(waiter).remove;
+      const leaveLine = join(waiter);
       if (leaveLine === null) return reject(queueFull());
       const onAbort = () => waiter.refuse(signal.reason);
       const timer = setTimeout(() => waiter.refuse(timedOut()), Math.max(0, deadline - clock()));
@@ -243,11 +226,12 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
     let lossesAlone = 0;
     for (let before: "lost" | "failed" | null = null; ; ) {
       signal.throwIfAborted();
+      if (isClosed) throw stopping();
       const askedAt = clock();
       const deadline = askedAt + queueTimeoutMs - waitedMs;
       const isAlone = isolation.isSuspect(sha256);
       const { backend, outcome, startedAt }: Attempt = isAlone
-        ? await onIdleBackend(scanProved, { sha256, deadline, signal })
+        ? await onIdleBackend(scanProved, sha256, { deadline, signal })
         : await onFreeSlot(scanNow, { client, avoid, deadline, signal });
       waitedMs += startedAt - askedAt;
       const isLost = outcome.kind === "lost" || (outcome.kind === "timeout" && !outcome.isEngineWell);
@@ -335,11 +319,11 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
         inFlight: backend.inFlight(),
         overdue: backend.overdue(),
       })),
-      queued: secondTries.size + queue.size() + alone.length,
+      queued: secondTries.size + queue.size() + alone.size,
     }),
     close() {
       isClosed = true;
-      for (const waiter of [...secondTries.items(), ...alone]) waiter.refuse(stopping());
+      for (const waiter of [...secondTries.items(), ...alone.items()]) waiter.refuse(stopping());
       for (let waiter = queue.next(); waiter !== null; waiter = queue.next()) waiter.refuse(stopping());
       clearTimeout(restTimer);
       for (const backend of [...backends, ...leaving]) backend.close();
