@@ -12,8 +12,8 @@ import type { ChildRecords } from "../process/child-records.ts";
 import { findProgram } from "../process/find-program.ts";
 import { canaryBytes, epochOf } from "../signatures/canary.ts";
 import type { EngineSide } from "./engine-side.ts";
-import { givenEngine } from "./external-engine.ts";
-import { ownEngine } from "./managed-engine.ts";
+import { externalEngine } from "./external-engine.ts";
+import { managedEngine } from "./managed-engine.ts";
 import { poolName } from "./pool-name.ts";
 
 export interface EngineParts {
@@ -49,7 +49,7 @@ export async function openEngine({
       maxScanTimeMs: null,
     };
     const { CLAMD_PORT: addresses, GIVEN_EPOCH_FILE: epochFile, MAX_RECONNECT_TIME: attempts } = config;
-    return givenEngine({ addresses, backend, epochFile, pool, attempts, observe });
+    return externalEngine({ addresses, backend, epochFile, pool, attempts, observe });
   }
   const clamd = await findProgram("clamd", searchPath);
   if (clamd === null) throw new Error("clamd is not installed: install ClamAV, or set CLAMD_PORT to a clamd that runs elsewhere");
@@ -66,7 +66,7 @@ export async function openEngine({
     maxScanTimeMs: limits.maxScanTimeMs,
   };
   const programs = { clamd, freshclam: await findProgram("freshclam", searchPath) };
-  return ownEngine({ config, programs, limits, backend, pool, records, allowsTestSignatures, observe });
+  return managedEngine({ config, programs, limits, backend, pool, records, allowsTestSignatures, observe });
 }
 
 /** What of the operator's may make another verdict of the same finding: what is remembered by address is remembered as it was judged. */

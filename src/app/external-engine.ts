@@ -14,7 +14,7 @@ import { canaryBytes, canaryFileName, epochOf } from "../signatures/canary.ts";
 import { type DirectoryEpoch, watchDirectoryEpoch } from "../signatures/directory-epoch.ts";
 import type { EngineSide } from "./engine-side.ts";
 
-export interface GivenEngineOptions {
+export interface ExternalEngineOptions {
   readonly addresses: NonNullable<Config["CLAMD_PORT"]>;
   readonly backend: Omit<BackendOptions, "name" | "address" | "onChange">;
   /** GIVEN_EPOCH_FILE. */
@@ -42,7 +42,7 @@ interface Member {
   isTold: boolean;
 }
 
-export function givenEngine(options: GivenEngineOptions): EngineSide {
+export function externalEngine(options: ExternalEngineOptions): EngineSide {
   const { addresses, backend, epochFile, pool, attempts, observe } = options;
   const stopped = new AbortController();
   const members = new Set<Member>();

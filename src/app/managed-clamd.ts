@@ -18,7 +18,7 @@ import type { ChildRecords } from "../process/child-records.ts";
 import type { LoadResult } from "../signatures/set-loader.ts";
 import { AwayError, watchLoads } from "./load-watch.ts";
 
-export interface OwnClamdOptions {
+export interface ManagedClamdOptions {
   /** Absolute path of the clamd program. */
   readonly program: string;
   /** Every start gets a directory of its own in here. */
@@ -33,7 +33,7 @@ export interface OwnClamdOptions {
   readonly observe: Observe;
 }
 
-export interface OwnClamd {
+export interface ManagedClamd {
   /** False while it is being restarted, when `databaseDirectory` must not change under it, and once it is stopped. */
   canLoad(): boolean;
   /**
@@ -57,7 +57,7 @@ const pollMs = 50;
 /** What one scan may unpack, but no more than this: a disk with so much left is not full. */
 const mostReserveBytes = 256 * 1024 * 1024;
 
-export function createOwnClamd(options: OwnClamdOptions): OwnClamd {
+export function createManagedClamd(options: ManagedClamdOptions): ManagedClamd {
   const { program, runRoot, databaseDirectory, limits, pool, records, observe } = options;
   let isStopped = false;
   let child: SupervisedChild | null = null;

@@ -23,10 +23,10 @@ import { newestAttemptSeconds } from "../signatures/update-log.ts";
 import { keepSignatures } from "../signatures/updater.ts";
 import { makeDatabaseDirectory } from "./directories.ts";
 import type { EngineSide } from "./engine-side.ts";
-import { createOwnClamd } from "./managed-clamd.ts";
+import { createManagedClamd } from "./managed-clamd.ts";
 import { settingFault } from "./setting-fault.ts";
 
-export interface OwnEngineOptions {
+export interface ManagedEngineOptions {
   readonly config: Config;
   readonly programs: { readonly clamd: string; readonly freshclam: string | null };
   readonly limits: ClamdLimits;
@@ -48,13 +48,13 @@ const freshclamLog = "freshclam.log";
 /** With the mirror out of reach, a start that may fall back on test signatures does not wait for freshclam to find out. */
 const reachMs = 4_000;
 
-export async function ownEngine(options: OwnEngineOptions): Promise<EngineSide> {
+export async function managedEngine(options: ManagedEngineOptions): Promise<EngineSide> {
   const { config, pool, records, observe } = options;
   const state = config.STATE_DIRECTORY;
   const epochs = await openEpochs({ directory: join(state, "epochs") });
   const source = await signatureSource(config);
   await makeDatabaseDirectory(source.setting, source.directory);
-  const clamd = createOwnClamd({
+  const clamd = createManagedClamd({
     program: options.programs.clamd,
     runRoot: state,
     databaseDirectory: epochs.currentPath,
@@ -191,7 +191,7 @@ async function readCustomConf(path: string): Promise<string> {
 }
 
 /** How long the first fetch is waited for. */
-async function firstUpdateMs({ config, allowsTestSignatures, observe }: OwnEngineOptions): Promise<number> {
+async function firstUpdateMs({ config, allowsTestSignatures, observe }: ManagedEngineOptions): Promise<number> {
   if (!allowsTestSignatures || config.FRESHCLAM_CONF !== null || config.SIGNATURE_CHECKS === 0) return config.FIRST_FETCH_TIMEOUT;
   const mirror = config.PROXY_SERVER ?? config.DATABASE_MIRROR ?? "https://database.clamav.net";
   if (await isReachable(mirror, config.PROXY_SERVER === null ? null : config.PROXY_PORT)) return config.FIRST_FETCH_TIMEOUT;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { givenEngine } from "../../src/app/external-engine.ts";
+import { externalEngine } from "../../src/app/external-engine.ts";
 import { backendTiming } from "../../src/clamd/backend.ts";
 import { eicarCanary } from "../../src/clamd/canary.ts";
 import { dialClamd } from "../../src/clamd/exchange.ts";
@@ -51,7 +51,7 @@ function open({ address }: FakeClamd) {
     observe: () => {},
     timing: { ...backendTiming, proofTimeoutMs: 100 },
   };
-  const engine = givenEngine({ addresses: [address], backend, epochFile: null, pool, attempts: 1, observe: () => {} });
+  const engine = externalEngine({ addresses: [address], backend, epochFile: null, pool, attempts: 1, observe: () => {} });
   return {
     engine,
     pool,

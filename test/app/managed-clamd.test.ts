@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { createOwnClamd, type OwnClamd } from "../../src/app/managed-clamd.ts";
+import { createManagedClamd, type ManagedClamd } from "../../src/app/managed-clamd.ts";
 import { epochCanary } from "../../src/clamd/canary.ts";
 import { dialClamd } from "../../src/clamd/exchange.ts";
 import { createPool } from "../../src/clamd/pool.ts";
@@ -27,7 +27,7 @@ const two = { "own.ndb": textSignature("Two", "bbbbbbbb") };
 const large = { "large.ndb": largeSignatures(100_000) };
 
 interface Stage extends AsyncDisposable {
-  readonly clamd: OwnClamd;
+  readonly clamd: ManagedClamd;
   readonly facts: readonly Fact[];
   /** Of the clamd that was started last. */
   pid(): number;
@@ -51,7 +51,7 @@ async function openStage(): Promise<Stage> {
     facts.push(fact);
     if (fact.kind === "child-line") stage.onLine(fact.line);
   };
-  const clamd = createOwnClamd({
+  const clamd = createManagedClamd({
     program: (await findProgram("clamd", process.env.PATH)) ?? assert.fail("clamd is not installed; npm test installs it"),
     runRoot: path,
     databaseDirectory: epochs.currentPath,
@@ -109,7 +109,7 @@ function blameOf(result: LoadResult): string {
   return result.ok ? "nothing" : result.blame;
 }
 
-describe("createOwnClamd", () => {
+describe("createManagedClamd", () => {
   test("loads a set though it was stopped when it was asked, for longer than any other answer is waited for", async () => {
     await using stage = await openStage();
     assert.deepEqual(await stage.load(one), { ok: true, faults: [] });

@@ -7,7 +7,7 @@ import { eventually } from "../process/stage.ts";
 import { textSignature, writeFiles } from "../signatures/scratch.ts";
 import { scratchDirectory } from "../spool/scratch-directory.ts";
 
-describe("ownEngine", () => {
+describe("managedEngine", () => {
   test("starts no clamd when it is stopped while the first set is made ready", async () => {
     await using database = await scratchDirectory();
     // Each is copied: that takes longer than the signal to arrive.

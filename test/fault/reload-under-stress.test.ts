@@ -12,7 +12,7 @@ import { largeSignatures } from "./large-signatures.ts";
 import { clamdOf } from "./residue.ts";
 import { type FaultStage, openFaultStage } from "./stage.ts";
 
-async function ownClamd({ gateway }: FaultStage): Promise<number> {
+async function managedClamd({ gateway }: FaultStage): Promise<number> {
   return (await clamdOf(gateway)) ?? assert.fail("there is no clamd");
 }
 
@@ -30,7 +30,7 @@ describe("good signatures", () => {
     await using stage = await openFaultStage();
     const { gateway, databaseDirectory } = stage;
     const before = await active(stage);
-    const pid = await ownClamd(stage);
+    const pid = await managedClamd(stage);
     process.kill(pid, "SIGSTOP");
     await writeFile(join(databaseDirectory, "new.ndb"), bodySignature("Clamgate.New", "the new body"));
     await eventually("it is told of them", async () => (await active(stage)) !== before);
@@ -50,7 +50,7 @@ describe("good signatures", () => {
     await writeFile(join(databaseDirectory, "large.ndb"), largeSignatures(100_000));
     await writeFile(join(databaseDirectory, "new.ndb"), bodySignature("Clamgate.New", "the new body"));
     await eventually("it loads them", () => loads() > seen);
-    process.kill(await ownClamd(stage), "SIGKILL");
+    process.kill(await managedClamd(stage), "SIGKILL");
     await eventually("it is told", () => gateway.lines.some((line) => line.includes("to be tried again")));
     assert.equal(await active(stage), before);
     await gateway.ready();
