@@ -5,7 +5,7 @@ import { eicarCanary, epochCanary } from "../clamd/canary.ts";
 import { type ClamdLimits, describeLimits } from "../clamd/clamd-conf.ts";
 import { dialClamd } from "../clamd/exchange.ts";
 import type { EnginePool } from "../clamd/pool.ts";
-import { slotsOf } from "../config/clamd-slots.ts";
+import { slotsOf } from "../config/engine-settings.ts";
 import type { Config } from "../config/settings.ts";
 import type { Clock, Observe } from "../core/ports.ts";
 import type { ChildRecords } from "../process/child-records.ts";

@@ -2,7 +2,6 @@
 
 import { freeChunk } from "../core/free-chunk.ts";
 import type { SpooledBody } from "../core/ports.ts";
-import { readAhead } from "./read-ahead.ts";
 
 /** Each inner array goes out in one system call; the next one is asked for when it has left this process. */
 export type Request = AsyncIterable<readonly Uint8Array[]> | Iterable<readonly Uint8Array[]>;
@@ -45,4 +44,20 @@ function lengthOf(piece: Uint8Array): Uint8Array {
   const header = Buffer.allocUnsafe(4);
   header.writeUInt32BE(piece.length);
   return header;
+}
+
+/** At most one piece ahead. An error of the source comes in its place, after the pieces before it. */
+export async function* readAhead<T>(source: AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+  const iterator = source[Symbol.asyncIterator]();
+  try {
+    for (let next = iterator.next(); ; ) {
+      const { done, value } = await next;
+      if (done) return;
+      next = iterator.next();
+      next.catch(() => {}); // heard in its turn, if anyone still asks
+      yield value;
+    }
+  } finally {
+    await iterator.return?.();
+  }
 }

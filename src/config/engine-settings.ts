@@ -1,9 +1,8 @@
 /** Which clamd scans: our own, or the ones given. */
 
 import { absolutePath, clamdAddresses } from "./addresses.ts";
-import { clamdSlots } from "./clamd-slots.ts";
 import { dayMs, duration, secondMs, wholeNumber } from "./numbers.ts";
-import { choice, yesOrNo } from "./parser.ts";
+import { choice, type Parser, value, yesOrNo } from "./parser.ts";
 import { derived, setting, unset, written } from "./setting.ts";
 
 /** clamd asks for MAX_RECURSION open files for each. */
@@ -83,3 +82,16 @@ export const engineSettings = [
     help: "Scans at once of the gateway's own clamd. Scanning is bound by the processor, so more than the cores only adds waiting.",
   }),
 ] as const;
+
+export function clamdSlots(): Parser<number | "auto"> {
+  const number = wholeNumber({ from: 1, to: 1000 });
+  return {
+    allowed: `\`auto\`, or ${number.allowed}`,
+    parse: (text, base) => (text.toLowerCase() === "auto" ? value("auto") : number.parse(text, base)),
+  };
+}
+
+/** One at least: more gateways than threads share them with clamd's own queue in between. */
+export function slotsOf(slots: number | "auto", { threads, sharers }: { threads: number; sharers: number }): number {
+  return slots === "auto" ? Math.max(1, Math.floor(threads / sharers)) : slots;
+}

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { describeVerdictCache } from "../contract/verdict-cache.ts";
-import { type LiveRedis, startRedis } from "../live/redis.ts";
-import { clean, connectedCache, infected, key, type StagedCache, standalone, stored, storedKey } from "./redis-stage.ts";
+import { describeVerdictCache } from "../../contract/verdict-cache.ts";
+import { type LiveRedis, startRedis } from "../../live/redis.ts";
+import { clean, connectedCache, infected, key, type StagedCache, standalone, stored, storedKey } from "../redis-stage.ts";
 
 let redis: LiveRedis;
 before(async () => {

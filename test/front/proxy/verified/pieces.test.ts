@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { guardedCopies } from "../../../src/cache/guarded-copies.ts";
-import { memoryCopies } from "../../../src/cache/memory-copies.ts";
-import { type GivenCopies, givenSeconds } from "../../../src/core/ports.ts";
-import { end, head, keep, type OriginRequest, ok } from "../../fake/origin.ts";
-import { eventually } from "../../process/stage.ts";
-import { openProxy, type ProxyStage, type StageOptions, virusMark } from "./proxy-stage.ts";
-import { type RawAnswer, RawClient } from "./raw-client.ts";
+import { guardedCopies } from "../../../../src/cache/guarded-copies.ts";
+import { memoryCopies } from "../../../../src/cache/memory-copies.ts";
+import { type GivenCopies, givenSeconds } from "../../../../src/core/ports.ts";
+import { end, head, keep, type OriginRequest, ok } from "../../../fake/origin.ts";
+import { eventually } from "../../../process/stage.ts";
+import { openProxy, type ProxyStage, type StageOptions, virusMark } from "../proxy-stage.ts";
+import { type RawAnswer, RawClient } from "../raw-client.ts";
 
 const one = "1111111111";
 const two = "2222222222";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Heartbeat } from "../../src/cache/redis/heartbeat.ts";
-import { ManualTime } from "./manual-time.ts";
+import { Heartbeat } from "../../../src/cache/redis/heartbeat.ts";
+import { ManualTime } from "../manual-time.ts";
 
 function watched() {
   const time = new ManualTime();

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { matchRoute, parseRouteTable } from "../../../src/front/proxy/routes/routes.ts";
-import { end, head, ok } from "../../fake/origin.ts";
-import { openProxy, virusMark } from "./proxy-stage.ts";
-import { ask, requestText } from "./raw-client.ts";
+import { matchRoute, parseRouteTable } from "../../../../src/front/proxy/routes/routes.ts";
+import { end, head, ok } from "../../../fake/origin.ts";
+import { openProxy, virusMark } from "../proxy-stage.ts";
+import { ask, requestText } from "../raw-client.ts";
 
 const path = (prefix: string) => ({ host: null, path: prefix });
 

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
-import { ClamgateError } from "../../../src/core/errors.ts";
-import type { Verdict } from "../../../src/core/verdict.ts";
-import { head, keep, ok, stall } from "../../fake/origin.ts";
-import { eventually } from "../../process/stage.ts";
-import { openProxy, type ProxyStage, virusMark } from "./proxy-stage.ts";
-import { RawClient } from "./raw-client.ts";
+import { ClamgateError } from "../../../../src/core/errors.ts";
+import type { Verdict } from "../../../../src/core/verdict.ts";
+import { head, keep, ok, stall } from "../../../fake/origin.ts";
+import { eventually } from "../../../process/stage.ts";
+import { openProxy, type ProxyStage, virusMark } from "../proxy-stage.ts";
+import { RawClient } from "../raw-client.ts";
 
 const drip = { afterMs: 20, intervalMs: 2, maxBytes: 64 };
 const clean: Verdict = { kind: "clean" };

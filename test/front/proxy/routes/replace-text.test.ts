@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type Replacement, replaceText } from "../../../src/front/proxy/routes/replace-text.ts";
-import { asyncCostMs } from "../../cost.ts";
-import { bytesOf } from "./recorded-upstream.ts";
+import { type Replacement, replaceText } from "../../../../src/front/proxy/routes/replace-text.ts";
+import { asyncCostMs } from "../../../cost.ts";
+import { bytesOf } from "../recorded-upstream.ts";
 
 async function* pieces(text: string, size: number): AsyncGenerator<Uint8Array> {
   const bytes = Buffer.from(text);

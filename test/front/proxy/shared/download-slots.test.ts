@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createDownloadSlots, type DownloadSlots } from "../../../src/front/proxy/shared/download-slots.ts";
+import { createDownloadSlots, type DownloadSlots } from "../../../../src/front/proxy/shared/download-slots.ts";
 
 const none = { total: 0, perOrigin: 0, perClient: 0 };
 

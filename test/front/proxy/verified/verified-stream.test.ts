@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
 import { brotliCompressSync } from "node:zlib";
-import { smallestPieceBytes } from "../../../src/front/proxy/verified/piece-tags.ts";
-import { head, keep, type OriginAct, ok, stall } from "../../fake/origin.ts";
-import { eventually } from "../../process/stage.ts";
-import { maxBytes, openProxy, type ProxyStage, virusMark } from "./proxy-stage.ts";
-import { type RawAnswer, RawClient } from "./raw-client.ts";
+import { smallestPieceBytes } from "../../../../src/front/proxy/verified/piece-tags.ts";
+import { head, keep, type OriginAct, ok, stall } from "../../../fake/origin.ts";
+import { eventually } from "../../../process/stage.ts";
+import { maxBytes, openProxy, type ProxyStage, virusMark } from "../proxy-stage.ts";
+import { type RawAnswer, RawClient } from "../raw-client.ts";
 
 const on = ["Cache-Scan: true"];
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");

@@ -3,12 +3,20 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, afterEach, before, describe, test } from "node:test";
-import { redisCopies } from "../../src/cache/redis/copies.ts";
-import type { RedisPlace } from "../../src/cache/redis/target.ts";
-import type { GivenCopies, VerdictKey } from "../../src/core/ports.ts";
-import { makeCertificate } from "../e2e/certificate.ts";
-import { type LiveCluster, type LiveRedis, moveSlot, startCluster, startRedis, startSentinel, untilTrue } from "../live/redis.ts";
-import { type ScratchDirectory, scratchDirectory } from "../spool/scratch-directory.ts";
+import { redisCopies } from "../../../src/cache/redis/copies.ts";
+import type { RedisPlace } from "../../../src/cache/redis/target.ts";
+import type { GivenCopies, VerdictKey } from "../../../src/core/ports.ts";
+import { makeCertificate } from "../../e2e/certificate.ts";
+import {
+  type LiveCluster,
+  type LiveRedis,
+  moveSlot,
+  startCluster,
+  startRedis,
+  startSentinel,
+  untilTrue,
+} from "../../live/redis.ts";
+import { type ScratchDirectory, scratchDirectory } from "../../spool/scratch-directory.ts";
 import {
   clean,
   connectedCache,
@@ -19,7 +27,7 @@ import {
   standalone,
   stored,
   storedKey,
-} from "./redis-stage.ts";
+} from "../redis-stage.ts";
 
 const options = { timeout: 120_000 };
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Readable } from "node:stream";
 import { describe, test } from "node:test";
-import { readAhead } from "../../src/clamd/read-ahead.ts";
+import { readAhead } from "../../src/clamd/commands.ts";
 
 describe("readAhead", () => {
   test("gives every piece in order, and asks for one more than it has given", async () => {

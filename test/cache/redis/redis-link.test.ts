@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { RedisLink } from "../../src/cache/redis/link.ts";
-import type { RedisSession } from "../../src/cache/redis/session.ts";
-import { ManualTime } from "./manual-time.ts";
+import { RedisLink } from "../../../src/cache/redis/link.ts";
+import type { RedisSession } from "../../../src/cache/redis/session.ts";
+import { ManualTime } from "../manual-time.ts";
 
 /** A session that a test answers for. */
 class ScriptedSession implements RedisSession {

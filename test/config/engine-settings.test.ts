@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { clamdSlots, slotsOf } from "../../src/config/clamd-slots.ts";
+import { clamdSlots, slotsOf } from "../../src/config/engine-settings.ts";
 import { isTaken, valueFrom } from "./parsing.ts";
 
 describe("clamdSlots", () => {

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
-import { createNameLookup } from "../../../src/egress/name-lookup.ts";
-import { lookupDefaults, upstreamDefaults } from "../../../src/egress/upstream.ts";
-import { parseRouteTable } from "../../../src/front/proxy/routes/routes.ts";
-import { createSources } from "../../../src/front/proxy/routes/sources.ts";
-import { head, keep, ok, startFakeOrigin } from "../../fake/origin.ts";
-import { openProxy, virusMark } from "./proxy-stage.ts";
-import { loopbackOnly } from "./recorded-upstream.ts";
-import { origins } from "./rules.ts";
+import { createNameLookup } from "../../../../src/egress/name-lookup.ts";
+import { lookupDefaults, upstreamDefaults } from "../../../../src/egress/upstream.ts";
+import { parseRouteTable } from "../../../../src/front/proxy/routes/routes.ts";
+import { createSources } from "../../../../src/front/proxy/routes/sources.ts";
+import { head, keep, ok, startFakeOrigin } from "../../../fake/origin.ts";
+import { openProxy, virusMark } from "../proxy-stage.ts";
+import { loopbackOnly } from "../recorded-upstream.ts";
+import { origins } from "../rules.ts";
 
 interface Written {
   readonly origin: string;
@@ -20,7 +20,7 @@ const token = "Authorization: Bearer of-the-hub";
 
 /** The shipped route of the Hugging Face hub, with scripted servers on loopback in the place of the hub and its delivery network. */
 async function openHub(body: string) {
-  const file = new URL("../../../deploy/routes/routes.json", import.meta.url);
+  const file = new URL("../../../../deploy/routes/routes.json", import.meta.url);
   const { routes } = JSON.parse(await readFile(file, "utf8")) as { routes: readonly Written[] };
   const shipped = routes.find(({ origin }) => origin === "https://huggingface.co/");
   assert.ok(shipped !== undefined);

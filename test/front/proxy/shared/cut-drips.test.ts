@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { UrlVerdict } from "../../../src/core/ports.ts";
-import { createCutDrips } from "../../../src/front/proxy/shared/cut-drips.ts";
-import { fakeUrlCache } from "../../fake/url-verdict-cache.ts";
+import type { UrlVerdict } from "../../../../src/core/ports.ts";
+import { createCutDrips } from "../../../../src/front/proxy/shared/cut-drips.ts";
+import { fakeUrlCache } from "../../../fake/url-verdict-cache.ts";
 
 const found: UrlVerdict = { verdict: { kind: "infected", signatures: ["X"] }, sha256: "c".repeat(64), size: 68 };
 

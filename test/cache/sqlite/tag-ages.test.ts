@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { TagAges } from "../../src/cache/sqlite/tag-ages.ts";
-import { ManualTime } from "./manual-time.ts";
+import { TagAges } from "../../../src/cache/sqlite/tag-ages.ts";
+import { ManualTime } from "../manual-time.ts";
 
 describe("TagAges", () => {
   test("calls a tag idle after the time in which nobody used it, counted from its first sight", () => {

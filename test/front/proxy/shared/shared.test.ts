@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ClamgateError } from "../../../src/core/errors.ts";
-import { refused } from "../../../src/egress/refusal.ts";
-import { end, head, ok, stall } from "../../fake/origin.ts";
-import { eventually } from "../../process/stage.ts";
-import { openProxy } from "./proxy-stage.ts";
-import { ask, RawClient } from "./raw-client.ts";
+import { ClamgateError } from "../../../../src/core/errors.ts";
+import { refused } from "../../../../src/egress/refusal.ts";
+import { end, head, ok, stall } from "../../../fake/origin.ts";
+import { eventually } from "../../../process/stage.ts";
+import { openProxy } from "../proxy-stage.ts";
+import { ask, RawClient } from "../raw-client.ts";
 
 describe("equal requests at the same time", () => {
   test("fifty of them are one download, one scan and fifty equal answers (P70)", async () => {
