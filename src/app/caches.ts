@@ -12,7 +12,9 @@ import { sqliteCacheOf } from "../cache/sqlite/cache.ts";
 import { sqliteCopies } from "../cache/sqlite/copies.ts";
 import { parseUrlRecord, type UrlRecord, urlVerdictCache } from "../cache/url-verdicts.ts";
 import type { Config } from "../config/settings.ts";
-import type { Cache, CacheHealth, GivenCopies, Observe, UrlVerdictCache, VerdictCache } from "../core/ports.ts";
+import type { Observe } from "../core/events.ts";
+import type { GivenCopies } from "../core/given-copies.ts";
+import type { Cache, CacheHealth, UrlVerdictCache, VerdictCache } from "../core/verdict-cache.ts";
 
 export interface Caches {
   readonly verdicts: VerdictCache;

@@ -8,7 +8,7 @@ import { type Discovery, discoverBackends } from "../clamd/discovery.ts";
 import type { EnginePool } from "../clamd/pool.ts";
 import { askReload, type Clamd } from "../clamd/proof.ts";
 import type { Config } from "../config/settings.ts";
-import type { Observe } from "../core/ports.ts";
+import type { Observe } from "../core/events.ts";
 import { createSystemNames, thisSystem } from "../names/system-names.ts";
 import { canaryBytes, canaryFileName, epochOf } from "../signatures/canary.ts";
 import { type DirectoryEpoch, watchDirectoryEpoch } from "../signatures/directory-epoch.ts";

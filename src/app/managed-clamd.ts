@@ -12,7 +12,7 @@ import { ExchangeError } from "../clamd/exchange.ts";
 import { type FreeSpaceWatch, watchFreeSpace } from "../clamd/free-space-watch.ts";
 import type { EnginePool } from "../clamd/pool.ts";
 import { askReload, type Clamd, proveClamd } from "../clamd/proof.ts";
-import type { Observe } from "../core/ports.ts";
+import type { Observe } from "../core/events.ts";
 import { type SupervisedChild, superviseChild } from "../process/child.ts";
 import type { ChildRecords } from "../process/child-records.ts";
 import type { LoadResult } from "../signatures/set-loader.ts";

@@ -9,7 +9,7 @@ import type { BackendOptions } from "../clamd/backend.ts";
 import type { ClamdLimits } from "../clamd/clamd-conf.ts";
 import type { EnginePool } from "../clamd/pool.ts";
 import type { Config } from "../config/settings.ts";
-import type { Observe } from "../core/ports.ts";
+import type { Observe } from "../core/events.ts";
 import type { ChildRecords } from "../process/child-records.ts";
 import { runToEnd } from "../process/run.ts";
 import { newestDatabaseSeconds } from "../signatures/database-time.ts";

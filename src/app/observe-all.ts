@@ -1,6 +1,6 @@
 /** Several observers behind one `Observe`. */
 
-import type { Observe } from "../core/ports.ts";
+import type { Observe } from "../core/events.ts";
 
 /** Tells every observer each fact, in order. What one of them throws reaches neither the others nor whoever reported the fact. */
 export function observeAll(...observers: readonly Observe[]): Observe {

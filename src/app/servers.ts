@@ -6,7 +6,7 @@ import type { RequestListener } from "node:http";
 import type { Server } from "node:net";
 import swagger from "@fastify/swagger";
 import fastify, { type FastifyInstance, type FastifyPluginAsync } from "fastify";
-import type { Observe } from "../core/ports.ts";
+import type { Observe } from "../core/events.ts";
 import { unparsableAnswers } from "../front/rest/unparsable.ts";
 import { type Connections, trackConnections } from "../http/connections.ts";
 import { inTurn, type Turns } from "../http/in-turn.ts";

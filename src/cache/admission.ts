@@ -1,7 +1,7 @@
 /** What any cache may remember, decided here and nowhere else in this room. */
 
-import type { VerdictKey } from "../core/ports.ts";
 import { coverage, type UnscannableReason, unscannableReasons, type Verdict } from "../core/verdict.ts";
+import type { VerdictKey } from "../core/verdict-cache.ts";
 
 /** Reads a value from where anything may stand; null for what is none, and for what must not be remembered. The value is frozen. */
 export type Parse<Value> = (value: unknown) => Value | null;

@@ -1,6 +1,6 @@
 /** Leaves a broken part alone for a while, then lets one caller try it again. */
 
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/clock.ts";
 
 export interface BreakerOptions {
   readonly clock: Clock;

@@ -1,8 +1,8 @@
 /** Verdicts that several gateways share: what none of them knows, one of them has the lease to find out, and the others wait for it. */
 
 import { randomUUID } from "node:crypto";
-import type { Cache, Lease, Lookup, VerdictKey, WaitOutcome } from "../core/ports.ts";
 import { untilAborted } from "../core/until-aborted.ts";
+import type { Cache, Lease, Lookup, VerdictKey, WaitOutcome } from "../core/verdict-cache.ts";
 import type { Parse } from "./admission.ts";
 import { Guard, type GuardOptions } from "./guard.ts";
 import { guardedBy } from "./guarded-cache.ts";

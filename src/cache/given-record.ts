@@ -1,7 +1,7 @@
 /** The copies that were given of one address, as one text: a line for each, the last given at the end. The same in every store. */
 
 import { hash } from "node:crypto";
-import { type Copy, givenSeconds, type KnownCopies } from "../core/ports.ts";
+import { type Copy, givenSeconds, type KnownCopies } from "../core/given-copies.ts";
 
 /** More than a file changes within a day. What changes all the time, a clock or a list, is given as a whole. */
 export const maxCopies = 16;

@@ -1,6 +1,8 @@
 /** Makes any store safe to ask: what throws or hangs is nothing after a short while, and soon the store is not asked at all. */
 
-import type { CacheHealth, Clock, Observe } from "../core/ports.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Observe } from "../core/events.ts";
+import type { CacheHealth } from "../core/verdict-cache.ts";
 import { Breaker } from "./breaker.ts";
 import { systemTimers, type Timers } from "./timers.ts";
 

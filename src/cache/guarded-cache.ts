@@ -1,7 +1,7 @@
 /** Any cache behind a guard: what throws, hangs or answers nonsense is a miss. */
 
-import type { Cache, VerdictCache } from "../core/ports.ts";
 import type { Verdict } from "../core/verdict.ts";
+import type { Cache, VerdictCache } from "../core/verdict-cache.ts";
 import { type Parse, parseVerdict } from "./admission.ts";
 import { Guard, type GuardOptions } from "./guard.ts";
 

@@ -1,7 +1,7 @@
 /** Given copies in a store that may be away, with this process's own memory beside it: what either of them knows counts. */
 
 import { LRUCache } from "lru-cache";
-import { type GivenCopies, givenAgainSeconds, givenSeconds } from "../core/ports.ts";
+import { type GivenCopies, givenAgainSeconds, givenSeconds } from "../core/given-copies.ts";
 import { bothKnown, lineOf } from "./given-record.ts";
 import { Guard, type GuardOptions } from "./guard.ts";
 

@@ -1,8 +1,9 @@
 /** Verdicts in this process's memory: gone with it. */
 
 import { LRUCache } from "lru-cache";
-import type { Cache, Clock, VerdictKey } from "../core/ports.ts";
+import type { Clock } from "../core/clock.ts";
 import type { Verdict } from "../core/verdict.ts";
+import type { Cache, VerdictKey } from "../core/verdict-cache.ts";
 import { admit, keyId, type Parse, parseVerdict } from "./admission.ts";
 
 export interface MemoryCacheOptions {

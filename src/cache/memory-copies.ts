@@ -1,7 +1,7 @@
 /** Given copies in this process's memory: gone with it. */
 
 import { LRUCache } from "lru-cache";
-import { type GivenCopies, givenSeconds } from "../core/ports.ts";
+import { type GivenCopies, givenSeconds } from "../core/given-copies.ts";
 import { added, forgottenRecord, knownCopies, lineOf } from "./given-record.ts";
 
 export interface MemoryCopiesOptions {

@@ -1,7 +1,8 @@
 /** Memory in front of verdicts that are kept elsewhere: what was known here is known while the store is away. */
 
-import type { Clock, Lookup, VerdictCache } from "../core/ports.ts";
+import type { Clock } from "../core/clock.ts";
 import type { Verdict } from "../core/verdict.ts";
+import type { Lookup, VerdictCache } from "../core/verdict-cache.ts";
 import { parseVerdict } from "./admission.ts";
 import type { FleetCache } from "./fleet-cache.ts";
 import { memoryCache } from "./memory-cache.ts";

@@ -1,6 +1,6 @@
 /** The cache that remembers nothing: `VERDICT_CACHE=none`. */
 
-import type { Cache } from "../core/ports.ts";
+import type { Cache } from "../core/verdict-cache.ts";
 
 export function noCache<Value>(): Cache<Value> {
   return {

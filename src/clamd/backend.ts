@@ -1,7 +1,9 @@
 /** One clamd: its slots, its proof of health, and scans over it. */
 
 import { type ClamdReply, parseScanReply } from "../codec/clamd-reply.ts";
-import type { Clock, Observe, SpooledBody } from "../core/ports.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Observe } from "../core/events.ts";
+import type { SpooledBody } from "../core/spool.ts";
 import type { EngineVersion, Verdict } from "../core/verdict.ts";
 import { instreamBytes, instreamFile, type Request, scanCommand } from "./commands.ts";
 import { ExchangeError, exchange } from "./exchange.ts";

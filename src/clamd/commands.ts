@@ -1,7 +1,7 @@
 /** The clamd commands the gateway uses, always in their `z` form: paths and virus names may hold line feeds (clamd(8)). */
 
 import { freeChunk } from "../core/free-chunk.ts";
-import type { SpooledBody } from "../core/ports.ts";
+import type { SpooledBody } from "../core/spool.ts";
 
 /** Each inner array goes out in one system call; the next one is asked for when it has left this process. */
 export type Request = AsyncIterable<readonly Uint8Array[]> | Iterable<readonly Uint8Array[]>;

@@ -2,7 +2,7 @@
 
 import { isIP } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Observe } from "../core/ports.ts";
+import type { Observe } from "../core/events.ts";
 import { untilAborted } from "../core/until-aborted.ts";
 import { type ClamdAddress, describeAddress } from "./address.ts";
 import type { Backend } from "./backend.ts";

@@ -1,6 +1,7 @@
 /** The room in which a clamd of our own unpacks: where it runs out of it, clamd may say OK of what it never saw (clamd.md S14). */
 
-import type { Clock, Observe } from "../core/ports.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Observe } from "../core/events.ts";
 
 export interface FreeSpaceWatch {
   /** To be told each line that clamd writes. */

@@ -2,7 +2,8 @@
 
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Clock, Observe } from "../core/ports.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Observe } from "../core/events.ts";
 import type { EngineVersion } from "../core/verdict.ts";
 import type { AlertProbe } from "./alert-probes.ts";
 import { watchAlerts } from "./alerts.ts";

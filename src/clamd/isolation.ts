@@ -1,6 +1,6 @@
 /** Bodies that have lost their engines are scanned alone, one at a time: only what ends an engine there, and again, is its doing. */
 
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/clock.ts";
 import type { Backend } from "./backend.ts";
 import { foremost } from "./standing.ts";
 

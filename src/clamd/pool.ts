@@ -1,9 +1,11 @@
 /** The engine behind the port: backends, one bounded queue in front of them, and further tries when one is lost. */
 
 import { Chain } from "../core/chain.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Engine, EngineScan } from "../core/engine.ts";
 import { ClamgateError } from "../core/errors.ts";
 import { createFairQueue } from "../core/fair-queue.ts";
-import type { Clock, Engine, EngineScan, SpooledBody } from "../core/ports.ts";
+import type { SpooledBody } from "../core/spool.ts";
 import type { Backend, BackendOutcome } from "./backend.ts";
 import { createIsolation } from "./isolation.ts";
 import { foremost } from "./standing.ts";

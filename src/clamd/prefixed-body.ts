@@ -1,6 +1,6 @@
 /** A body as it is with other bytes before it, without being spooled anew. */
 
-import type { BodyRange, SpooledBody } from "../core/ports.ts";
+import type { BodyRange, SpooledBody } from "../core/spool.ts";
 
 /**
  * A view: whoever holds `body` disposes it, and a hold on the view is a hold on the body. Its digest is that of the body: what is known

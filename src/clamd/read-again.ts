@@ -1,6 +1,7 @@
 /** An engine that is asked again about bodies whose first bytes make clamd overlook what is in them. */
 
-import type { Engine, EngineScan, SpooledBody } from "../core/ports.ts";
+import type { Engine, EngineScan } from "../core/engine.ts";
+import type { SpooledBody } from "../core/spool.ts";
 import type { Verdict } from "../core/verdict.ts";
 import { furtherReadings, lookBytes } from "./overlooked.ts";
 import { prefixedBody } from "./prefixed-body.ts";

@@ -1,6 +1,7 @@
 /** Random access to a body for those who read its directories: within a time, in turn with whatever else the process does. */
 
-import type { Clock, SpooledBody } from "../core/ports.ts";
+import type { Clock } from "../core/clock.ts";
+import type { SpooledBody } from "../core/spool.ts";
 import type { Unscannable } from "../core/verdict.ts";
 import { limitFinding } from "./finding.ts";
 

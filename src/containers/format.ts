@@ -2,7 +2,7 @@
 
 import { constants, inflateRawSync, inflateSync } from "node:zlib";
 import type { FileFormat } from "../codec/file-format.ts";
-import type { SpooledBody } from "../core/ports.ts";
+import type { SpooledBody } from "../core/spool.ts";
 
 /** How much of a body is looked at: an ext file system names itself behind 1080 bytes, a virtual disk 512 bytes before its end. */
 const headBytes = 2048;

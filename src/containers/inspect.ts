@@ -1,8 +1,8 @@
 /** What a body holds that clamd does not open: by its first bytes and its last, its directories are read. */
 
 import { isTarHeader } from "../codec/tar-header.ts";
+import type { Clock } from "../core/clock.ts";
 import type { Inspect } from "../core/look-inside.ts";
-import type { Clock } from "../core/ports.ts";
 import { together, type Unscannable } from "../core/verdict.ts";
 import { BodyReader, createTurns, LimitReached, type ReadingLimits } from "./body-reader.ts";
 import { gzipEnd, tarEnd } from "./compressed-end.ts";

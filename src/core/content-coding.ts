@@ -14,8 +14,8 @@ import {
 } from "node:zlib";
 import { trimBlanks } from "./blanks.ts";
 import { ClamgateError } from "./errors.ts";
-import type { SpooledBody } from "./ports.ts";
 import type { Codings, Decode } from "./scan-layers.ts";
+import type { SpooledBody } from "./spool.ts";
 import { ZstdFrames } from "./zstd-frames.ts";
 
 type ContentCoding = "gzip" | "deflate" | "br" | "zstd";

@@ -1,6 +1,6 @@
 /** Bodies that cost the engine its time or its life: answered at once for a while instead of being scanned again. */
 
-import type { Clock } from "./ports.ts";
+import type { Clock } from "./clock.ts";
 import type { Verdict } from "./verdict.ts";
 
 export interface DoNotRetryOptions {

@@ -1,7 +1,9 @@
 /** One search for a verdict that any number of requests with the same bytes wait for. */
 
+import type { EngineScan } from "./engine.ts";
 import { ClamgateError } from "./errors.ts";
-import type { EngineScan, Fact, SpooledBody } from "./ports.ts";
+import type { Fact } from "./events.ts";
+import type { SpooledBody } from "./spool.ts";
 import { untilAborted } from "./until-aborted.ts";
 import type { EngineVersion, Verdict } from "./verdict.ts";
 

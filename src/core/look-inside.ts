@@ -1,6 +1,7 @@
 /** An engine whose word is not enough: a body that it does not find infected is looked into for what it does not open. */
 
-import type { Engine, SpooledBody } from "./ports.ts";
+import type { Engine } from "./engine.ts";
+import type { SpooledBody } from "./spool.ts";
 import { together, type Unscannable } from "./verdict.ts";
 
 /**

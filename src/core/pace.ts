@@ -1,6 +1,6 @@
 /** Judges whether a client that is being waited for sends enough: time that the gateway itself takes is never held against it. */
 
-import type { Clock } from "./ports.ts";
+import type { Clock } from "./clock.ts";
 
 export interface PaceOptions {
   /** The longest wait for a byte; also the window over which the rate is measured. */

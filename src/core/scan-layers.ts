@@ -1,8 +1,8 @@
 /** Scans a body as it came and as it unpacks: nobody knows how many of its codings a reader takes off, so the worst verdict counts. */
 
 import { ClamgateError } from "./errors.ts";
-import type { SpooledBody } from "./ports.ts";
 import type { Scan, ScannedBody, ScanOptions } from "./scan.ts";
+import type { SpooledBody } from "./spool.ts";
 import { decodesTooLarge, unknownCoding } from "./verdict.ts";
 
 /**

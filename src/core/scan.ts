@@ -1,25 +1,16 @@
 /** The one function behind every front: a body in, one report or one error out. */
 
+import type { Clock } from "./clock.ts";
 import { createDoNotRetry } from "./do-not-retry.ts";
+import type { Engine, EngineScan } from "./engine.ts";
 import { ClamgateError, toClamgateError } from "./errors.ts";
+import type { Fact, FrontName, Observe } from "./events.ts";
 import { createFlight, type Finding, type Flight } from "./flight.ts";
 import { type Decision, decide, type Policy } from "./policy.ts";
-import type {
-  Clock,
-  Engine,
-  EngineScan,
-  Fact,
-  FrontName,
-  Lease,
-  Lookup,
-  Observe,
-  Spool,
-  SpooledBody,
-  VerdictCache,
-  VerdictKey,
-} from "./ports.ts";
+import type { Spool, SpooledBody } from "./spool.ts";
 import { untilAborted } from "./until-aborted.ts";
 import type { EngineVersion, ScanReport, Unscannable, Verdict } from "./verdict.ts";
+import type { Lease, Lookup, VerdictCache, VerdictKey } from "./verdict-cache.ts";
 
 export interface ScanOptions {
   readonly via: FrontName;

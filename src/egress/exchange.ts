@@ -1,9 +1,9 @@
 /** One request to an origin and its answer: the head once it has come, then the body as it is pulled, within the times (download-proxy.md P24, P26). */
 
 import type { Dispatcher } from "undici";
+import type { Clock } from "../core/clock.ts";
 import { ClamgateError } from "../core/errors.ts";
 import { Pace } from "../core/pace.ts";
-import type { Clock } from "../core/ports.ts";
 import type { HeaderLines } from "./header-lines.ts";
 import { brokenAnswer, tookTooLong, UpstreamError } from "./refusal.ts";
 

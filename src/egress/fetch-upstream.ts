@@ -1,8 +1,8 @@
 /** Fetches one download: through the gate, along redirects, within the times and limits (download-proxy.md 3.2). */
 
 import { setTimeout as delay } from "node:timers/promises";
+import type { Clock } from "../core/clock.ts";
 import { ClamgateError } from "../core/errors.ts";
-import type { Clock } from "../core/ports.ts";
 import { type ExchangeAnswer, exchange } from "./exchange.ts";
 import { type HeaderLines, pairs, valuesOf } from "./header-lines.ts";
 import { checkIsWhole, readFraming, tooLarge, upTo } from "./message-framing.ts";

@@ -1,7 +1,7 @@
 /** Everything between the front and the origins under one policy: the gateway's, or one route's. Policies share nothing but lookups (S13). */
 
 import type { OriginRule, PrivateRule } from "../codec/origin-rule.ts";
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/clock.ts";
 import { createAddressGate } from "./address-gate.ts";
 import { type Connect, createDialer } from "./dialer.ts";
 import { createFetchUpstream, type FetchUpstream, type UpstreamTimes } from "./fetch-upstream.ts";

@@ -5,8 +5,8 @@ import type { TransferCoding } from "../codec/multipart/headers.ts";
 import { ProtocolError } from "../codec/protocol-error.ts";
 import { QuotedPrintableDecoder } from "../codec/quoted-printable.ts";
 import { ClamgateError } from "../core/errors.ts";
-import type { SpooledBody } from "../core/ports.ts";
 import type { Codings } from "../core/scan-layers.ts";
+import type { SpooledBody } from "../core/spool.ts";
 
 /** Some receivers decode such a part and some do not. The decoder throws `malformed` for what receivers would decode differently. */
 export function partCodings(coding: TransferCoding | null): Codings | null {

@@ -2,10 +2,10 @@
 
 import { IncomingMessage } from "node:http";
 import { performance } from "node:perf_hooks";
+import type { Clock } from "../core/clock.ts";
 import { ClamgateError } from "../core/errors.ts";
 import { freeChunk } from "../core/free-chunk.ts";
 import { Pace } from "../core/pace.ts";
-import type { Clock } from "../core/ports.ts";
 import { tellToContinue } from "./expectations.ts";
 import type { RawRequest, RawResponse } from "./raw.ts";
 

@@ -1,7 +1,7 @@
 /** What the log says about each fact, and how loudly. */
 
 import type { ErrorCode } from "../core/errors.ts";
-import type { DownloadOutcome, Fact, Observe } from "../core/ports.ts";
+import type { DownloadOutcome, Fact, Observe } from "../core/events.ts";
 import type { Verdict } from "../core/verdict.ts";
 import { cut } from "./escape-controls.ts";
 import type { Log, LogFields, LogLevel } from "./log.ts";

@@ -2,7 +2,7 @@
 
 import type { Registry } from "@prometheus-io/client";
 import { errorCodes } from "../core/errors.ts";
-import type { Fact, Observe } from "../core/ports.ts";
+import type { Fact, Observe } from "../core/events.ts";
 import { unscannableReasons } from "../core/verdict.ts";
 import { counter, counterBy, counterByBoth, type SeriesName, timings } from "./series.ts";
 

@@ -1,7 +1,7 @@
 /** What is true right now: slots, queue, backends, spool, signatures. */
 
 import { Counter, Gauge, type Registry } from "@prometheus-io/client";
-import type { Spool } from "../core/ports.ts";
+import type { Spool } from "../core/spool.ts";
 import type { EngineVersion } from "../core/verdict.ts";
 
 /** The state of the gateway at one moment. */

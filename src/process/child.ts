@@ -1,6 +1,6 @@
 /** Keeps one long-running child alive: starts it, waits for its proof, and starts it again when it ends. */
 
-import type { Observe } from "../core/ports.ts";
+import type { Observe } from "../core/events.ts";
 import { type Backoff, exponentialBackoff } from "./backoff.ts";
 import type { ChildRecords } from "./child-records.ts";
 import { describeEnding, messageOf } from "./ending.ts";

@@ -1,7 +1,7 @@
 /** The passing of time, handed in so that tests can play it. */
 
 import { setTimeout as delay } from "node:timers/promises";
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/clock.ts";
 
 export interface Timing {
   readonly clock: Clock;

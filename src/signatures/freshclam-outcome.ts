@@ -1,6 +1,6 @@
 /** What one freshclam run amounted to: its lines and its exit code only tell together. */
 
-import type { UpdateOutcome } from "../core/ports.ts";
+import type { UpdateOutcome } from "../core/events.ts";
 import { withoutSecrets } from "./without-secrets.ts";
 
 export interface UpdateResult {

@@ -1,6 +1,6 @@
 /** When to look for new signatures again, and when to try those again that could not be loaded. */
 
-import type { UpdateOutcome } from "../core/ports.ts";
+import type { UpdateOutcome } from "../core/events.ts";
 
 export interface ScheduleOptions {
   /** 1 to 50. */

@@ -1,7 +1,8 @@
 /** Takes sets of signatures to the engine one at a time, and remembers which it accepted and which it refused. */
 
+import type { Clock } from "../core/clock.ts";
 import { ClamgateError } from "../core/errors.ts";
-import type { Clock, Observe } from "../core/ports.ts";
+import type { Observe } from "../core/events.ts";
 import type { Epoch, Epochs } from "./epochs.ts";
 import { lostDatabase, refusedFiles, setWithout } from "./refused-files.ts";
 import { pauseAfterLossMs } from "./schedule.ts";

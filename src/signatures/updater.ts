@@ -2,7 +2,8 @@
 
 import { mkdir, mkdtemp, rmdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { Clock, Observe, UpdateOutcome } from "../core/ports.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Observe, UpdateOutcome } from "../core/events.ts";
 import type { Epochs } from "./epochs.ts";
 import { type FreshclamOptions, runFreshclam } from "./freshclam.ts";
 import { removingLeftovers } from "./freshclam-leftovers.ts";

@@ -1,7 +1,7 @@
 /** The handles on one whole body: each is disposed on its own, and the last one takes the bytes with it. */
 
 import { ClamgateError } from "../core/errors.ts";
-import type { BodyRange, SpooledBody } from "../core/ports.ts";
+import type { BodyRange, SpooledBody } from "../core/spool.ts";
 
 /** Where the bytes of a whole body are. */
 export interface BodyContent {

@@ -8,7 +8,7 @@ import { createManagedClamd, type ManagedClamd } from "../../src/app/managed-cla
 import { epochCanary } from "../../src/clamd/canary.ts";
 import { dialClamd } from "../../src/clamd/exchange.ts";
 import { createPool } from "../../src/clamd/pool.ts";
-import type { Fact } from "../../src/core/ports.ts";
+import type { Fact } from "../../src/core/events.ts";
 import { openChildRecords } from "../../src/process/child-records.ts";
 import { findProgram } from "../../src/process/find-program.ts";
 import { canaryBytes, epochOf } from "../../src/signatures/canary.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { observeAll } from "../../src/app/observe-all.ts";
-import type { Fact } from "../../src/core/ports.ts";
+import type { Fact } from "../../src/core/events.ts";
 import { everyFact } from "../log/every-fact.ts";
 
 describe("observeAll", () => {

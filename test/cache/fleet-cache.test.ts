@@ -5,8 +5,9 @@ import { after, afterEach, before, beforeEach, describe, test } from "node:test"
 import { parseVerdict } from "../../src/cache/admission.ts";
 import { type FleetCache, fleetCacheOf, type LeasingCache, leaseMs } from "../../src/cache/fleet-cache.ts";
 import { redisCacheOf } from "../../src/cache/redis/cache.ts";
-import type { Fact, Lookup } from "../../src/core/ports.ts";
+import type { Fact } from "../../src/core/events.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
+import type { Lookup } from "../../src/core/verdict-cache.ts";
 import { type LiveRedis, startRedis, untilTrue } from "../live/redis.ts";
 import { clean, infected, key, standalone, stored, storedKey } from "./redis-stage.ts";
 

@@ -3,8 +3,9 @@ import { describe, test } from "node:test";
 import { guardedCache } from "../../src/cache/guarded-cache.ts";
 import { memoryCache } from "../../src/cache/memory-cache.ts";
 import { noCache } from "../../src/cache/no-cache.ts";
-import type { Fact, VerdictCache } from "../../src/core/ports.ts";
+import type { Fact } from "../../src/core/events.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
+import type { VerdictCache } from "../../src/core/verdict-cache.ts";
 import { describeVerdictCache } from "../contract/verdict-cache.ts";
 import { ManualTime } from "./manual-time.ts";
 

@@ -3,8 +3,8 @@ import { describe, test } from "node:test";
 import type { FleetCache } from "../../src/cache/fleet-cache.ts";
 import { memoryCacheOf } from "../../src/cache/memory-cache.ts";
 import { type DatedVerdict, memoryFront, parseDatedVerdict } from "../../src/cache/memory-front.ts";
-import type { VerdictCache } from "../../src/core/ports.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
+import type { VerdictCache } from "../../src/core/verdict-cache.ts";
 import { describeVerdictCache } from "../contract/verdict-cache.ts";
 import { ManualTime } from "./manual-time.ts";
 

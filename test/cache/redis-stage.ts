@@ -3,8 +3,9 @@
 import { guardedCache } from "../../src/cache/guarded-cache.ts";
 import { redisCache } from "../../src/cache/redis/cache.ts";
 import type { RedisPlace, RedisTarget } from "../../src/cache/redis/target.ts";
-import type { Fact, VerdictCache } from "../../src/core/ports.ts";
+import type { Fact } from "../../src/core/events.ts";
 import { coverage, type Verdict } from "../../src/core/verdict.ts";
+import type { VerdictCache } from "../../src/core/verdict-cache.ts";
 import { untilTrue } from "../live/redis.ts";
 
 export const key = { sha256: "ab".repeat(32), tag: "1.4.6-27000-0f3c" };

@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { memoryCacheOf } from "../../src/cache/memory-cache.ts";
 import { sqliteCacheOf } from "../../src/cache/sqlite/cache.ts";
 import { parseUrlRecord, type UrlRecord, urlVerdictCache } from "../../src/cache/url-verdicts.ts";
-import type { Cache, UrlVerdict } from "../../src/core/ports.ts";
+import type { Cache, UrlVerdict } from "../../src/core/verdict-cache.ts";
 
 const address = "a".repeat(64);
 const clean: UrlVerdict = { verdict: { kind: "clean" }, sha256: "b".repeat(64), size: 5 };

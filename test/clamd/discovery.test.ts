@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { type ClamdAddress, describeAddress } from "../../src/clamd/address.ts";
 import { discoverBackends } from "../../src/clamd/discovery.ts";
 import { createPool } from "../../src/clamd/pool.ts";
-import type { Fact } from "../../src/core/ports.ts";
+import type { Fact } from "../../src/core/events.ts";
 import { type FakeBackend, fakeBackend } from "../fake/backend.ts";
 import { fakeBody } from "../fake/spooled-body.ts";
 import { eventually } from "../process/stage.ts";

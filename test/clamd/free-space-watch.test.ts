@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { watchFreeSpace } from "../../src/clamd/free-space-watch.ts";
-import type { Fact } from "../../src/core/ports.ts";
+import type { Fact } from "../../src/core/events.ts";
 import { clean, found, startFakeClamd } from "../fake/clamd.ts";
 import { openPool } from "./stage.ts";
 

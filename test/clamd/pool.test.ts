@@ -3,7 +3,7 @@ import { getEventListeners } from "node:events";
 import { describe, test } from "node:test";
 import type { BackendOutcome } from "../../src/clamd/backend.ts";
 import { createPool, type PoolOptions } from "../../src/clamd/pool.ts";
-import type { EngineScan } from "../../src/core/ports.ts";
+import type { EngineScan } from "../../src/core/engine.ts";
 import { type FakeBackend, type FakeBackendOptions, fakeBackend, fakeVersion } from "../fake/backend.ts";
 import { fakeBody } from "../fake/spooled-body.ts";
 

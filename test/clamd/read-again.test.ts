@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { readAgain } from "../../src/clamd/read-again.ts";
 import { ClamgateError } from "../../src/core/errors.ts";
-import type { SpooledBody } from "../../src/core/ports.ts";
+import type { SpooledBody } from "../../src/core/spool.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
 import { chunks, clean, encrypted, infected, openScan, requestOptions, sha256 } from "../core/scan-stage.ts";
 import { fakeVersion } from "../fake/backend.ts";

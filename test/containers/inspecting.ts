@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createInspect } from "../../src/containers/inspect.ts";
-import type { SpooledBody } from "../../src/core/ports.ts";
+import type { SpooledBody } from "../../src/core/spool.ts";
 import type { Unscannable } from "../../src/core/verdict.ts";
 import { fakeBody } from "../fake/spooled-body.ts";
 

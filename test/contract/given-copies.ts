@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
-import { type Copy, type GivenCopies, givenSeconds } from "../../src/core/ports.ts";
+import { type Copy, type GivenCopies, givenSeconds } from "../../src/core/given-copies.ts";
 
 export interface GivenCopiesHarness extends AsyncDisposable {
   readonly copies: GivenCopies;

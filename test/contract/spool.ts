@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { getEventListeners } from "node:events";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import fc from "fast-check";
-import type { Spool, SpooledBody } from "../../src/core/ports.ts";
+import type { Spool, SpooledBody } from "../../src/core/spool.ts";
 import { collect, cut, ScriptedBody, sampleBytes } from "../spool/scripted-body.ts";
 
 /** An open spool with room for a few MiB; disposing it closes the spool and checks and removes what is below it. */

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import fc from "fast-check";
-import type { VerdictCache } from "../../src/core/ports.ts";
 import { type UnscannableReason, unscannableReasons, type Verdict } from "../../src/core/verdict.ts";
+import type { VerdictCache } from "../../src/core/verdict-cache.ts";
 
 /** An empty cache with room for at least 1,000 verdicts; disposing it closes the cache and removes what is below it. */
 export interface VerdictCacheHarness extends AsyncDisposable {

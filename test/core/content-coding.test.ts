@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { brotliCompressSync, constants, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { readCodings } from "../../src/core/content-coding.ts";
-import type { SpooledBody } from "../../src/core/ports.ts";
+import type { SpooledBody } from "../../src/core/spool.ts";
 import { fakeBody } from "../fake/spooled-body.ts";
 import { collect } from "../spool/scripted-body.ts";
 

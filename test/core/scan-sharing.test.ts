@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ClamgateError } from "../../src/core/errors.ts";
-import type { Lookup, VerdictCache, VerdictKey } from "../../src/core/ports.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
+import type { Lookup, VerdictCache, VerdictKey } from "../../src/core/verdict-cache.ts";
 import { fakeVersion } from "../fake/backend.ts";
 import { fakeCache } from "../fake/verdict-cache.ts";
 import { eventually } from "../process/stage.ts";

@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import type { Fact, Spool } from "../../src/core/ports.ts";
+import type { Fact } from "../../src/core/events.ts";
 import { createScan, type Scan, type ScanOptions, type ScanParts } from "../../src/core/scan.ts";
+import type { Spool } from "../../src/core/spool.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
 import { openSpool } from "../../src/spool/spool.ts";
 import { type FakeEngine, fakeEngine } from "../fake/engine.ts";

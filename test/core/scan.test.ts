@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { describe, test } from "node:test";
 import { ClamgateError } from "../../src/core/errors.ts";
-import type { Fact } from "../../src/core/ports.ts";
+import type { Fact } from "../../src/core/events.ts";
 import type { UnscannableReason } from "../../src/core/verdict.ts";
 import { fakeVersion } from "../fake/backend.ts";
 import { collect } from "../spool/scripted-body.ts";

@@ -1,7 +1,7 @@
 /** A backend whose scans end as, and when, a test says. */
 
 import type { Backend, BackendOutcome } from "../../src/clamd/backend.ts";
-import type { SpooledBody } from "../../src/core/ports.ts";
+import type { SpooledBody } from "../../src/core/spool.ts";
 import type { EngineVersion } from "../../src/core/verdict.ts";
 
 export interface FakeScan {

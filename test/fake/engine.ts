@@ -1,6 +1,7 @@
 /** An engine whose scans end as, and when, a test says. */
 
-import type { Engine, EngineScan, SpooledBody } from "../../src/core/ports.ts";
+import type { Engine, EngineScan } from "../../src/core/engine.ts";
+import type { SpooledBody } from "../../src/core/spool.ts";
 import type { EngineVersion, Verdict } from "../../src/core/verdict.ts";
 import { fakeVersion } from "./backend.ts";
 

@@ -1,6 +1,6 @@
 /** A body whose bytes, size and faults a test decides, and which counts who holds it. */
 
-import type { BodyRange, SpooledBody } from "../../src/core/ports.ts";
+import type { BodyRange, SpooledBody } from "../../src/core/spool.ts";
 
 export interface FakeBody extends SpooledBody {
   /** Those that are not disposed yet, this one included. */

@@ -1,6 +1,6 @@
 /** A cache of verdicts by address in a Map that a test may look into, fill and break. */
 
-import type { UrlVerdict, UrlVerdictCache, UrlVerdictKey } from "../../src/core/ports.ts";
+import type { UrlVerdict, UrlVerdictCache, UrlVerdictKey } from "../../src/core/verdict-cache.ts";
 
 export interface FakeUrlCache extends UrlVerdictCache {
   /** By `address:tag`. */

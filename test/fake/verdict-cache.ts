@@ -1,7 +1,7 @@
 /** A cache in a Map that a test may look into, fill, hold up and break. */
 
-import type { VerdictCache, VerdictKey } from "../../src/core/ports.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
+import type { VerdictCache, VerdictKey } from "../../src/core/verdict-cache.ts";
 
 export interface FakeCache extends VerdictCache {
   /** By `sha256:tag`. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Fact } from "../../src/core/ports.ts";
+import type { Fact } from "../../src/core/events.ts";
 import { logFacts } from "../../src/log/facts.ts";
 import { capturedLog } from "./captured-log.ts";
 import { everyFact } from "./every-fact.ts";

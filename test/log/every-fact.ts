@@ -1,6 +1,6 @@
 /** One fact of every kind, for tests that must not forget one. */
 
-import type { Fact } from "../../src/core/ports.ts";
+import type { Fact } from "../../src/core/events.ts";
 import type { EngineVersion } from "../../src/core/verdict.ts";
 
 export type ScannedFact = Extract<Fact, { readonly kind: "scanned" }>;

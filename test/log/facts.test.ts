@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { errorCodes } from "../../src/core/errors.ts";
-import type { Fact } from "../../src/core/ports.ts";
+import type { Fact } from "../../src/core/events.ts";
 import { logFacts } from "../../src/log/facts.ts";
 import { capturedLog } from "./captured-log.ts";
 import { everyFact, scanned } from "./every-fact.ts";

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
 import { errorCodes } from "../../src/core/errors.ts";
-import type { Fact } from "../../src/core/ports.ts";
+import type { Fact } from "../../src/core/events.ts";
 import { unscannableReasons } from "../../src/core/verdict.ts";
 import type { GaugeSnapshot } from "../../src/metrics/gauges.ts";
 import { createMetrics, type Metrics, type MetricsOptions } from "../../src/metrics/metrics.ts";

@@ -6,7 +6,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Fact } from "../../src/core/ports.ts";
+import type { Fact } from "../../src/core/events.ts";
 
 export interface Stage extends AsyncDisposable {
   readonly directory: string;

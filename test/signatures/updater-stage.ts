@@ -4,7 +4,7 @@ import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import type { Fact } from "../../src/core/ports.ts";
+import type { Fact } from "../../src/core/events.ts";
 import { type Epochs, openEpochs } from "../../src/signatures/epochs.ts";
 import type { ChildRunOptions } from "../../src/signatures/freshclam.ts";
 import type { FreshclamRun } from "../../src/signatures/freshclam-outcome.ts";

@@ -1,6 +1,6 @@
 /** Keeps a session open for ever: whatever ends it, another one is opened, later and later while that fails. */
 
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/clock.ts";
 import type { Timers } from "../timers.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import type { RedisCommand, RedisSession } from "./session.ts";

@@ -1,6 +1,8 @@
 /** A Redis or Valkey as a store sees it: asked while it is there, and what goes wrong told at a bearable rate. */
 
-import type { CacheHealth, Clock, Fact, Observe } from "../../core/ports.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { Fact, Observe } from "../../core/events.ts";
+import type { CacheHealth } from "../../core/verdict-cache.ts";
 import { systemTimers, type Timers } from "../timers.ts";
 import { RedisLink } from "./link.ts";
 import { textOf } from "./node.ts";

@@ -2,7 +2,9 @@
 
 import { resolve } from "node:path";
 import { LRUCache } from "lru-cache";
-import type { Cache, CacheHealth, Clock, Observe, VerdictCache, VerdictKey } from "../../core/ports.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { Observe } from "../../core/events.ts";
+import type { Cache, CacheHealth, VerdictCache, VerdictKey } from "../../core/verdict-cache.ts";
 import { admit, keyId, type Parse, parseStored, parseVerdict, storedText } from "../admission.ts";
 import { Breaker } from "../breaker.ts";
 import { systemTimers, type Timers } from "../timers.ts";

@@ -1,7 +1,9 @@
 /** Given copies in an SQLite file, so that a restart forgets none of them. Each is written before its first byte goes out. */
 
 import { resolve } from "node:path";
-import { type CacheHealth, type Copy, type GivenCopies, givenSeconds, type KnownCopies, type Observe } from "../../core/ports.ts";
+import type { Observe } from "../../core/events.ts";
+import { type Copy, type GivenCopies, givenSeconds, type KnownCopies } from "../../core/given-copies.ts";
+import type { CacheHealth } from "../../core/verdict-cache.ts";
 import { added, forgottenRecord, isRecord, knownCopies, lineOf } from "../given-record.ts";
 import { openVerdictFile } from "./open-verdict-file.ts";
 import type { VerdictFile } from "./verdict-file.ts";

@@ -2,7 +2,7 @@
 
 import { closeSync, existsSync, mkdirSync, openSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import type { Observe } from "../../core/ports.ts";
+import type { Observe } from "../../core/events.ts";
 import { ForeignFileError, VerdictFile } from "./verdict-file.ts";
 
 /** Of SQLite's result codes (sqlite.org/rescode.html) those that say the bytes are wrong, not their surroundings. */

@@ -1,6 +1,6 @@
 /** When each engine tag was last asked for: the verdicts of one that nobody asks for any more only take room. */
 
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/clock.ts";
 
 export interface TagAgesOptions {
   readonly clock: Clock;

@@ -1,7 +1,7 @@
 /** What is known of one request to the proxy, gathered on its way for the one line that the log has of it (download-proxy.md P77). */
 
 import type { ClamgateError } from "../../core/errors.ts";
-import type { DownloadMode, DownloadOutcome, Fact } from "../../core/ports.ts";
+import type { DownloadMode, DownloadOutcome, Fact } from "../../core/events.ts";
 import type { CacheResult } from "./own-answer.ts";
 
 export interface DownloadRecord {

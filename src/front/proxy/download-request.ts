@@ -2,7 +2,7 @@
 
 import { type IpRange, isInRange, parseIpAddress } from "../../codec/ip-address.ts";
 import { ClamgateError } from "../../core/errors.ts";
-import type { DownloadMode } from "../../core/ports.ts";
+import type { DownloadMode } from "../../core/events.ts";
 import { type HeaderLines, soleValue } from "../../egress/header-lines.ts";
 import { malformed } from "../../egress/refusal.ts";
 import { join, parseBase, type Target } from "../../egress/target.ts";

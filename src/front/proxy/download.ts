@@ -1,12 +1,15 @@
 /** One download: fetched, spooled, scanned as it is and as it decodes, and its outcome (download-proxy.md 2.3, P21, P42, P65). */
 
+import type { Clock } from "../../core/clock.ts";
 import { readCodings } from "../../core/content-coding.ts";
 import { toClamgateError } from "../../core/errors.ts";
+import type { Observe } from "../../core/events.ts";
 import { freeChunk } from "../../core/free-chunk.ts";
-import type { Clock, Observe, SpooledBody, UrlVerdictCache } from "../../core/ports.ts";
 import type { Scan } from "../../core/scan.ts";
 import { type Finding, type ScannedLayers, scanLayers } from "../../core/scan-layers.ts";
+import type { SpooledBody } from "../../core/spool.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
+import type { UrlVerdictCache } from "../../core/verdict-cache.ts";
 import type { UpstreamResponse } from "../../egress/fetch-upstream.ts";
 import { type HeaderLines, valuesOf } from "../../egress/header-lines.ts";
 import { hasPieces, type KnownPieces, PieceRecorder } from "./verified/known-pieces.ts";

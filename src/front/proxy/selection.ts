@@ -10,7 +10,7 @@
  * and not one that we make of the digest, because the origin must know it when the client revalidates.
  */
 
-import type { Copy, KnownCopies } from "../../core/ports.ts";
+import type { Copy, KnownCopies } from "../../core/given-copies.ts";
 import { type HeaderLines, valuesOf } from "../../egress/header-lines.ts";
 import { preconditionNames, preconditionOf } from "../../egress/preconditions.ts";
 import { conditionOfRange, hasRange, type RangeAnswer, rangeOf } from "./byte-range.ts";

@@ -1,8 +1,9 @@
 /** One understood request on its way to its answer, and the answers that all ways share. */
 
 import { isCoded } from "../../core/content-coding.ts";
-import type { Copy, GivenCopies, KnownCopies, UrlVerdict } from "../../core/ports.ts";
+import type { Copy, GivenCopies, KnownCopies } from "../../core/given-copies.ts";
 import { untilAborted } from "../../core/until-aborted.ts";
+import type { UrlVerdict } from "../../core/verdict-cache.ts";
 import type { UpstreamResponse } from "../../egress/fetch-upstream.ts";
 import { valuesOf } from "../../egress/header-lines.ts";
 import { validatorsOf } from "../../egress/preconditions.ts";

@@ -2,7 +2,7 @@
 
 import type { FastifyInstance, FastifyPluginAsync } from "fastify";
 import { toClamgateError } from "../../core/errors.ts";
-import type { Observe } from "../../core/ports.ts";
+import type { Observe } from "../../core/events.ts";
 import type { Scan } from "../../core/scan.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
 import type { LingerBounds } from "../../http/linger.ts";

@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { bodyKind } from "../../codec/multipart/boundary.ts";
 import { readCodings } from "../../core/content-coding.ts";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
-import type { Observe } from "../../core/ports.ts";
+import type { Observe } from "../../core/events.ts";
 import type { Scan } from "../../core/scan.ts";
 import type { Codings } from "../../core/scan-layers.ts";
 import { clientGone } from "../../http/client-gone.ts";

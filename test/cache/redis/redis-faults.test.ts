@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { afterEach, beforeEach, describe, test } from "node:test";
-import type { VerdictCache } from "../../../src/core/ports.ts";
+import type { VerdictCache } from "../../../src/core/verdict-cache.ts";
 import { type LiveRedis, startRedis, untilTrue } from "../../live/redis.ts";
 import { clean, connectedCache, infected, key, type StagedCache, stageCache, standalone } from "../redis-stage.ts";
 

@@ -5,7 +5,8 @@ import { createHash } from "node:crypto";
 import { after, afterEach, before, describe, test } from "node:test";
 import { redisCopies } from "../../../src/cache/redis/copies.ts";
 import type { RedisPlace } from "../../../src/cache/redis/target.ts";
-import type { GivenCopies, VerdictKey } from "../../../src/core/ports.ts";
+import type { GivenCopies } from "../../../src/core/given-copies.ts";
+import type { VerdictKey } from "../../../src/core/verdict-cache.ts";
 import { makeCertificate } from "../../e2e/certificate.ts";
 import {
   type LiveCluster,

@@ -23,8 +23,9 @@ import { fileURLToPath } from "node:url";
 import { guardedCache } from "../../../src/cache/guarded-cache.ts";
 import { type SqliteCacheOptions, sqliteCache } from "../../../src/cache/sqlite/cache.ts";
 import type { Timers } from "../../../src/cache/timers.ts";
-import type { Fact, VerdictCache, VerdictKey } from "../../../src/core/ports.ts";
+import type { Fact } from "../../../src/core/events.ts";
 import { coverage, type Verdict } from "../../../src/core/verdict.ts";
+import type { VerdictCache, VerdictKey } from "../../../src/core/verdict-cache.ts";
 import { describeVerdictCache } from "../../contract/verdict-cache.ts";
 import { ManualTime } from "../manual-time.ts";
 

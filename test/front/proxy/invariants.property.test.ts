@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { ClamgateError } from "../../../src/core/errors.ts";
-import type { DownloadMode } from "../../../src/core/ports.ts";
+import type { DownloadMode } from "../../../src/core/events.ts";
 import type { Verdict } from "../../../src/core/verdict.ts";
 import { head, keep, type OriginAct, reset, stall } from "../../fake/origin.ts";
 import { eventually } from "../../process/stage.ts";

@@ -2,7 +2,7 @@
 
 import { type AddressInfo, connect, type Socket } from "node:net";
 import Fastify, { type FastifyInstance } from "fastify";
-import type { Fact } from "../../../src/core/ports.ts";
+import type { Fact } from "../../../src/core/events.ts";
 import { type RestFrontOptions, restFront } from "../../../src/front/rest/front.ts";
 import { eitherVersionServer } from "../../../src/http/either-version.ts";
 import { createFakeScan, type FakeScan, type FakeScanOptions, realVersion } from "./fake-scan.ts";

@@ -3,7 +3,7 @@
 import { parseCarriedField, parseForwardedField } from "../../../codec/field-name.ts";
 import { type OriginRule, type PrivateRule, parseOriginRule, parsePrivateRule } from "../../../codec/origin-rule.ts";
 import { ClamgateError } from "../../../core/errors.ts";
-import type { DownloadMode } from "../../../core/ports.ts";
+import type { DownloadMode } from "../../../core/events.ts";
 import { parseBase, type Target } from "../../../egress/target.ts";
 import type { Replacement } from "./replace-text.ts";
 

@@ -1,6 +1,6 @@
 /** Where a download comes from and under which rules: what `Download-From` or a route stands for. */
 
-import type { DownloadMode } from "../../../core/ports.ts";
+import type { DownloadMode } from "../../../core/events.ts";
 import type { FetchUpstream } from "../../../egress/fetch-upstream.ts";
 import type { RequestHeadersOptions } from "../../../egress/request-headers.ts";
 import type { Target } from "../../../egress/target.ts";

@@ -1,7 +1,7 @@
 /** The sources of a gateway: one for `Download-From`, one for each route, none of which can reach what another may (download-proxy.md S9, S10, S13). */
 
 import type { OriginRule } from "../../../codec/origin-rule.ts";
-import type { DownloadMode } from "../../../core/ports.ts";
+import type { DownloadMode } from "../../../core/events.ts";
 import type { Target } from "../../../egress/target.ts";
 import { createUpstream, type Upstream, type UpstreamOptions } from "../../../egress/upstream.ts";
 import type { Route } from "./routes.ts";

@@ -4,7 +4,8 @@
  */
 
 import { ActiveSet } from "../../../core/active-set.ts";
-import type { Clock, UrlVerdict, UrlVerdictCache } from "../../../core/ports.ts";
+import type { Clock } from "../../../core/clock.ts";
+import type { UrlVerdict, UrlVerdictCache } from "../../../core/verdict-cache.ts";
 
 export interface CutDrips {
   /** From the first byte of a drip; to be called again at its end. */

@@ -1,7 +1,7 @@
 /** Answers with the origin's own stream where the object is known by its digest, and from a scanned copy where it turns out not to be. */
 
 import { toClamgateError } from "../../../core/errors.ts";
-import type { UrlVerdict, UrlVerdictKey } from "../../../core/ports.ts";
+import type { UrlVerdict, UrlVerdictKey } from "../../../core/verdict-cache.ts";
 import type { UpstreamResponse } from "../../../egress/fetch-upstream.ts";
 import { brokenAnswer } from "../../../egress/refusal.ts";
 import { originOf } from "../../../egress/target.ts";

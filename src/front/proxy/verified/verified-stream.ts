@@ -2,7 +2,7 @@
 
 import { timingSafeEqual } from "node:crypto";
 import { isCoded } from "../../../core/content-coding.ts";
-import type { UrlVerdict } from "../../../core/ports.ts";
+import type { UrlVerdict } from "../../../core/verdict-cache.ts";
 import type { UpstreamResponse } from "../../../egress/fetch-upstream.ts";
 import { valuesOf } from "../../../egress/header-lines.ts";
 import type { KnownPieces, Pieces } from "./known-pieces.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { UrlVerdict } from "../../../../src/core/ports.ts";
+import type { UrlVerdict } from "../../../../src/core/verdict-cache.ts";
 import { createCutDrips } from "../../../../src/front/proxy/shared/cut-drips.ts";
 import { fakeUrlCache } from "../../../fake/url-verdict-cache.ts";
 

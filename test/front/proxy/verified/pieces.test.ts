@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { guardedCopies } from "../../../../src/cache/guarded-copies.ts";
 import { memoryCopies } from "../../../../src/cache/memory-copies.ts";
-import { type GivenCopies, givenSeconds } from "../../../../src/core/ports.ts";
+import { type GivenCopies, givenSeconds } from "../../../../src/core/given-copies.ts";
 import { end, head, keep, type OriginRequest, ok } from "../../../fake/origin.ts";
 import { eventually } from "../../../process/stage.ts";
 import { openProxy, type ProxyStage, type StageOptions, virusMark } from "../proxy-stage.ts";

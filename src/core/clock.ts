@@ -1,0 +1,3 @@
+/** Time that only goes forward, injected so that tests can set it. */
+
+export type Clock = () => number;

@@ -1,0 +1,107 @@
+/** What happened, for logs and metrics: the events, and the function that takes them. */
+
+import type { ErrorCode } from "./errors.ts";
+import type { EngineVersion, Verdict } from "./verdict.ts";
+import type { WaitOutcome } from "./verdict-cache.ts";
+
+export type FrontName = "rest" | "proxy";
+
+export type Fact =
+  | {
+      readonly kind: "scanned";
+      readonly via: FrontName;
+      readonly requestId: string;
+      /** The sender's name for the body, unsanitised. */
+      readonly name: string;
+      readonly sha256: string;
+      readonly size: number;
+      readonly verdict: Verdict;
+      readonly isAllowed: boolean;
+      /** How the verdict was come by. */
+      readonly source: "engine" | "cache" | "shared" | "blocklist";
+      readonly backend: string | null;
+      readonly queueSeconds: number;
+      readonly scanSeconds: number;
+      readonly seconds: number;
+    }
+  | {
+      readonly kind: "scan-failed";
+      readonly via: FrontName;
+      readonly requestId: string;
+      readonly name: string;
+      readonly code: ErrorCode;
+      readonly detail: string;
+      readonly seconds: number;
+    }
+  | { readonly kind: "backend-up"; readonly backend: string; readonly version: EngineVersion }
+  | { readonly kind: "backend-down"; readonly backend: string; readonly reason: string }
+  | { readonly kind: "child-started"; readonly child: string; readonly pid: number }
+  | { readonly kind: "child-line"; readonly child: string; readonly line: string }
+  | { readonly kind: "child-exited"; readonly child: string; readonly reason: string; readonly restartInMs: number | null }
+  | {
+      readonly kind: "signatures-loaded";
+      readonly set: string;
+      readonly files: number;
+      readonly isTestOnly: boolean;
+      readonly seconds: number;
+    }
+  | { readonly kind: "signatures-rejected"; readonly set: string; readonly reason: string }
+  /** One file that does not load, or not whole, and what is said of it. */
+  | { readonly kind: "signature-file-kept-out"; readonly file: string; readonly reason: string }
+  | { readonly kind: "signatures-checked"; readonly outcome: UpdateOutcome; readonly detail: string; readonly seconds: number }
+  | {
+      readonly kind: "cache-failed";
+      readonly operation: "open" | "get" | "set" | "close";
+      readonly detail: string;
+      /** One more of what was told a short while ago: to be counted, not read. */
+      readonly isRepeated?: true;
+    }
+  /** A scan that another gateway had begun was waited for. */
+  | { readonly kind: "scan-awaited"; readonly outcome: WaitOutcome; readonly seconds: number }
+  /** One request to the download proxy, when its answer has ended. */
+  | {
+      readonly kind: "download";
+      readonly requestId: string;
+      readonly method: string;
+      /** Without credentials, query and fragment; null where none could be made out. */
+      readonly url: string | null;
+      /** What the client was told; 0 where it was told nothing. */
+      readonly status: number;
+      readonly outcome: DownloadOutcome;
+      /** Of `failed` and `cut`, where an error was the reason. */
+      readonly code: ErrorCode | null;
+      /** For the log only. */
+      readonly detail: string | null;
+      readonly mode: DownloadMode;
+      /** Whether the verdict of the address was known; `off` where it may not be remembered. */
+      readonly cache: "hit" | "miss" | "off";
+      /** The answer was that of a download which another request had begun. */
+      readonly isCollapsed: boolean;
+      /** Bytes of the origin's body; 0 where there was none or it did not end. */
+      readonly size: number;
+      /** Bytes of the object that were sent before its verdict was known. */
+      readonly releasedBytes: number;
+      readonly downloadSeconds: number;
+      /** From the last byte of the download to the verdict. */
+      readonly scanSeconds: number;
+      readonly seconds: number;
+    }
+  /** Somebody asked for an origin that is not allowed. */
+  | {
+      readonly kind: "download-denied";
+      readonly requestId: string;
+      readonly peer: string;
+      readonly host: string;
+      readonly detail: string;
+    }
+  /** Somebody still posts to `/scan`, whatever came of the request (rest.md 34). */
+  | { readonly kind: "deprecated-endpoint" }
+  | { readonly kind: "notice"; readonly level: "info" | "warn" | "error"; readonly message: string };
+
+export type DownloadMode = "strict" | "drip" | "verified-stream";
+
+export type DownloadOutcome = "delivered" | "bodiless" | "blocked" | "cut" | "gone" | "failed";
+
+export type UpdateOutcome = "updated" | "up-to-date" | "rate-limited" | "blocked" | "failed";
+
+export type Observe = (fact: Fact) => void;
