@@ -1,7 +1,7 @@
 /** Small bodies that a clamd reports only where its clamd.conf says so: no client sees the difference between "nothing found" and "not looked at". */
 
 import { crc32, deflateRawSync, gzipSync } from "node:zlib";
-import type { ClamdReply } from "../codec/clamd-reply.ts";
+import type { ClamdReply } from "../codec/clamd/reply.ts";
 import type { Verdict } from "../core/verdict.ts";
 import { eicarCanary } from "./canary.ts";
 

@@ -1,6 +1,6 @@
 /** Which lines a clamd's conf lacks, as its answers to the probes show: asked at the connection, after each reload, and now and then. */
 
-import { parseScanReply } from "../codec/clamd-reply.ts";
+import { parseScanReply } from "../codec/clamd/reply.ts";
 import type { Clock } from "../core/clock.ts";
 import type { AlertProbe } from "./alert-probes.ts";
 import { instreamBytes } from "./commands.ts";

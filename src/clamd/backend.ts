@@ -1,6 +1,6 @@
 /** One clamd: its slots, its proof of health, and scans over it. */
 
-import { type ClamdReply, parseScanReply } from "../codec/clamd-reply.ts";
+import { type ClamdReply, parseScanReply } from "../codec/clamd/reply.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Observe } from "../core/events.ts";
 import type { SpooledBody } from "../core/spool.ts";

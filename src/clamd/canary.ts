@@ -1,6 +1,6 @@
 /** The proof that an engine detects: bytes that must be found, and what the name they are found by tells. */
 
-import type { ClamdReply } from "../codec/clamd-reply.ts";
+import type { ClamdReply } from "../codec/clamd/reply.ts";
 
 export interface Canary {
   readonly bytes: Uint8Array;

@@ -1,7 +1,7 @@
 /** One command to clamd and everything it answers until it closes: one connection per command, no session (clamd.md 1.6). */
 
 import type { Socket } from "node:net";
-import { maxReplyBytes } from "../codec/clamd-reply.ts";
+import { maxReplyBytes } from "../codec/clamd/reply.ts";
 import type { ClamdAddress } from "./address.ts";
 import { ClamdSocket } from "./clamd-socket.ts";
 import type { Request } from "./commands.ts";

@@ -1,6 +1,6 @@
 /** The proof that a clamd detects, and with what: the canary found, then VERSION. A PONG proves nothing (clamd.md 4.1). */
 
-import { type ClamdReply, type ClamdVersion, parseScanReply, parseVersionReply } from "../codec/clamd-reply.ts";
+import { type ClamdReply, type ClamdVersion, parseScanReply, parseVersionReply } from "../codec/clamd/reply.ts";
 import type { EngineVersion } from "../core/verdict.ts";
 import type { ClamdAddress } from "./address.ts";
 import type { Canary, ShownEpoch } from "./canary.ts";

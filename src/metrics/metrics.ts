@@ -4,7 +4,7 @@ import { performance } from "node:perf_hooks";
 import { collectDefaultMetrics, Registry } from "@prometheus-io/client";
 import type { Clock } from "../core/clock.ts";
 import type { Observe } from "../core/events.ts";
-import { countFacts } from "./fact-counters.ts";
+import { countFacts } from "./event-counters.ts";
 import { createGauges, type GaugeSnapshot } from "./gauges.ts";
 import { createUpdateGauges, type UpdateTimes } from "./update-gauges.ts";
 

@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import { alertProbes } from "../../src/clamd/alert-probes.ts";
 import { instreamBytes } from "../../src/clamd/commands.ts";
 import { dialClamd, exchange } from "../../src/clamd/exchange.ts";
-import { parseScanReply } from "../../src/codec/clamd-reply.ts";
+import { parseScanReply } from "../../src/codec/clamd/reply.ts";
 import { startFakeClamd } from "../fake/clamd.ts";
 import { bodySignature, type RealClamd, startRealClamd } from "../live/clamd.ts";
 import { eventually } from "../process/stage.ts";

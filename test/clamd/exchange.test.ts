@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { instreamBytes, instreamFile, versionCommand } from "../../src/clamd/commands.ts";
 import { dialClamd, ExchangeError, type ExchangeOptions, exchange } from "../../src/clamd/exchange.ts";
-import { maxReplyBytes } from "../../src/codec/clamd-reply.ts";
+import { maxReplyBytes } from "../../src/codec/clamd/reply.ts";
 import { answer, type FakeClamdOptions, reset, stall, startFakeClamd } from "../fake/clamd.ts";
 import { fakeBody } from "../fake/spooled-body.ts";
 import { eventually } from "../process/stage.ts";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseScanReply, parseVersionReply } from "../../src/codec/clamd-reply.ts";
+import { parseScanReply, parseVersionReply } from "../../src/codec/clamd/reply.ts";
 import { type Campaign, campaign } from "./campaign.ts";
 import { mutated } from "./mutated.ts";
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Fact } from "../../src/core/events.ts";
-import { logFacts } from "../../src/log/facts.ts";
+import { logFacts } from "../../src/log/events.ts";
 import { capturedLog } from "./captured-log.ts";
-import { everyFact } from "./every-fact.ts";
+import { everyFact } from "./every-event.ts";
 
 function parsed(written: readonly string[]): readonly Record<string, unknown>[] {
   return written.map((line): Record<string, unknown> => ({ ...JSON.parse(line) }));

@@ -7,7 +7,7 @@ import type { Fact } from "../../src/core/events.ts";
 import { unscannableReasons } from "../../src/core/verdict.ts";
 import type { GaugeSnapshot } from "../../src/metrics/gauges.ts";
 import { createMetrics, type Metrics, type MetricsOptions } from "../../src/metrics/metrics.ts";
-import { everyFact, scanned, version } from "../log/every-fact.ts";
+import { everyFact, scanned, version } from "../log/every-event.ts";
 import { countedSamples, type MetricFamily, parseMetrics } from "./parse-metrics.ts";
 
 const now = Date.UTC(2026, 0, 3, 3, 4, 5);

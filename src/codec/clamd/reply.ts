@@ -1,6 +1,6 @@
 /** clamd's answers as values: only one exact, complete reply is a verdict, everything else is a fault. Source: clamd(8), clamd/scanner.c. */
 
-import type { UnscannableReason, Verdict } from "../core/verdict.ts";
+import type { UnscannableReason, Verdict } from "../../core/verdict.ts";
 
 export type ClamdReply =
   | { readonly kind: "verdict"; readonly verdict: Verdict }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { observeAll } from "../../src/app/observe-all.ts";
+import { observeAll } from "../../src/app/emit-to-all.ts";
 import type { Fact } from "../../src/core/events.ts";
-import { everyFact } from "../log/every-fact.ts";
+import { everyFact } from "../log/every-event.ts";
 
 describe("observeAll", () => {
   test("tells every observer, in order", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { parseScanReply, parseVersionReply } from "../../src/codec/clamd-reply.ts";
+import { parseScanReply, parseVersionReply } from "../../../src/codec/clamd/reply.ts";
 
 const parse = (text: string, subject = "stream") => parseScanReply(Buffer.from(text, "latin1"), subject);
 

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { errorCodes } from "../../src/core/errors.ts";
 import type { Fact } from "../../src/core/events.ts";
-import { logFacts } from "../../src/log/facts.ts";
+import { logFacts } from "../../src/log/events.ts";
 import { capturedLog } from "./captured-log.ts";
-import { everyFact, scanned } from "./every-fact.ts";
+import { everyFact, scanned } from "./every-event.ts";
 
 /** The one line that a fact makes. */
 function lineOf(fact: Fact): Record<string, unknown> {
