@@ -12,7 +12,7 @@ import { sqliteCacheOf } from "../cache/sqlite/cache.ts";
 import { sqliteCopies } from "../cache/sqlite/copies.ts";
 import { parseUrlRecord, type UrlRecord, urlVerdictCache } from "../cache/url-verdicts.ts";
 import type { Config } from "../config/settings.ts";
-import type { Observe } from "../core/events.ts";
+import type { Emit } from "../core/events.ts";
 import type { GivenCopies } from "../core/given-copies.ts";
 import type { Cache, CacheHealth, UrlVerdictCache, VerdictCache } from "../core/verdict-cache.ts";
 
@@ -34,11 +34,11 @@ const addressesInFront = 10_000;
 /** Verdicts in memory where a Redis has them all. */
 const verdictsInFront = 10_000;
 
-export async function openCaches(config: Config, observe: Observe): Promise<Caches> {
-  const verdicts = await openVerdicts(config, observe);
-  const byAddress = await openByAddress(config, observe);
+export async function openCaches(config: Config, emit: Emit): Promise<Caches> {
+  const verdicts = await openVerdicts(config, emit);
+  const byAddress = await openByAddress(config, emit);
   const urlVerdicts = urlVerdictCache(byAddress);
-  const givenCopies = await openCopies(config, observe);
+  const givenCopies = await openCopies(config, emit);
   return {
     verdicts,
     urlVerdicts,
@@ -50,24 +50,24 @@ export async function openCaches(config: Config, observe: Observe): Promise<Cach
   };
 }
 
-async function openVerdicts(config: Config, observe: Observe): Promise<VerdictCache> {
+async function openVerdicts(config: Config, emit: Emit): Promise<VerdictCache> {
   const choice = config.VERDICT_CACHE;
-  if (choice.kind !== "redis") return openOwn(parseVerdict, "", choice, config, observe);
+  if (choice.kind !== "redis") return openOwn(parseVerdict, "", choice, config, emit);
   // Whoever has no redis does not wait for its client at every start.
   const { redisCacheOf } = await import("../cache/redis/cache.ts");
-  const cache = redisCacheOf(parseDatedVerdict, { target: choice.target, keyPrefix: "clamgate:2:", observe, clock });
-  const store = fleetCacheOf(parseDatedVerdict, { cache, maxWaitMs: config.QUEUE_TIMEOUT, budgetMs, observe, clock });
+  const cache = redisCacheOf(parseDatedVerdict, { target: choice.target, keyPrefix: "clamgate:2:", emit, clock });
+  const store = fleetCacheOf(parseDatedVerdict, { cache, maxWaitMs: config.QUEUE_TIMEOUT, budgetMs, emit, clock });
   const maxEntries = Math.min(config.VERDICT_CACHE_MAX, verdictsInFront);
   return memoryFront({ store, maxEntries, clock, now: Date.now });
 }
 
 /** Nothing is kept in front of a redis: what another gateway forgets of an address is forgotten at once. */
-async function openByAddress(config: Config, observe: Observe): Promise<Cache<UrlRecord>> {
+async function openByAddress(config: Config, emit: Emit): Promise<Cache<UrlRecord>> {
   const choice = config.VERDICT_CACHE;
-  if (choice.kind !== "redis") return openOwn(parseUrlRecord, "-by-address", choice, config, observe);
+  if (choice.kind !== "redis") return openOwn(parseUrlRecord, "-by-address", choice, config, emit);
   const { redisCacheOf } = await import("../cache/redis/cache.ts");
-  const cache = redisCacheOf(parseUrlRecord, { target: choice.target, keyPrefix: "clamgate:2:url:", observe, clock });
-  return guardedCacheOf(parseUrlRecord, { cache, budgetMs, observe, clock });
+  const cache = redisCacheOf(parseUrlRecord, { target: choice.target, keyPrefix: "clamgate:2:url:", emit, clock });
+  return guardedCacheOf(parseUrlRecord, { cache, budgetMs, emit, clock });
 }
 
 /** Of this gateway alone. Nothing here is waited for, so no guard can cut a wait short. */
@@ -76,7 +76,7 @@ function openOwn<Value>(
   pathSuffix: string,
   choice: Exclude<Config["VERDICT_CACHE"], { readonly kind: "redis" }>,
   { VERDICT_CACHE_MAX: maxEntries }: Config,
-  observe: Observe,
+  emit: Emit,
 ): Cache<Value> {
   switch (choice.kind) {
     case "none":
@@ -84,27 +84,24 @@ function openOwn<Value>(
     case "memory":
       return memoryCacheOf(parse, { maxEntries, clock });
     case "sqlite":
-      return sqliteCacheOf(parse, { path: choice.path + pathSuffix, maxEntries, observe, clock, now: Date.now });
+      return sqliteCacheOf(parse, { path: choice.path + pathSuffix, maxEntries, emit, clock, now: Date.now });
   }
 }
 
 /** Without a cache, too: which copies were given is no verdict that somebody may want to do without. */
-async function openCopies(
-  { VERDICT_CACHE: choice, VERDICT_CACHE_MAX: maxEntries }: Config,
-  observe: Observe,
-): Promise<GivenCopies> {
+async function openCopies({ VERDICT_CACHE: choice, VERDICT_CACHE_MAX: maxEntries }: Config, emit: Emit): Promise<GivenCopies> {
   const now = Date.now;
   const inFront = (store: GivenCopies) =>
-    guardedCopies({ store, own: memoryCopies({ maxEntries: addressesInFront, now }), budgetMs, observe, clock });
+    guardedCopies({ store, own: memoryCopies({ maxEntries: addressesInFront, now }), budgetMs, emit, clock });
   switch (choice.kind) {
     case "none":
     case "memory":
       return memoryCopies({ maxEntries: ownAddresses, now });
     case "sqlite":
-      return inFront(sqliteCopies({ path: `${choice.path}-given`, maxEntries, observe, now }));
+      return inFront(sqliteCopies({ path: `${choice.path}-given`, maxEntries, emit, now }));
     case "redis": {
       const { redisCopies } = await import("../cache/redis/copies.ts");
-      return inFront(redisCopies({ target: choice.target, keyPrefix: "clamgate:2:given:", observe, clock }));
+      return inFront(redisCopies({ target: choice.target, keyPrefix: "clamgate:2:given:", emit, clock }));
     }
   }
 }

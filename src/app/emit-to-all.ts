@@ -1,15 +1,15 @@
-/** Several observers behind one `Observe`. */
+/** Several listeners behind one `Emit`. */
 
-import type { Observe } from "../core/events.ts";
+import type { Emit } from "../core/events.ts";
 
-/** Tells every observer each fact, in order. What one of them throws reaches neither the others nor whoever reported the fact. */
-export function observeAll(...observers: readonly Observe[]): Observe {
-  return (fact) => {
-    for (const observe of observers) {
+/** Tells every listener each event, in order. What one of them throws reaches neither the others nor whoever reported the event. */
+export function emitToAll(...listeners: readonly Emit[]): Emit {
+  return (event) => {
+    for (const emit of listeners) {
       try {
-        observe(fact);
+        emit(event);
       } catch {
-        // An observer is told about scans and never decides one; the log itself may be what failed, so there is nobody to tell.
+        // An listener is told about scans and never decides one; the log itself may be what failed, so there is nobody to tell.
       }
     }
   };

@@ -8,7 +8,7 @@ import type { EnginePool } from "../clamd/pool.ts";
 import { slotsOf } from "../config/engine-settings.ts";
 import type { Config } from "../config/settings.ts";
 import type { Clock } from "../core/clock.ts";
-import type { Observe } from "../core/events.ts";
+import type { Emit } from "../core/events.ts";
 import type { ChildRecords } from "../process/child-records.ts";
 import { findProgram } from "../process/find-program.ts";
 import { canaryBytes, epochOf } from "../signatures/canary.ts";
@@ -20,7 +20,7 @@ import { poolName } from "./pool-name.ts";
 export interface EngineParts {
   readonly config: Config;
   readonly pool: EnginePool;
-  readonly observe: Observe;
+  readonly emit: Emit;
   readonly clock: Clock;
   readonly records: ChildRecords;
   readonly allowsTestSignatures: boolean;
@@ -31,13 +31,13 @@ export interface EngineParts {
 export async function openEngine({
   config,
   pool,
-  observe,
+  emit,
   clock,
   records,
   allowsTestSignatures,
   searchPath,
 }: EngineParts): Promise<EngineSide> {
-  const shared = { dial: dialClamd, scanTimeoutMs: config.SCAN_TIMEOUT, clock, observe };
+  const shared = { dial: dialClamd, scanTimeoutMs: config.SCAN_TIMEOUT, clock, emit };
   if (config.CLAMD_PORT !== null) {
     const backend = {
       ...shared,
@@ -50,7 +50,7 @@ export async function openEngine({
       maxScanTimeMs: null,
     };
     const { CLAMD_PORT: addresses, GIVEN_EPOCH_FILE: epochFile, MAX_RECONNECT_TIME: attempts } = config;
-    return externalEngine({ addresses, backend, epochFile, pool, attempts, observe });
+    return externalEngine({ addresses, backend, epochFile, pool, attempts, emit });
   }
   const clamd = await findProgram("clamd", searchPath);
   if (clamd === null) throw new Error("clamd is not installed: install ClamAV, or set CLAMD_PORT to a clamd that runs elsewhere");
@@ -67,7 +67,7 @@ export async function openEngine({
     maxScanTimeMs: limits.maxScanTimeMs,
   };
   const programs = { clamd, freshclam: await findProgram("freshclam", searchPath) };
-  return managedEngine({ config, programs, limits, backend, pool, records, allowsTestSignatures, observe });
+  return managedEngine({ config, programs, limits, backend, pool, records, allowsTestSignatures, emit });
 }
 
 /** What of the operator's may make another verdict of the same finding: what is remembered by address is remembered as it was judged. */

@@ -8,7 +8,7 @@ import { type Discovery, discoverBackends } from "../clamd/discovery.ts";
 import type { EnginePool } from "../clamd/pool.ts";
 import { askReload, type Clamd } from "../clamd/proof.ts";
 import type { Config } from "../config/settings.ts";
-import type { Observe } from "../core/events.ts";
+import type { Emit } from "../core/events.ts";
 import { createSystemNames, thisSystem } from "../names/system-names.ts";
 import { canaryBytes, canaryFileName, epochOf } from "../signatures/canary.ts";
 import { type DirectoryEpoch, watchDirectoryEpoch } from "../signatures/directory-epoch.ts";
@@ -22,7 +22,7 @@ export interface ExternalEngineOptions {
   readonly pool: EnginePool;
   /** MAX_RECONNECT_TIME. */
   readonly attempts: number;
-  readonly observe: Observe;
+  readonly emit: Emit;
 }
 
 /** As clamav-rest: rest.md 69. */
@@ -43,7 +43,7 @@ interface Member {
 }
 
 export function externalEngine(options: ExternalEngineOptions): EngineSide {
-  const { addresses, backend, epochFile, pool, attempts, observe } = options;
+  const { addresses, backend, epochFile, pool, attempts, emit } = options;
   const stopped = new AbortController();
   const members = new Set<Member>();
   let epoch: DirectoryEpoch | null = null;
@@ -73,7 +73,7 @@ export function externalEngine(options: ExternalEngineOptions): EngineSide {
         if (stopped.signal.aborted || member.isTold) return;
         member.isTold = true;
         const reason = error instanceof Error ? error.message : String(error);
-        observe({ kind: "notice", level: "warn", message: `${member.backend.name} was not asked to reload: ${reason}` });
+        emit({ kind: "notice", level: "warn", message: `${member.backend.name} was not asked to reload: ${reason}` });
       });
     }
   }
@@ -119,7 +119,7 @@ export function externalEngine(options: ExternalEngineOptions): EngineSide {
         lookup: (host, signal) => names(host, "the gateway itself", signal),
         timeoutMs: lookupMs,
         intervalMs: refreshMs,
-        observe,
+        emit,
       });
       const deadline = performance.now() + Math.max(1, attempts) * attemptMs;
       while (pool.version() === null && !stopped.signal.aborted) {

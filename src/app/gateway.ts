@@ -8,13 +8,13 @@ import { readAgain } from "../clamd/read-again.ts";
 import type { Config } from "../config/settings.ts";
 import { isOfFormat } from "../containers/format.ts";
 import { createInspect } from "../containers/inspect.ts";
-import type { Observe } from "../core/events.ts";
+import type { Emit } from "../core/events.ts";
 import { lookInside } from "../core/look-inside.ts";
 import { createScan } from "../core/scan.ts";
 import { opsRoutes } from "../front/ops/ops-routes.ts";
 import { judgeReadiness, type Readiness } from "../front/ops/readiness.ts";
 import { restFront } from "../front/rest/front.ts";
-import { logFacts } from "../log/events.ts";
+import { logEvents } from "../log/events.ts";
 import type { Log } from "../log/log.ts";
 import type { GaugeSnapshot } from "../metrics/gauges.ts";
 import { createMetrics } from "../metrics/metrics.ts";
@@ -23,10 +23,10 @@ import { type DirectoryLock, lockDirectory } from "../process/lock.ts";
 import { openSpool } from "../spool/spool.ts";
 import { openCaches } from "./caches.ts";
 import { makeSettingDirectories, spoolDirectoryOf } from "./directories.ts";
+import { emitToAll } from "./emit-to-all.ts";
 import { openEngine } from "./engine-choice.ts";
 import type { SignatureState } from "./engine-side.ts";
 import { wipeRuns } from "./managed-clamd.ts";
-import { observeAll } from "./emit-to-all.ts";
 import { startDownloadProxy } from "./proxy.ts";
 import { type Servers, startServers } from "./servers.ts";
 import { settingFault } from "./setting-fault.ts";
@@ -93,14 +93,14 @@ async function open(
     }),
     async (made) => made.close(),
   );
-  const observe: Observe = observeAll(logFacts(log), metrics.observe);
+  const emit: Emit = emitToAll(logEvents(log), metrics.emit);
 
   const state = config.STATE_DIRECTORY;
   await makeSettingDirectories(config);
   opened.adopt(await lockState(state), (lock) => lock.release());
   const records = await openChildRecords(join(state, "children"));
   for (const { pid, command } of await records.reapOrphans({ graceMs: reapGraceMs })) {
-    observe({ kind: "notice", level: "warn", message: `ended ${command} (process ${pid}), left by a gateway that was killed` });
+    emit({ kind: "notice", level: "warn", message: `ended ${command} (process ${pid}), left by a gateway that was killed` });
   }
   await wipeRuns(state);
 
@@ -110,13 +110,13 @@ async function open(
       memoryBytesPerBody: config.SPOOL_MEMORY,
       memoryBytesTotal: config.SPOOL_MEMORY_TOTAL,
       maxFileBytesTotal: config.SPOOL_MAX,
-      observe,
+      emit,
     }).catch((error: unknown) => {
       throw settingFault("SPOOL_DIRECTORY", `${config.SPOOL_DIRECTORY} cannot be used`, error);
     }),
     (made) => made.close(),
   );
-  const caches = opened.adopt(await openCaches(config, observe), (made) => made.close());
+  const caches = opened.adopt(await openCaches(config, emit), (made) => made.close());
   const pool = opened.adopt(
     createPool({
       queueMax: config.QUEUE_MAX,
@@ -127,7 +127,7 @@ async function open(
     async (made) => made.close(),
   );
   const engine = opened.adopt(
-    await openEngine({ config, pool, observe, clock, records, allowsTestSignatures, searchPath }),
+    await openEngine({ config, pool, emit, clock, records, allowsTestSignatures, searchPath }),
     (made) => made.stop(),
   );
 
@@ -140,7 +140,7 @@ async function open(
     engine: lookInside(readAgain(pool), createInspect({ maxMs: config.MAX_SCAN_TIME, maxFiles: config.MAX_FILES, clock })),
     cache: caches.verdicts,
     policy: { allowedReasons: config.ON_UNSCANNABLE },
-    observe,
+    emit,
     clock,
     maxBytes: config.MAX_FILE_SIZE,
     verdictTtlSeconds,
@@ -207,7 +207,7 @@ async function open(
     retryAfterSeconds,
     upload: { idleTimeoutMs: config.CLIENT_IDLE_TIMEOUT, minBytesPerSecond: config.CLIENT_MIN_RATE },
     isTestOnly,
-    observe,
+    emit,
   });
   const ops = opsRoutes({
     readiness,
@@ -215,7 +215,7 @@ async function open(
     engineVersion: () => pool.version(),
     maxAgeHours: healthcheckMaxAgeHours,
   }) as FastifyPluginAsync;
-  const servers = opened.adopt(await listenOn({ config, fronts: [rest, ops], version, observe }), (made) => made.close());
+  const servers = opened.adopt(await listenOn({ config, fronts: [rest, ops], version, emit }), (made) => made.close());
 
   const proxy = await startDownloadProxy({
     config,
@@ -228,7 +228,7 @@ async function open(
     isTestOnly,
     retryAfterSeconds,
     ownUrls: servers.urls,
-    observe,
+    emit,
     clock,
   });
   if (proxy !== null) opened.adopt(proxy, (made) => made.close());
@@ -246,14 +246,14 @@ async function open(
       await Promise.all([servers.reload(), engine.reload()]);
       try {
         const routes = (await proxy?.reload()) ?? 0;
-        observe({
+        emit({
           kind: "notice",
           level: "info",
           message: `read anew: ${routes} routes, ${reloadable}; every other setting needs a restart`,
         });
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
-        observe({ kind: "notice", level: "error", message: `the routes stay as they were: ${reason}` });
+        emit({ kind: "notice", level: "error", message: `the routes stay as they were: ${reason}` });
       }
     },
     async stop() {
@@ -282,10 +282,10 @@ interface Listening {
   readonly config: Config;
   readonly fronts: readonly FastifyPluginAsync[];
   readonly version: string;
-  readonly observe: Observe;
+  readonly emit: Emit;
 }
 
-function listenOn({ config, fronts, version, observe }: Listening): Promise<Servers> {
+function listenOn({ config, fronts, version, emit }: Listening): Promise<Servers> {
   return startServers({
     host: config.HOST,
     port: config.PORT,
@@ -295,7 +295,7 @@ function listenOn({ config, fronts, version, observe }: Listening): Promise<Serv
     answerTimeoutMs: config.CLIENT_IDLE_TIMEOUT,
     fronts,
     version,
-    observe,
+    emit,
   });
 }
 

@@ -12,7 +12,7 @@ import { ExchangeError } from "../clamd/exchange.ts";
 import { type FreeSpaceWatch, watchFreeSpace } from "../clamd/free-space-watch.ts";
 import type { EnginePool } from "../clamd/pool.ts";
 import { askReload, type Clamd, proveClamd } from "../clamd/proof.ts";
-import type { Observe } from "../core/events.ts";
+import type { Emit } from "../core/events.ts";
 import { type SupervisedChild, superviseChild } from "../process/child.ts";
 import type { ChildRecords } from "../process/child-records.ts";
 import type { LoadResult } from "../signatures/set-loader.ts";
@@ -30,7 +30,7 @@ export interface ManagedClamdOptions {
   readonly backend: Omit<BackendOptions, "name" | "address" | "onChange">;
   readonly pool: EnginePool;
   readonly records: ChildRecords;
-  readonly observe: Observe;
+  readonly emit: Emit;
 }
 
 export interface ManagedClamd {
@@ -58,7 +58,7 @@ const pollMs = 50;
 const mostReserveBytes = 256 * 1024 * 1024;
 
 export function createManagedClamd(options: ManagedClamdOptions): ManagedClamd {
-  const { program, runRoot, databaseDirectory, limits, pool, records, observe } = options;
+  const { program, runRoot, databaseDirectory, limits, pool, records, emit } = options;
   let isStopped = false;
   let child: SupervisedChild | null = null;
   let backend: Backend | null = null;
@@ -128,7 +128,7 @@ export function createManagedClamd(options: ManagedClamdOptions): ManagedClamd {
       return blocks === 0 ? null : bavail * bsize; // some file systems do not tell
     };
     const reserveBytes = Math.min(limits.maxScanSize, mostReserveBytes);
-    return watchFreeSpace({ freeBytes, reserveBytes, clock: options.backend.clock, observe });
+    return watchFreeSpace({ freeBytes, reserveBytes, clock: options.backend.clock, emit });
   }
 
   function onLine(line: string): void {
@@ -152,9 +152,9 @@ export function createManagedClamd(options: ManagedClamdOptions): ManagedClamd {
       },
       stopGraceMs,
       records,
-      observe: (fact) => {
-        observe(fact);
-        if (fact.kind === "child-exited") loads.lost(fact.reason);
+      emit: (event) => {
+        emit(event);
+        if (event.kind === "child-exited") loads.lost(event.reason);
       },
     });
   }

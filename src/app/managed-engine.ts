@@ -9,7 +9,7 @@ import type { BackendOptions } from "../clamd/backend.ts";
 import type { ClamdLimits } from "../clamd/clamd-conf.ts";
 import type { EnginePool } from "../clamd/pool.ts";
 import type { Config } from "../config/settings.ts";
-import type { Observe } from "../core/events.ts";
+import type { Emit } from "../core/events.ts";
 import type { ChildRecords } from "../process/child-records.ts";
 import { runToEnd } from "../process/run.ts";
 import { newestDatabaseSeconds } from "../signatures/database-time.ts";
@@ -35,7 +35,7 @@ export interface ManagedEngineOptions {
   readonly records: ChildRecords;
   /** Whether the built-in test signatures will do while there are no others. */
   readonly allowsTestSignatures: boolean;
-  readonly observe: Observe;
+  readonly emit: Emit;
 }
 
 /** A change is loaded at the second look that finds it the same. */
@@ -49,7 +49,7 @@ const freshclamLog = "freshclam.log";
 const reachMs = 4_000;
 
 export async function managedEngine(options: ManagedEngineOptions): Promise<EngineSide> {
-  const { config, pool, records, observe } = options;
+  const { config, pool, records, emit } = options;
   const state = config.STATE_DIRECTORY;
   const epochs = await openEpochs({ directory: join(state, "epochs") });
   const source = await signatureSource(config);
@@ -62,7 +62,7 @@ export async function managedEngine(options: ManagedEngineOptions): Promise<Engi
     backend: options.backend,
     pool,
     records,
-    observe,
+    emit,
   });
 
   const load: LoadEpoch = async (epoch) => {
@@ -83,7 +83,7 @@ export async function managedEngine(options: ManagedEngineOptions): Promise<Engi
   }
 
   const canFetch = options.programs.freshclam !== null;
-  if (!canFetch) observe({ kind: "notice", level: "warn", message: "freshclam is not installed: signatures are not fetched" });
+  if (!canFetch) emit({ kind: "notice", level: "warn", message: "freshclam is not installed: signatures are not fetched" });
   const updater = keepSignatures({
     directory: source.directory,
     epochs,
@@ -102,7 +102,7 @@ export async function managedEngine(options: ManagedEngineOptions): Promise<Engi
     },
     pollMs: directoryPollMs,
     firstUpdateMs: await firstUpdateMs(options),
-    observe,
+    emit,
     clock: () => performance.now(),
     now: Date.now,
     random: Math.random,
@@ -191,11 +191,11 @@ async function readCustomConf(path: string): Promise<string> {
 }
 
 /** How long the first fetch is waited for. */
-async function firstUpdateMs({ config, allowsTestSignatures, observe }: ManagedEngineOptions): Promise<number> {
+async function firstUpdateMs({ config, allowsTestSignatures, emit }: ManagedEngineOptions): Promise<number> {
   if (!allowsTestSignatures || config.FRESHCLAM_CONF !== null || config.SIGNATURE_CHECKS === 0) return config.FIRST_FETCH_TIMEOUT;
   const mirror = config.PROXY_SERVER ?? config.DATABASE_MIRROR ?? "https://database.clamav.net";
   if (await isReachable(mirror, config.PROXY_SERVER === null ? null : config.PROXY_PORT)) return config.FIRST_FETCH_TIMEOUT;
-  observe({ kind: "notice", level: "warn", message: "the signature mirror cannot be reached: going on without waiting for it" });
+  emit({ kind: "notice", level: "warn", message: "the signature mirror cannot be reached: going on without waiting for it" });
   return Math.min(reachMs, config.FIRST_FETCH_TIMEOUT);
 }
 

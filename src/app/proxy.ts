@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { Config } from "../config/settings.ts";
 import type { Clock } from "../core/clock.ts";
-import type { Observe } from "../core/events.ts";
+import type { Emit } from "../core/events.ts";
 import type { GivenCopies } from "../core/given-copies.ts";
 import type { Scan } from "../core/scan.ts";
 import type { EngineVersion } from "../core/verdict.ts";
@@ -34,7 +34,7 @@ export interface DownloadProxyOptions {
   readonly retryAfterSeconds: number;
   /** Addresses of our own that no download may lead to, besides those that the settings tell. */
   readonly ownUrls: readonly string[];
-  readonly observe: Observe;
+  readonly emit: Emit;
   readonly clock: Clock;
 }
 
@@ -48,7 +48,7 @@ export interface DownloadProxy {
 
 /** Listens. Rejects with an Error for the operator where a file or the address is unusable; nothing is left then. Null where it is off. */
 export async function startDownloadProxy(options: DownloadProxyOptions): Promise<DownloadProxy | null> {
-  const { config, observe, clock } = options;
+  const { config, emit, clock } = options;
   if (config.DOWNLOAD_PROXY_PORT === null) return null;
   const ownEndpoints: Endpoint[] = [...endpointsOf(config), ...options.ownUrls.map(endpointOf)];
   const upstream: Omit<UpstreamOptions, "extraCa"> = {
@@ -94,7 +94,7 @@ export async function startDownloadProxy(options: DownloadProxyOptions): Promise
   });
   const { port } = proxy.server.address() as AddressInfo; // it listens on TCP
   ownEndpoints.push({ host: config.HOST, port });
-  observe({ kind: "notice", level: "info", message: `download proxy: ${describePolicy(config, sources.routes.length)}` });
+  emit({ kind: "notice", level: "info", message: `download proxy: ${describePolicy(config, sources.routes.length)}` });
   return {
     url: `http://${config.HOST.includes(":") ? `[${config.HOST}]` : config.HOST}:${port}`,
     async reload() {

@@ -6,7 +6,7 @@ import type { RequestListener } from "node:http";
 import type { Server } from "node:net";
 import swagger from "@fastify/swagger";
 import fastify, { type FastifyInstance, type FastifyPluginAsync } from "fastify";
-import type { Observe } from "../core/events.ts";
+import type { Emit } from "../core/events.ts";
 import { unparsableAnswers } from "../front/rest/unparsable.ts";
 import { type Connections, trackConnections } from "../http/connections.ts";
 import { inTurn, type Turns } from "../http/in-turn.ts";
@@ -26,13 +26,13 @@ export interface ServersOptions {
   /** Registered on every server. */
   readonly fronts: readonly FastifyPluginAsync[];
   readonly version: string;
-  readonly observe: Observe;
+  readonly emit: Emit;
 }
 
 export interface Servers {
   /** Where they listen, as `http://[::]:9000`. */
   readonly urls: readonly string[];
-  /** Looks at the certificate's files now; what came of it is observed. */
+  /** Looks at the certificate's files now; what came of it is emitted. */
   reload(): Promise<void>;
   /** Takes no new connections and resolves when the last answer has been given. */
   drain(): Promise<void>;
@@ -45,7 +45,7 @@ const limits = { keepAliveTimeoutMs: 75_000, maxHeaderBytes: 64 * 1024 } as cons
 
 /** Rejects when an address cannot be had or the certificate is unusable; nothing listens then. */
 export async function startServers(options: ServersOptions): Promise<Servers> {
-  const { port, tls, observe } = options;
+  const { port, tls, emit } = options;
   const running: Running[] = [];
   try {
     running.push(await listen({ ...options, port, scheme: "http" }, null));
@@ -55,10 +55,10 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
       });
       if (certificate === null) {
         const message = `TLS is off: ${tls.certPath} or ${tls.keyPath} is not there (SSL_CERT, SSL_KEY)`;
-        observe({ kind: "notice", level: "warn", message });
+        emit({ kind: "notice", level: "warn", message });
       } else if (tls.port === port && port !== 0) {
         throw new Error(`PORT and SSL_PORT must differ; both are ${port}.`);
-      } else running.push(await listen({ ...options, port: tls.port, scheme: "https" }, { ...tls, certificate, observe }));
+      } else running.push(await listen({ ...options, port: tls.port, scheme: "https" }, { ...tls, certificate, emit }));
     }
   } catch (error) {
     for (const one of running) await one.close();
@@ -85,10 +85,10 @@ interface Running {
   close(): Promise<void>;
 }
 
-type ListenOptions = Omit<ServersOptions, "tls" | "observe"> & {
+type ListenOptions = Omit<ServersOptions, "tls" | "emit"> & {
   readonly scheme: "http" | "https";
 };
-type TlsFiles = NonNullable<ServersOptions["tls"]> & { readonly certificate: Certificate; readonly observe: Observe };
+type TlsFiles = NonNullable<ServersOptions["tls"]> & { readonly certificate: Certificate; readonly emit: Emit };
 
 async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Running> {
   const { headTimeoutMs, maxConnections } = options;
@@ -190,13 +190,13 @@ function watchCertificate(tls: TlsFiles, use: (certificate: Certificate) => void
       if (next === null) return;
       if (next.cert !== current.cert || next.key !== current.key) {
         use(next);
-        tls.observe({ kind: "notice", level: "info", message: "the TLS certificate was renewed" });
+        tls.emit({ kind: "notice", level: "info", message: "the TLS certificate was renewed" });
       }
       current = next;
       seen = mark;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      tls.observe({
+      tls.emit({
         kind: "notice",
         level: "error",
         message: `the TLS certificate could not be renewed, the old one stays: ${reason}`,

@@ -57,7 +57,7 @@ const outcomes = {
 } as const satisfies Record<Claim<unknown>["kind"], WaitOutcome>;
 
 export function fleetCacheOf<Value>(parse: Parse<Value>, options: FleetCacheOptions<Value>): FleetCache<Value> {
-  const { cache, maxWaitMs, observe, clock, timers = systemTimers } = options;
+  const { cache, maxWaitMs, emit, clock, timers = systemTimers } = options;
   const guard = new Guard(options);
 
   function holdLease(key: VerdictKey, token: string): Lease {
@@ -103,7 +103,7 @@ export function fleetCacheOf<Value>(parse: Parse<Value>, options: FleetCacheOpti
           continue;
         }
         const outcome = outcomes[claim?.kind ?? "failed"];
-        if (pauseMs > firstPauseMs) observe({ kind: "scan-awaited", outcome, seconds: waitedMs / 1000 });
+        if (pauseMs > firstPauseMs) emit({ kind: "scan-awaited", outcome, seconds: waitedMs / 1000 });
         if (claim?.kind === "known") return { kind: "known", value: claim.value, isAwaited: pauseMs > firstPauseMs };
         // What came too late may have been granted all the same.
         return { kind: "unknown", lease: claim === null || claim.kind === "leased" ? holdLease(key, token) : null };

@@ -1,7 +1,7 @@
 /** Makes any store safe to ask: what throws or hangs is nothing after a short while, and soon the store is not asked at all. */
 
 import type { Clock } from "../core/clock.ts";
-import type { Observe } from "../core/events.ts";
+import type { Emit } from "../core/events.ts";
 import type { CacheHealth } from "../core/verdict-cache.ts";
 import { Breaker } from "./breaker.ts";
 import { systemTimers, type Timers } from "./timers.ts";
@@ -9,7 +9,7 @@ import { systemTimers, type Timers } from "./timers.ts";
 export interface GuardOptions {
   /** What a call may cost a scan; what takes longer goes on without anybody waiting. */
   readonly budgetMs: number;
-  readonly observe: Observe;
+  readonly emit: Emit;
   readonly clock: Clock;
   readonly timers?: Timers;
 }
@@ -40,7 +40,7 @@ export class Guard {
       return value;
     } catch (thrown) {
       const pause = this.#breaker.failed() ? `; left alone for ${pauseMs} ms` : "";
-      this.#options.observe({ kind: "cache-failed", operation, detail: textOf(thrown) + pause });
+      this.#options.emit({ kind: "cache-failed", operation, detail: textOf(thrown) + pause });
       return null;
     }
   }
@@ -59,7 +59,7 @@ export class Guard {
     try {
       await within(closeMs, this.#timers, call);
     } catch (thrown) {
-      this.#options.observe({ kind: "cache-failed", operation: "close", detail: textOf(thrown) });
+      this.#options.emit({ kind: "cache-failed", operation: "close", detail: textOf(thrown) });
     }
   }
 }

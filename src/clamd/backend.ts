@@ -2,7 +2,7 @@
 
 import { type ClamdReply, parseScanReply } from "../codec/clamd/reply.ts";
 import type { Clock } from "../core/clock.ts";
-import type { Observe } from "../core/events.ts";
+import type { Emit } from "../core/events.ts";
 import type { SpooledBody } from "../core/spool.ts";
 import type { EngineVersion, Verdict } from "../core/verdict.ts";
 import { instreamBytes, instreamFile, type Request, scanCommand } from "./commands.ts";
@@ -24,7 +24,7 @@ export interface BackendOptions extends Clamd, Pick<HealthOptions, "probes" | "i
   /** After this a scan is answered as timed out; its slot stays taken until clamd is done. */
   readonly scanTimeoutMs: number;
   readonly clock: Clock;
-  readonly observe: Observe;
+  readonly emit: Emit;
   /** Told when a slot comes free or the state changes. */
   readonly onChange: () => void;
   readonly timing?: BackendTiming;

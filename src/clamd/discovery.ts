@@ -2,7 +2,7 @@
 
 import { isIP } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Observe } from "../core/events.ts";
+import type { Emit } from "../core/events.ts";
 import { untilAborted } from "../core/until-aborted.ts";
 import { type ClamdAddress, describeAddress } from "./address.ts";
 import type { Backend } from "./backend.ts";
@@ -17,7 +17,7 @@ export interface DiscoveryOptions {
   /** Of one lookup. */
   readonly timeoutMs: number;
   readonly intervalMs: number;
-  readonly observe: Observe;
+  readonly emit: Emit;
 }
 
 export interface Discovery {
@@ -28,7 +28,7 @@ export interface Discovery {
 
 /** Keeps the pool's backends equal to what the names resolve to. A name that fails to resolve keeps the backends it had. */
 export function discoverBackends(options: DiscoveryOptions): Discovery {
-  const { addresses, pool, timeoutMs, observe } = options;
+  const { addresses, pool, timeoutMs, emit } = options;
   const closed = new AbortController();
   const known = new Map<string, Backend>();
   const answers = new Map<string, readonly ClamdAddress[]>();
@@ -46,7 +46,7 @@ export function discoverBackends(options: DiscoveryOptions): Discovery {
     } catch (error) {
       if (closed.signal.aborted) return;
       const reason = error instanceof Error ? error.message : String(error);
-      observe({ kind: "notice", level: "warn", message: `CLAMD_PORT: ${address.host} was not resolved: ${reason}` });
+      emit({ kind: "notice", level: "warn", message: `CLAMD_PORT: ${address.host} was not resolved: ${reason}` });
     }
   }
 

@@ -1,7 +1,7 @@
 /** The room in which a clamd of our own unpacks: where it runs out of it, clamd may say OK of what it never saw (clamd.md S14). */
 
 import type { Clock } from "../core/clock.ts";
-import type { Observe } from "../core/events.ts";
+import type { Emit } from "../core/events.ts";
 
 export interface FreeSpaceWatch {
   /** To be told each line that clamd writes. */
@@ -19,7 +19,7 @@ export interface FreeSpaceOptions {
   /** With less than this left at the end of a scan, clamd may have had none in the middle of it. */
   readonly reserveBytes: number;
   readonly clock: Clock;
-  readonly observe: Observe;
+  readonly emit: Emit;
 }
 
 /**
@@ -29,7 +29,7 @@ export interface FreeSpaceOptions {
 const failedWrite =
   /write error|failed to write|can't write|only wrote|no space left|disc space|can't create temp|file too large/i;
 
-export function watchFreeSpace({ freeBytes, reserveBytes, clock, observe }: FreeSpaceOptions): FreeSpaceWatch {
+export function watchFreeSpace({ freeBytes, reserveBytes, clock, emit }: FreeSpaceOptions): FreeSpaceWatch {
   let failedAt = -Infinity;
   let failedLine = "";
   let isDoubted = false;
@@ -48,7 +48,7 @@ export function watchFreeSpace({ freeBytes, reserveBytes, clock, observe }: Free
     isDoubted = doubt !== null;
     const message =
       doubt === null ? "clamd has room to unpack again" : `clamd lacks room to unpack, so what it calls OK is refused: ${doubt}`;
-    observe({ kind: "notice", level: doubt === null ? "info" : "error", message });
+    emit({ kind: "notice", level: doubt === null ? "info" : "error", message });
     return doubt;
   }
 

@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Clock } from "../core/clock.ts";
-import type { Observe } from "../core/events.ts";
+import type { Emit } from "../core/events.ts";
 import type { EngineVersion } from "../core/verdict.ts";
 import type { AlertProbe } from "./alert-probes.ts";
 import { watchAlerts } from "./alerts.ts";
@@ -30,7 +30,7 @@ export interface HealthOptions {
   /** As long as one scan may take, all threads may be taken and no canary answered. */
   readonly busyMs: number;
   readonly clock: Clock;
-  readonly observe: Observe;
+  readonly emit: Emit;
   /** Told when it goes up or down, and when its version changes. */
   readonly onChange: () => void;
   readonly timing: HealthTiming;
@@ -76,7 +76,7 @@ class LateError extends Error {
 }
 
 export function watchHealth(options: HealthOptions): Health {
-  const { clamd, probes, isStrict, name, clock, observe, onChange, timing } = options;
+  const { clamd, probes, isStrict, name, clock, emit, onChange, timing } = options;
   const busyMs = Math.max(options.busyMs, 2 * timing.proofTimeoutMs);
   const alerts = watchAlerts({ clamd, probes, timeoutMs: busyMs, clock });
   /** Whose every connection and byte is noted. */
@@ -129,7 +129,7 @@ export function watchHealth(options: HealthOptions): Health {
     isUp = false;
     hasReported = true;
     pause.abort();
-    observe({ kind: "backend-down", backend: name, reason });
+    emit({ kind: "backend-down", backend: name, reason });
     onChange();
   }
 
@@ -148,7 +148,7 @@ export function watchHealth(options: HealthOptions): Health {
     hasReported = true;
     isBusy = false;
     if (isSilent()) provenSince = clock();
-    if (isChange) observe({ kind: "backend-up", backend: name, version: next });
+    if (isChange) emit({ kind: "backend-up", backend: name, version: next });
     if (isNews) onChange();
   }
 
@@ -214,7 +214,7 @@ export function watchHealth(options: HealthOptions): Health {
       const wasBusy = isBusy;
       isBusy = connectedAt >= startedAt;
       if (!isBusy || wasBusy) return;
-      observe({ kind: "notice", level: "warn", message: `${name} is busy: ${reason}, it is given no more for now` });
+      emit({ kind: "notice", level: "warn", message: `${name} is busy: ${reason}, it is given no more for now` });
       onChange();
     }
 
@@ -254,7 +254,7 @@ export function watchHealth(options: HealthOptions): Health {
       lacking.length === 0
         ? `${name} reports all that it does not look into`
         : `${name} says OK to what it does not look into: its clamd.conf lacks ${lacking.join(", ")}`;
-    observe({ kind: "notice", level: lacking.length === 0 ? "info" : "warn", message });
+    emit({ kind: "notice", level: lacking.length === 0 ? "info" : "warn", message });
   }
 
   function prove(): Promise<boolean> {

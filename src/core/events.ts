@@ -6,7 +6,7 @@ import type { WaitOutcome } from "./verdict-cache.ts";
 
 export type FrontName = "rest" | "proxy";
 
-export type Fact =
+export type GatewayEvent =
   | {
       readonly kind: "scanned";
       readonly via: FrontName;
@@ -104,4 +104,4 @@ export type DownloadOutcome = "delivered" | "bodiless" | "blocked" | "cut" | "go
 
 export type UpdateOutcome = "updated" | "up-to-date" | "rate-limited" | "blocked" | "failed";
 
-export type Observe = (fact: Fact) => void;
+export type Emit = (event: GatewayEvent) => void;

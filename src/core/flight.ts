@@ -2,7 +2,7 @@
 
 import type { EngineScan } from "./engine.ts";
 import { ClamgateError } from "./errors.ts";
-import type { Fact } from "./events.ts";
+import type { GatewayEvent } from "./events.ts";
 import type { SpooledBody } from "./spool.ts";
 import { untilAborted } from "./until-aborted.ts";
 import type { EngineVersion, Verdict } from "./verdict.ts";
@@ -10,7 +10,7 @@ import type { EngineVersion, Verdict } from "./verdict.ts";
 export interface Finding {
   readonly verdict: Verdict;
   readonly version: EngineVersion;
-  readonly source: (Fact & { kind: "scanned" })["source"];
+  readonly source: (GatewayEvent & { kind: "scanned" })["source"];
   /** Null where the engine was not asked for it. */
   readonly scan: EngineScan | null;
 }

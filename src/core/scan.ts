@@ -4,7 +4,7 @@ import type { Clock } from "./clock.ts";
 import { createDoNotRetry } from "./do-not-retry.ts";
 import type { Engine, EngineScan } from "./engine.ts";
 import { ClamgateError, toClamgateError } from "./errors.ts";
-import type { Fact, FrontName, Observe } from "./events.ts";
+import type { Emit, FrontName, GatewayEvent } from "./events.ts";
 import { createFlight, type Finding, type Flight } from "./flight.ts";
 import { type Decision, decide, type Policy } from "./policy.ts";
 import type { Spool, SpooledBody } from "./spool.ts";
@@ -47,7 +47,7 @@ export interface ScanParts {
   readonly engine: Engine;
   readonly cache: VerdictCache;
   readonly policy: Policy;
-  readonly observe: Observe;
+  readonly emit: Emit;
   readonly clock: Clock;
   /** Bytes of the largest body. */
   readonly maxBytes: number;
@@ -60,7 +60,7 @@ const doNotRetryMs = 10 * 60_000;
 const doNotRetryEntries = 10_000;
 
 export function createScan(parts: ScanParts): Scan {
-  const { spool, engine, cache, policy, observe, clock } = parts;
+  const { spool, engine, cache, policy, emit, clock } = parts;
   const doNotRetry = createDoNotRetry({ ttlMs: doNotRetryMs, maxEntries: doNotRetryEntries, clock });
   /** No Map, for the reason that `ActiveSet` gives. */
   const inFlight: Record<string, Flight> = Object.create(null);
@@ -78,7 +78,7 @@ export function createScan(parts: ScanParts): Scan {
         const verdict = await withUnsupported(finding.verdict, body, options.insteadOfClean);
         const decision = decide(verdict, policy);
         const elapsedMs = clock() - startedAt;
-        observe(scannedFact(options, body, { ...finding, verdict }, decision, elapsedMs));
+        emit(scannedEvent(options, body, { ...finding, verdict }, decision, elapsedMs));
         const report: ScanReport = {
           verdict,
           sha256: body.sha256,
@@ -97,7 +97,7 @@ export function createScan(parts: ScanParts): Scan {
       const { code, message, cause } = toClamgateError(error);
       const detail = cause instanceof Error ? `${message}: ${cause.message}` : message;
       const { via, requestId, name } = options;
-      observe({ kind: "scan-failed", via, requestId, name, code, detail, seconds: (clock() - startedAt) / 1000 });
+      emit({ kind: "scan-failed", via, requestId, name, code, detail, seconds: (clock() - startedAt) / 1000 });
       throw error;
     }
   };
@@ -170,7 +170,7 @@ export function createScan(parts: ScanParts): Scan {
       if (value !== null) return { kind: "known", value, isAwaited: false };
     } catch (error) {
       signal.throwIfAborted();
-      observe({ kind: "cache-failed", operation: "get", detail: toClamgateError(error).message });
+      emit({ kind: "cache-failed", operation: "get", detail: toClamgateError(error).message });
     }
     return { kind: "unknown", lease: null };
   }
@@ -182,7 +182,7 @@ export function createScan(parts: ScanParts): Scan {
       await cache.set({ sha256, tag: version.tag }, verdict, parts.verdictTtlSeconds);
       return version.tag;
     } catch (error) {
-      observe({ kind: "cache-failed", operation: "set", detail: toClamgateError(error).message });
+      emit({ kind: "cache-failed", operation: "set", detail: toClamgateError(error).message });
       return null;
     }
   }
@@ -210,13 +210,13 @@ function isRefusal(error: unknown): boolean {
   return error instanceof ClamgateError && (error.code === "queue-full" || error.code === "queue-timeout");
 }
 
-function scannedFact(
+function scannedEvent(
   { via, requestId, name }: ScanOptions,
   { sha256, size }: SpooledBody,
   { verdict, source, scan }: Finding,
   { isAllowed }: Decision,
   elapsedMs: number,
-): Fact {
+): GatewayEvent {
   return {
     kind: "scanned",
     via,

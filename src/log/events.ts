@@ -1,7 +1,7 @@
-/** What the log says about each fact, and how loudly. */
+/** What the log says about each event, and how loudly. */
 
 import type { ErrorCode } from "../core/errors.ts";
-import type { DownloadOutcome, Fact, Observe } from "../core/events.ts";
+import type { DownloadOutcome, Emit, GatewayEvent } from "../core/events.ts";
 import type { Verdict } from "../core/verdict.ts";
 import { cut } from "./escape-controls.ts";
 import type { Log, LogFields, LogLevel } from "./log.ts";
@@ -45,89 +45,89 @@ const downloadLevels = {
   failed: "warn",
 } as const satisfies Record<DownloadOutcome, LogLevel>;
 
-type FactOf<K extends Fact["kind"]> = Extract<Fact, { readonly kind: K }>;
+type EventOf<K extends GatewayEvent["kind"]> = Extract<GatewayEvent, { readonly kind: K }>;
 
-/** One line per fact, unless clients cause a flood of them: failures are counted then, verdicts never. What a scan has found is urgent, as errors are: it must be on record before its client knows. */
-export function logFacts(log: Log): Observe {
-  return (fact) => {
-    switch (fact.kind) {
+/** One line per event, unless clients cause a flood of them: failures are counted then, verdicts never. What a scan has found is urgent, as errors are: it must be on record before its client knows. */
+export function logEvents(log: Log): Emit {
+  return (event) => {
+    switch (event.kind) {
       case "scanned":
-        return scanned(log, fact);
+        return scanned(log, event);
       case "scan-failed":
-        return scanFailed(log, fact);
+        return scanFailed(log, event);
       case "backend-up": {
-        const { engine, database, databaseDate, tag } = fact.version;
-        return log.write("info", "backend up", { backend: fact.backend, engine, database, databaseDate, tag });
+        const { engine, database, databaseDate, tag } = event.version;
+        return log.write("info", "backend up", { backend: event.backend, engine, database, databaseDate, tag });
       }
       case "backend-down":
-        return log.write("error", "backend down", { backend: fact.backend, reason: cut(fact.reason, maxDetailLength) });
+        return log.write("error", "backend down", { backend: event.backend, reason: cut(event.reason, maxDetailLength) });
       case "child-started":
-        return log.write("info", "child started", { child: fact.child, pid: fact.pid });
+        return log.write("info", "child started", { child: event.child, pid: event.pid });
       case "child-line":
-        return log.write(childLineLevel(fact.line), cut(fact.line, maxDetailLength), { child: fact.child });
+        return log.write(childLineLevel(event.line), cut(event.line, maxDetailLength), { child: event.child });
       case "child-exited": {
-        const fields = { child: fact.child, reason: cut(fact.reason, maxDetailLength), restartInMs: fact.restartInMs };
-        return log.write(fact.restartInMs === null ? "info" : "error", "child exited", fields);
+        const fields = { child: event.child, reason: cut(event.reason, maxDetailLength), restartInMs: event.restartInMs };
+        return log.write(event.restartInMs === null ? "info" : "error", "child exited", fields);
       }
       case "signatures-loaded":
-        return log.write(fact.isTestOnly ? "warn" : "info", "signatures loaded", {
-          set: fact.set,
-          files: fact.files,
-          isTestOnly: fact.isTestOnly,
-          seconds: rounded(fact.seconds),
+        return log.write(event.isTestOnly ? "warn" : "info", "signatures loaded", {
+          set: event.set,
+          files: event.files,
+          isTestOnly: event.isTestOnly,
+          seconds: rounded(event.seconds),
         });
       case "signatures-rejected":
-        return log.write("error", "signatures rejected", { set: fact.set, reason: cut(fact.reason, maxDetailLength) });
+        return log.write("error", "signatures rejected", { set: event.set, reason: cut(event.reason, maxDetailLength) });
       case "signature-file-kept-out": {
-        const fields = { file: cut(fact.file, maxNameLength), reason: cut(fact.reason, maxDetailLength) };
+        const fields = { file: cut(event.file, maxNameLength), reason: cut(event.reason, maxDetailLength) };
         return log.write("error", "signature file kept out", fields);
       }
       case "signatures-checked": {
-        const isFine = fact.outcome === "updated" || fact.outcome === "up-to-date";
-        const fields = { outcome: fact.outcome, detail: cut(fact.detail, maxDetailLength), seconds: rounded(fact.seconds) };
+        const isFine = event.outcome === "updated" || event.outcome === "up-to-date";
+        const fields = { outcome: event.outcome, detail: cut(event.detail, maxDetailLength), seconds: rounded(event.seconds) };
         return log.write(isFine ? "info" : "warn", "signatures checked", fields);
       }
       case "cache-failed":
-        return log.write(fact.isRepeated ? "debug" : "warn", "cache failed", {
-          operation: fact.operation,
-          detail: cut(fact.detail, maxDetailLength),
+        return log.write(event.isRepeated ? "debug" : "warn", "cache failed", {
+          operation: event.operation,
+          detail: cut(event.detail, maxDetailLength),
         });
       case "scan-awaited": {
-        const fields = { outcome: fact.outcome, seconds: rounded(fact.seconds) };
+        const fields = { outcome: event.outcome, seconds: rounded(event.seconds) };
         return log.write("debug", "waited for another gateway's scan", fields);
       }
       case "download":
-        return download(log, fact);
+        return download(log, event);
       case "download-denied":
-        return downloadDenied(log, fact);
+        return downloadDenied(log, event);
       case "deprecated-endpoint":
         return log.writeCounted("info", "DEPRECATED ENDPOINT: Migrate from /scan to /v2/scan", {}, {});
       case "notice":
-        return log.write(fact.level, fact.message);
+        return log.write(event.level, event.message);
     }
   };
 }
 
-function scanned(log: Log, fact: FactOf<"scanned">): void {
-  const isFinding = fact.verdict.kind !== "clean";
+function scanned(log: Log, event: EventOf<"scanned">): void {
+  const isFinding = event.verdict.kind !== "clean";
   const level = isFinding ? "warn" : "info";
   if (!log.isOn(level)) return;
   const fields = {
-    id: fact.requestId,
-    via: fact.via,
-    name: cut(fact.name, maxNameLength),
-    digest: fact.sha256,
-    size: fact.size,
-    ...verdictFields(fact.verdict),
-    allowed: fact.isAllowed,
-    source: fact.source,
-    backend: fact.backend,
-    seconds: rounded(fact.seconds),
+    id: event.requestId,
+    via: event.via,
+    name: cut(event.name, maxNameLength),
+    digest: event.sha256,
+    size: event.size,
+    ...verdictFields(event.verdict),
+    allowed: event.isAllowed,
+    source: event.source,
+    backend: event.backend,
+    seconds: rounded(event.seconds),
   };
   log.write(level, "scanned", fields, isFinding);
 }
 
-function scanFailed(log: Log, { via, requestId, name, code, detail, seconds }: FactOf<"scan-failed">): void {
+function scanFailed(log: Log, { via, requestId, name, code, detail, seconds }: EventOf<"scan-failed">): void {
   const fields = {
     id: requestId,
     via,
@@ -139,32 +139,32 @@ function scanFailed(log: Log, { via, requestId, name, code, detail, seconds }: F
   log.writeCounted(failureLevels[code], "scan failed", fields, { via, code });
 }
 
-function downloadDenied(log: Log, { requestId, peer, host, detail }: FactOf<"download-denied">): void {
+function downloadDenied(log: Log, { requestId, peer, host, detail }: EventOf<"download-denied">): void {
   const fields = { id: requestId, peer, host: cut(host, maxNameLength), detail: cut(detail, maxDetailLength) };
   log.writeCounted("warn", "download denied", fields, {});
 }
 
-function download(log: Log, fact: FactOf<"download">): void {
-  const level = downloadLevels[fact.outcome];
+function download(log: Log, event: EventOf<"download">): void {
+  const level = downloadLevels[event.outcome];
   if (!log.isOn(level)) return;
   const fields = {
-    id: fact.requestId,
-    method: cut(fact.method, maxNameLength),
-    url: fact.url === null ? null : cut(fact.url, maxDetailLength),
-    status: fact.status,
-    outcome: fact.outcome,
-    code: fact.code,
-    detail: fact.detail === null ? null : cut(fact.detail, maxDetailLength),
-    mode: fact.mode,
-    cache: fact.cache,
-    collapsed: fact.isCollapsed,
-    size: fact.size,
-    released: fact.releasedBytes,
-    downloadSeconds: rounded(fact.downloadSeconds),
-    scanSeconds: rounded(fact.scanSeconds),
-    seconds: rounded(fact.seconds),
+    id: event.requestId,
+    method: cut(event.method, maxNameLength),
+    url: event.url === null ? null : cut(event.url, maxDetailLength),
+    status: event.status,
+    outcome: event.outcome,
+    code: event.code,
+    detail: event.detail === null ? null : cut(event.detail, maxDetailLength),
+    mode: event.mode,
+    cache: event.cache,
+    collapsed: event.isCollapsed,
+    size: event.size,
+    released: event.releasedBytes,
+    downloadSeconds: rounded(event.downloadSeconds),
+    scanSeconds: rounded(event.scanSeconds),
+    seconds: rounded(event.seconds),
   };
-  const { outcome, code } = fact;
+  const { outcome, code } = event;
   // Nothing of an object was given: a client has as many of them as it likes.
   if (outcome === "failed" || outcome === "gone") log.writeCounted(level, "download", fields, { outcome, code });
   else log.write(level, "download", fields, outcome === "blocked");

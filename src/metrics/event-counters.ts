@@ -2,7 +2,7 @@
 
 import type { Registry } from "@prometheus-io/client";
 import { errorCodes } from "../core/errors.ts";
-import type { Fact, Observe } from "../core/events.ts";
+import type { Emit, GatewayEvent } from "../core/events.ts";
 import { unscannableReasons } from "../core/verdict.ts";
 import { counter, counterBy, counterByBoth, type SeriesName, timings } from "./series.ts";
 
@@ -16,13 +16,13 @@ const downloadModes = ["strict", "drip", "verified-stream"] as const;
 const downloadOutcomes = ["delivered", "bodiless", "blocked", "cut", "gone", "failed"] as const;
 const updateOutcomes = ["updated", "up-to-date", "rate-limited", "blocked", "failed"] as const;
 
-export interface FactCountersOptions {
+export interface EventCountersOptions {
   readonly registry: Registry;
   /** The label values of `clamgate_child_restarts_total`; any other child counts as `other`. */
   readonly children: readonly string[];
 }
 
-export function countFacts({ registry, children }: FactCountersOptions): Observe {
+export function countEvents({ registry, children }: EventCountersOptions): Emit {
   const ours = (name: string, help: string): SeriesName => ({ registry, name: `clamgate_${name}`, help });
   const countScanned = scanCounters(registry, ours);
   const countDownload = downloadCounters(ours);
@@ -45,26 +45,26 @@ export function countFacts({ registry, children }: FactCountersOptions): Observe
     ...new Set([...children, "other"]),
   ]);
 
-  return (fact) => {
-    switch (fact.kind) {
+  return (event) => {
+    switch (event.kind) {
       case "scanned":
-        return countScanned(fact);
+        return countScanned(event);
       case "scan-failed":
-        return errors[fact.code][fact.via].inc();
+        return errors[event.code][event.via].inc();
       case "child-exited":
-        return fact.restartInMs === null ? undefined : (restarts[fact.child] ?? restarts.other)?.inc();
+        return event.restartInMs === null ? undefined : (restarts[event.child] ?? restarts.other)?.inc();
       case "signatures-loaded":
         return reloads.loaded.inc();
       case "signatures-rejected":
         return reloads.rejected.inc();
       case "signatures-checked":
-        return checks[fact.outcome].inc();
+        return checks[event.outcome].inc();
       case "cache-failed":
-        return cacheErrors[fact.operation].inc();
+        return cacheErrors[event.operation].inc();
       case "scan-awaited":
-        return waits[fact.outcome].inc();
+        return waits[event.outcome].inc();
       case "download":
-        return countDownload(fact);
+        return countDownload(event);
       case "download-denied":
         return denied.inc();
       case "deprecated-endpoint":
@@ -114,20 +114,20 @@ function scanCounters(registry: Registry, ours: (name: string, help: string) => 
     ours("queue_seconds", "Seconds of waiting for an engine slot, for verdicts the engine was asked for."),
   );
 
-  return (fact: Extract<Fact, { readonly kind: "scanned" }>): void => {
-    const { verdict, via, source } = fact;
+  return (event: Extract<GatewayEvent, { readonly kind: "scanned" }>): void => {
+    const { verdict, via, source } = event;
     scans[verdict.kind][via].inc();
     verdictSources[source].inc();
-    bytes.inc(fact.size);
+    bytes.inc(event.size);
     // One per infected body: clamav-rest adds a second for the response (rest.md 54, not copied).
     if (verdict.kind === "infected") found.inc();
     if (verdict.kind === "unscannable") {
       unscannable[verdict.reason][via].inc();
-      if (fact.isAllowed) allowed[verdict.reason].inc();
+      if (event.isAllowed) allowed[verdict.reason].inc();
     }
     if (source !== "engine") return;
-    scanSeconds.observe(fact.scanSeconds);
-    queueSeconds.observe(fact.queueSeconds);
+    scanSeconds.observe(event.scanSeconds);
+    queueSeconds.observe(event.queueSeconds);
   };
 }
 
@@ -148,16 +148,16 @@ function downloadCounters(ours: (name: string, help: string) => SeriesName) {
   const released = counter(ours("released_bytes_total", "Bytes that were sent before their verdict was known."));
   const downloadSeconds = timings(ours("download_seconds", "Seconds from the request to the origin to the end of its body."));
 
-  return (fact: Extract<Fact, { readonly kind: "download" }>): void => {
-    downloads[fact.outcome][fact.mode].inc();
-    addresses[fact.cache].inc();
-    released.inc(fact.releasedBytes);
+  return (event: Extract<GatewayEvent, { readonly kind: "download" }>): void => {
+    downloads[event.outcome][event.mode].inc();
+    addresses[event.cache].inc();
+    released.inc(event.releasedBytes);
     // What was shared is counted with the request that began it.
-    if (fact.isCollapsed) {
+    if (event.isCollapsed) {
       collapsed.inc();
       return;
     }
-    bytes.inc(fact.size);
-    if (fact.size > 0) downloadSeconds.observe(fact.downloadSeconds);
+    bytes.inc(event.size);
+    if (event.size > 0) downloadSeconds.observe(event.downloadSeconds);
   };
 }

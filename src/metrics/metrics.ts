@@ -1,10 +1,10 @@
-/** The gateway's Prometheus metrics: counted from facts, read from a snapshot at each scrape. */
+/** The gateway's Prometheus metrics: counted from events, read from a snapshot at each scrape. */
 
 import { performance } from "node:perf_hooks";
 import { collectDefaultMetrics, Registry } from "@prometheus-io/client";
 import type { Clock } from "../core/clock.ts";
-import type { Observe } from "../core/events.ts";
-import { countFacts } from "./event-counters.ts";
+import type { Emit } from "../core/events.ts";
+import { countEvents } from "./event-counters.ts";
 import { createGauges, type GaugeSnapshot } from "./gauges.ts";
 import { createUpdateGauges, type UpdateTimes } from "./update-gauges.ts";
 
@@ -14,7 +14,7 @@ export interface MetricsText {
 }
 
 export interface Metrics {
-  readonly observe: Observe;
+  readonly emit: Emit;
   /**
    * Everything in the text format 0.0.4, whatever the scraper would accept: OpenMetrics renames counters without `_total`
    * (rest.md 55). Rendered anew at most once a second, but for five in a row: a flood of scrapes costs no more than that, and gets
@@ -53,14 +53,14 @@ const utilizationIntervalMs = 1000;
 export function createMetrics(options: MetricsOptions): Metrics {
   const { version, updateTimes, children, now = Date.now, clock = () => performance.now(), hasRuntime = true } = options;
   const registry = new Registry(Registry.PROMETHEUS_CONTENT_TYPE);
-  const observe = countFacts({ registry, children });
+  const emit = countEvents({ registry, children });
   const showGauges = createGauges({ registry, version, now });
   const showUpdateTimes = createUpdateGauges({ registry, updateTimes });
   let rendered: Promise<MetricsText> | null = null;
   let dueAt = Number.NEGATIVE_INFINITY;
   if (hasRuntime) collectDefaultMetrics({ register: registry, eventLoopUtilizationTimeout: utilizationIntervalMs });
   return {
-    observe,
+    emit,
     expose() {
       const at = clock();
       if (rendered !== null && at < dueAt) return rendered;

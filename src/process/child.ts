@@ -1,6 +1,6 @@
 /** Keeps one long-running child alive: starts it, waits for its proof, and starts it again when it ends. */
 
-import type { Observe } from "../core/events.ts";
+import type { Emit } from "../core/events.ts";
 import { type Backoff, exponentialBackoff } from "./backoff.ts";
 import type { ChildRecords } from "./child-records.ts";
 import { describeEnding, messageOf } from "./ending.ts";
@@ -8,7 +8,7 @@ import { type Launch, type SpawnedProcess, spawnProcess } from "./spawned-proces
 import { realTiming, type Timing } from "./timing.ts";
 
 export interface ChildOptions {
-  /** Names the child in facts. */
+  /** Names the child in events. */
   readonly name: string;
   /** Called before every start, to make whatever that start needs. What it made when it rejects is its own to clean. */
   readonly launch: () => Promise<Launch>;
@@ -30,7 +30,7 @@ export interface ChildOptions {
   /** From SIGTERM to the child to SIGKILL to its group. */
   readonly stopGraceMs: number;
   readonly records: ChildRecords;
-  readonly observe: Observe;
+  readonly emit: Emit;
   readonly random?: () => number;
   readonly timing?: Timing;
 }
@@ -146,24 +146,24 @@ class Supervision implements SupervisedChild {
       await this.#options.onExit?.();
     } catch (thrown) {
       const message = `${this.#options.name}: cleaning up failed: ${messageOf(thrown)}`;
-      this.#options.observe({ kind: "notice", level: "warn", message });
+      this.#options.emit({ kind: "notice", level: "warn", message });
     }
     return delayMs;
   }
 
   /** Resolves with the reason of the end when nothing is left of the process. */
   async #run(launch: Launch, signal: AbortSignal): Promise<string> {
-    const { name, observe, onLine, records, stopGraceMs } = this.#options;
+    const { name, emit, onLine, records, stopGraceMs } = this.#options;
     const child = spawnProcess(launch, {
       records,
       timing: this.#timing,
       onLine: (line) => {
-        observe({ kind: "child-line", child: name, line });
+        emit({ kind: "child-line", child: name, line });
         onLine?.(line);
       },
     });
     this.#process = child;
-    if (child.pid !== null) observe({ kind: "child-started", child: name, pid: child.pid });
+    if (child.pid !== null) emit({ kind: "child-started", child: name, pid: child.pid });
     const fault = await this.#prove(child, signal);
     if (fault === null) await this.#serve(child, signal);
     this.#phase = "stopping";
@@ -212,7 +212,7 @@ class Supervision implements SupervisedChild {
   #exited(reason: string, signal: AbortSignal): number {
     const restartInMs = this.#isStopping ? null : signal.aborted ? 0 : this.#backoff.next();
     this.#lastExit = reason;
-    this.#options.observe({ kind: "child-exited", child: this.#options.name, reason, restartInMs });
+    this.#options.emit({ kind: "child-exited", child: this.#options.name, reason, restartInMs });
     return restartInMs ?? 0;
   }
 

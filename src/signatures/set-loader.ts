@@ -2,7 +2,7 @@
 
 import type { Clock } from "../core/clock.ts";
 import { ClamgateError } from "../core/errors.ts";
-import type { Observe } from "../core/events.ts";
+import type { Emit } from "../core/events.ts";
 import type { Epoch, Epochs } from "./epochs.ts";
 import { lostDatabase, refusedFiles, setWithout } from "./refused-files.ts";
 import { pauseAfterLossMs } from "./schedule.ts";
@@ -62,14 +62,14 @@ export interface SetLoaderOptions {
   readonly load: LoadEpoch;
   /** False refuses a set of nothing but the built-in test signatures; in any case none such replaces a real one. */
   readonly acceptsTestOnly: boolean;
-  readonly observe: Observe;
+  readonly emit: Emit;
   readonly signal: AbortSignal;
   readonly clock: Clock;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
 
-export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, clock, now }: SetLoaderOptions): SetLoader {
+export function setLoader({ epochs, load, acceptsTestOnly, emit, signal, clock, now }: SetLoaderOptions): SetLoader {
   let loaded: LoadedSet | null = null;
   const refusedOnes = refusedFiles();
   /** A set that was refused as a whole. */
@@ -105,11 +105,11 @@ export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, cloc
     const keys = (all: readonly KeptOut[]) => new Set(all.map(({ file, reason }) => `${file} ${reason}`));
     const [known, present] = [keys(before), keys(after)];
     for (const { file, reason } of after) {
-      if (file !== null && !known.has(`${file} ${reason}`)) observe({ kind: "signature-file-kept-out", file, reason });
+      if (file !== null && !known.has(`${file} ${reason}`)) emit({ kind: "signature-file-kept-out", file, reason });
     }
     for (const { file, reason } of before) {
       if (file === null || present.has(`${file} ${reason}`)) continue;
-      observe({ kind: "notice", level: "info", message: `${file} keeps no signatures out any more` });
+      emit({ kind: "notice", level: "info", message: `${file} keeps no signatures out any more` });
     }
   }
 
@@ -146,7 +146,7 @@ export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, cloc
     const { reason, blame, file } = result;
     switch (blame) {
       case "set":
-        observe({ kind: "signatures-rejected", set: set.id, reason });
+        emit({ kind: "signatures-rejected", set: set.id, reason });
         if (file !== undefined) return { kind: "refused-file", file, reason };
         refused = { content, reason };
         return { kind: "rejected", reason };
@@ -175,7 +175,7 @@ export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, cloc
       }
       loaded = { set, at: new Date(now()), faults: result.faults };
       lastPostponed = null;
-      observe({
+      emit({
         kind: "signatures-loaded",
         set: set.id,
         files: set.files.length,
@@ -203,7 +203,7 @@ export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, cloc
     const when = pauseMs === 0 ? "" : ` in ${pauseMs / 1000} s`;
     const message = `signatures ${set.id} could not be loaded, to be tried again${when}: ${reason}`;
     // Tried again at every look at the directory: told once.
-    if (!signal.aborted && message !== lastPostponed) observe({ kind: "notice", level: "error", message });
+    if (!signal.aborted && message !== lastPostponed) emit({ kind: "notice", level: "error", message });
     lastPostponed = message;
     return { kind: "postponed", until: clock() + pauseMs, reason };
   }
@@ -215,7 +215,7 @@ export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, cloc
       const good = await epochs.lastGood();
       await epochs.prune([loaded?.set.id, good?.id].filter((id) => id !== undefined));
     } catch (error) {
-      observe({ kind: "notice", level: "warn", message: `old signatures could not be tidied up: ${String(error)}` });
+      emit({ kind: "notice", level: "warn", message: `old signatures could not be tidied up: ${String(error)}` });
     }
   }
 
@@ -231,7 +231,7 @@ export function setLoader({ epochs, load, acceptsTestOnly, observe, signal, cloc
           if (set !== null) await take(set);
         } catch (error) {
           const message = error instanceof ClamgateError ? error.message : String(error);
-          observe({ kind: "notice", level: "error", message });
+          emit({ kind: "notice", level: "error", message });
         }
       }),
   };

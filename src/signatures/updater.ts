@@ -3,7 +3,7 @@
 import { mkdir, mkdtemp, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../core/clock.ts";
-import type { Observe, UpdateOutcome } from "../core/events.ts";
+import type { Emit, UpdateOutcome } from "../core/events.ts";
 import type { Epochs } from "./epochs.ts";
 import { type FreshclamOptions, runFreshclam } from "./freshclam.ts";
 import { removingLeftovers } from "./freshclam-leftovers.ts";
@@ -64,7 +64,7 @@ export interface UpdaterOptions {
   readonly firstUpdateMs: number;
   /** Between two looks at the directory; a change is loaded after the second look that sees it the same. */
   readonly pollMs?: number;
-  readonly observe: Observe;
+  readonly emit: Emit;
   readonly clock: Clock;
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -73,7 +73,7 @@ export interface UpdaterOptions {
 }
 
 export function keepSignatures(options: UpdaterOptions): SignatureUpdater {
-  const { directory, epochs, fallbackDirectory, checksPerDay, observe, clock, now, random, after, pollMs = 15_000 } = options;
+  const { directory, epochs, fallbackDirectory, checksPerDay, emit, clock, now, random, after, pollMs = 15_000 } = options;
   const ending = new AbortController();
   const { signal } = ending;
   const loader = setLoader({ ...options, acceptsTestOnly: fallbackDirectory !== null, signal });
@@ -142,7 +142,7 @@ export function keepSignatures(options: UpdaterOptions): SignatureUpdater {
     lastAttempt = { at, ...result };
     failures = result.outcome === "failed" ? failures + 1 : 0;
     if (result.outcome === "updated" || result.outcome === "up-to-date") lastSuccess = new Date(now());
-    observe({
+    emit({
       kind: "signatures-checked",
       outcome: result.outcome,
       detail: result.detail,
@@ -155,7 +155,7 @@ export function keepSignatures(options: UpdaterOptions): SignatureUpdater {
   function notice(message: string): void {
     if (message === lastNotice || signal.aborted) return;
     lastNotice = message;
-    observe({ kind: "notice", level: "error", message });
+    emit({ kind: "notice", level: "error", message });
   }
 
   function pollLater(): void {

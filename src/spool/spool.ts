@@ -5,7 +5,7 @@ import { open, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { ActiveSet } from "../core/active-set.ts";
 import { ClamgateError, toClamgateError } from "../core/errors.ts";
-import type { Observe } from "../core/events.ts";
+import type { Emit } from "../core/events.ts";
 import type { Spool, SpooledBody, SpoolOptions } from "../core/spool.ts";
 import { type BodyContent, BodyHandle, type SharedContent } from "./body-handle.ts";
 import { BodyWriter } from "./body-writer.ts";
@@ -23,7 +23,7 @@ export interface SpoolSettings {
   readonly memoryBytesTotal: number;
   /** All files together; beyond it bodies are refused with `spool-full`. */
   readonly maxFileBytesTotal: number;
-  readonly observe?: Observe;
+  readonly emit?: Emit;
   /** Names the files; in the form of randomUUID, which is the default. */
   readonly uniqueId?: () => string;
   readonly fileSystem?: FileSystem;
@@ -32,8 +32,7 @@ export interface SpoolSettings {
 /** Opens the directory (see `claimDirectory` for what is refused) and removes what an earlier gateway left in it. */
 export async function openSpool(settings: SpoolSettings): Promise<Spool> {
   const { path, leftovers } = await claimDirectory(settings.directory);
-  if (leftovers > 0)
-    settings.observe?.({ kind: "notice", level: "info", message: `removed ${leftovers} files left in the spool` });
+  if (leftovers > 0) settings.emit?.({ kind: "notice", level: "info", message: `removed ${leftovers} files left in the spool` });
   return new DiskSpool(settings, path);
 }
 
@@ -75,7 +74,7 @@ class DiskSpool implements Spool {
     try {
       return this.#hold(await receive(source, arriving, options.maxBytes));
     } catch (thrown) {
-      await this.#observed(arriving.discard());
+      await this.#warnOnFailure(arriving.discard());
       throw thrown;
     } finally {
       source.release();
@@ -121,16 +120,16 @@ class DiskSpool implements Spool {
 
   async #release(shared: SharedContent, content: BodyContent): Promise<void> {
     shared.content = null;
-    await this.#observed(content.remove());
+    await this.#warnOnFailure(content.remove());
   }
 
   /** A file that cannot be removed is the operator's to know; it must not turn a finished scan into an error. */
-  async #observed(removal: Promise<void>): Promise<void> {
+  async #warnOnFailure(removal: Promise<void>): Promise<void> {
     try {
       await removal;
     } catch (thrown) {
       const message = `a spool file could not be removed: ${toClamgateError(thrown).message}`;
-      this.#settings.observe?.({ kind: "notice", level: "error", message });
+      this.#settings.emit?.({ kind: "notice", level: "error", message });
     }
   }
 }

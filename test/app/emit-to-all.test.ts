@@ -1,36 +1,36 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { observeAll } from "../../src/app/emit-to-all.ts";
-import type { Fact } from "../../src/core/events.ts";
-import { everyFact } from "../log/every-event.ts";
+import { emitToAll } from "../../src/app/emit-to-all.ts";
+import type { GatewayEvent } from "../../src/core/events.ts";
+import { everyEvent } from "../log/every-event.ts";
 
-describe("observeAll", () => {
-  test("tells every observer, in order", () => {
-    const told: [string, Fact][] = [];
-    const observe = observeAll(
-      (fact) => told.push(["first", fact]),
-      (fact) => told.push(["second", fact]),
+describe("emitToAll", () => {
+  test("tells every listener, in order", () => {
+    const told: [string, GatewayEvent][] = [];
+    const emit = emitToAll(
+      (event) => told.push(["first", event]),
+      (event) => told.push(["second", event]),
     );
-    observe(everyFact.notice);
+    emit(everyEvent.notice);
     assert.deepEqual(told, [
-      ["first", everyFact.notice],
-      ["second", everyFact.notice],
+      ["first", everyEvent.notice],
+      ["second", everyEvent.notice],
     ]);
   });
 
   test("keeps what one throws from the others and from the caller", () => {
-    const told: Fact[] = [];
-    const observe = observeAll(
+    const told: GatewayEvent[] = [];
+    const emit = emitToAll(
       () => {
-        throw new Error("broken observer");
+        throw new Error("broken listener");
       },
-      (fact) => told.push(fact),
+      (event) => told.push(event),
     );
-    for (const fact of Object.values(everyFact)) observe(fact);
-    assert.equal(told.length, Object.keys(everyFact).length);
+    for (const event of Object.values(everyEvent)) emit(event);
+    assert.equal(told.length, Object.keys(everyEvent).length);
   });
 
-  test("does without observers", () => {
-    observeAll()(everyFact.notice);
+  test("does without listeners", () => {
+    emitToAll()(everyEvent.notice);
   });
 });

@@ -48,10 +48,10 @@ function open({ address }: FakeClamd) {
     scanTimeoutMs: 60_000,
     dial: dialClamd,
     clock,
-    observe: () => {},
+    emit: () => {},
     timing: { ...backendTiming, proofTimeoutMs: 100 },
   };
-  const engine = externalEngine({ addresses: [address], backend, epochFile: null, pool, attempts: 1, observe: () => {} });
+  const engine = externalEngine({ addresses: [address], backend, epochFile: null, pool, attempts: 1, emit: () => {} });
   return {
     engine,
     pool,

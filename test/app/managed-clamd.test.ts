@@ -8,7 +8,7 @@ import { createManagedClamd, type ManagedClamd } from "../../src/app/managed-cla
 import { epochCanary } from "../../src/clamd/canary.ts";
 import { dialClamd } from "../../src/clamd/exchange.ts";
 import { createPool } from "../../src/clamd/pool.ts";
-import type { Fact } from "../../src/core/events.ts";
+import type { GatewayEvent } from "../../src/core/events.ts";
 import { openChildRecords } from "../../src/process/child-records.ts";
 import { findProgram } from "../../src/process/find-program.ts";
 import { canaryBytes, epochOf } from "../../src/signatures/canary.ts";
@@ -28,7 +28,7 @@ const large = { "large.ndb": largeSignatures(100_000) };
 
 interface Stage extends AsyncDisposable {
   readonly clamd: ManagedClamd;
-  readonly facts: readonly Fact[];
+  readonly events: readonly GatewayEvent[];
   /** Of the clamd that was started last. */
   pid(): number;
   /** Has it load these files and no others. */
@@ -43,13 +43,13 @@ interface Stage extends AsyncDisposable {
 async function openStage(): Promise<Stage> {
   const { path, [Symbol.asyncDispose]: remove } = await scratchDirectory();
   const clock = () => performance.now();
-  const facts: Fact[] = [];
+  const events: GatewayEvent[] = [];
   const sockets: Socket[] = [];
   const pool = createPool({ queueMax: 10, queueMaxPerClient: 10, queueTimeoutMs: 1_000, clock });
   const epochs = await openEpochs({ directory: join(path, "epochs") });
-  const observe = (fact: Fact) => {
-    facts.push(fact);
-    if (fact.kind === "child-line") stage.onLine(fact.line);
+  const emit = (event: GatewayEvent) => {
+    events.push(event);
+    if (event.kind === "child-line") stage.onLine(event.line);
   };
   const clamd = createManagedClamd({
     program: (await findProgram("clamd", process.env.PATH)) ?? assert.fail("clamd is not installed; npm test installs it"),
@@ -71,16 +71,16 @@ async function openStage(): Promise<Stage> {
       maxScanTimeMs: null,
       scanTimeoutMs: 10_000,
       clock,
-      observe,
+      emit,
     },
     pool,
     records: await openChildRecords(join(path, "children")),
-    observe,
+    emit,
   });
   const stage: Stage = {
     clamd,
-    facts,
-    pid: () => facts.findLast((fact) => fact.kind === "child-started")?.pid ?? assert.fail("there is no clamd"),
+    events,
+    pid: () => events.findLast((event) => event.kind === "child-started")?.pid ?? assert.fail("there is no clamd"),
     async load(files) {
       const source = await mkdtemp(join(path, "set-"));
       await writeFiles(source, files);
@@ -119,7 +119,7 @@ describe("createManagedClamd", () => {
     await delay(4_000); // the fault
     process.kill(stage.pid(), "SIGCONT");
     assert.deepEqual(await loading, { ok: true, faults: [] });
-    assert.equal(stage.facts.filter(({ kind }) => kind === "child-started").length, 1);
+    assert.equal(stage.events.filter(({ kind }) => kind === "child-started").length, 1);
   });
 
   test("does not blame a set for its own end, be it before the answer to RELOAD or in the midst of the load", async () => {
@@ -194,15 +194,15 @@ describe("createManagedClamd", () => {
     await stage.clamd.stop();
     assert.equal(stage.clamd.canLoad(), false);
     assert.equal(blameOf(await stage.load(one)), "engine");
-    assert.deepEqual(stage.facts, []);
+    assert.deepEqual(stage.events, []);
   });
 
   test("ends a start that is under way when it is stopped", async () => {
     await using stage = await openStage();
     const loading = stage.load(large);
-    await eventually("it is being started", () => stage.facts.some(({ kind }) => kind === "child-started"));
+    await eventually("it is being started", () => stage.events.some(({ kind }) => kind === "child-started"));
     await stage.clamd.stop();
     assert.equal(blameOf(await loading), "engine");
-    assert.equal(stage.facts.filter(({ kind }) => kind === "child-started").length, 1);
+    assert.equal(stage.events.filter(({ kind }) => kind === "child-started").length, 1);
   });
 });

@@ -5,7 +5,7 @@ import { after, afterEach, before, beforeEach, describe, test } from "node:test"
 import { parseVerdict } from "../../src/cache/admission.ts";
 import { type FleetCache, fleetCacheOf, type LeasingCache, leaseMs } from "../../src/cache/fleet-cache.ts";
 import { redisCacheOf } from "../../src/cache/redis/cache.ts";
-import type { Fact } from "../../src/core/events.ts";
+import type { GatewayEvent } from "../../src/core/events.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
 import type { Lookup } from "../../src/core/verdict-cache.ts";
 import { type LiveRedis, startRedis, untilTrue } from "../live/redis.ts";
@@ -19,7 +19,7 @@ const scanAlone = { kind: "unknown", lease: null } as const;
 interface Gateway extends AsyncDisposable {
   readonly store: LeasingCache<Verdict>;
   readonly cache: FleetCache<Verdict>;
-  readonly facts: readonly Fact[];
+  readonly events: readonly GatewayEvent[];
   /** How its waits ended. */
   waits(): readonly string[];
   lookUp(signal?: AbortSignal): Promise<Lookup<Verdict>>;
@@ -48,11 +48,11 @@ describe("leases on what a redis does not hold", () => {
   afterEach(() => opened.disposeAsync());
 
   async function open({ maxWaitMs = 30_000, budgetMs = 10_000, user, untilTold }: GatewayOptions = {}): Promise<Gateway> {
-    const facts: Fact[] = [];
-    const observe = (fact: Fact) => void facts.push(fact);
+    const events: GatewayEvent[] = [];
+    const emit = (event: GatewayEvent) => void events.push(event);
     const clock = () => performance.now();
     const target = { place: standalone(redis), username: null, password: null, database: 0, tls: null, ...user };
-    const redisStore = redisCacheOf(parseVerdict, { target, observe, clock });
+    const redisStore = redisCacheOf(parseVerdict, { target, emit, clock });
     const store: LeasingCache<Verdict> = {
       ...redisStore,
       async claim(...given) {
@@ -61,12 +61,12 @@ describe("leases on what a redis does not hold", () => {
         return claim;
       },
     };
-    const cache = fleetCacheOf(parseVerdict, { cache: store, maxWaitMs, budgetMs, observe, clock });
+    const cache = fleetCacheOf(parseVerdict, { cache: store, maxWaitMs, budgetMs, emit, clock });
     const gateway: Gateway = {
       store,
       cache,
-      facts,
-      waits: () => facts.flatMap((fact) => (fact.kind === "scan-awaited" ? [fact.outcome] : [])),
+      events,
+      waits: () => events.flatMap((event) => (event.kind === "scan-awaited" ? [event.outcome] : [])),
       lookUp: (signal = new AbortController().signal) => cache.lookUp(key, signal),
       [Symbol.asyncDispose]: () => cache.close(),
     };
@@ -127,13 +127,13 @@ describe("leases on what a redis does not hold", () => {
   });
 
   test("are no verdict, and no fault, to whoever only looks", options, async () => {
-    const { store, facts } = await open();
+    const { store, events } = await open();
     await store.claim(key, "one");
     assert.equal(await store.get(key), null);
     await store.release(key, "one");
     assert.equal(await store.get(key), null);
     assert.deepEqual(
-      facts.filter(({ kind }) => kind === "cache-failed"),
+      events.filter(({ kind }) => kind === "cache-failed"),
       [],
     );
   });
@@ -213,7 +213,7 @@ describe("leases on what a redis does not hold", () => {
     const looking = other.lookUp();
     await new Promise((resolve) => setTimeout(resolve, 200));
     isLate = true;
-    await untilTrue(() => other.facts.some(({ kind }) => kind === "cache-failed"));
+    await untilTrue(() => other.events.some(({ kind }) => kind === "cache-failed"));
     isLate = false;
     await new Promise((resolve) => setTimeout(resolve, leaseMs));
     assert.deepEqual(other.waits(), []);
@@ -239,13 +239,13 @@ describe("leases on what a redis does not hold", () => {
 
   test("EVAL is enough for the rest", options, async () => {
     await redis.command("ACL", "SETUSER", "gate", "on", ">secret", "~clamgate:2:*", "+getrange", "+set", "+eval");
-    const { store, facts } = await open({ user: { username: "gate", password: "secret" } });
+    const { store, events } = await open({ user: { username: "gate", password: "secret" } });
     await store.claim(key, "one");
     assert.equal(await store.renew(key, "one"), true);
     await store.release(key, "one");
     assert.deepEqual(await store.claim(key, "one"), { kind: "released" });
     assert.deepEqual(
-      facts.filter(({ kind }) => kind === "cache-failed"),
+      events.filter(({ kind }) => kind === "cache-failed"),
       [],
     );
   });

@@ -5,7 +5,7 @@ import { sqliteCopies } from "../../src/cache/sqlite/copies.ts";
 import { copyOf } from "../contract/given-copies.ts";
 
 const [path = ""] = process.argv.slice(2);
-const copies = sqliteCopies({ path, maxEntries: 100_000, observe: () => {}, now: Date.now });
+const copies = sqliteCopies({ path, maxEntries: 100_000, emit: () => {}, now: Date.now });
 
 async function giveForever(first: number): Promise<void> {
   for (let number = first; ; number += 4) {

@@ -9,7 +9,7 @@ import { guardedCopies } from "../../src/cache/guarded-copies.ts";
 import { memoryCopies } from "../../src/cache/memory-copies.ts";
 import { redisCopies } from "../../src/cache/redis/copies.ts";
 import { sqliteCopies } from "../../src/cache/sqlite/copies.ts";
-import type { Fact } from "../../src/core/events.ts";
+import type { GatewayEvent } from "../../src/core/events.ts";
 import { type Copy, type GivenCopies, givenAgainSeconds, givenSeconds } from "../../src/core/given-copies.ts";
 import { copyOf, describeGivenCopies } from "../contract/given-copies.ts";
 import { type LiveRedis, startRedis, untilTrue } from "../live/redis.ts";
@@ -31,10 +31,13 @@ before(async () => {
 });
 after(() => redis[Symbol.asyncDispose]());
 
-function openRedisCopies(observe: (fact: Fact) => void, user: { username: string; password: string } | null = null): GivenCopies {
+function openRedisCopies(
+  emit: (event: GatewayEvent) => void,
+  user: { username: string; password: string } | null = null,
+): GivenCopies {
   const place = { kind: "standalone", host: redis.host, port: redis.port } as const;
   const target = { place, username: null, password: null, database: 0, tls: null, ...user };
-  return redisCopies({ target, keyPrefix: "clamgate:2:given:", observe, clock });
+  return redisCopies({ target, keyPrefix: "clamgate:2:given:", emit, clock });
 }
 
 describeGivenCopies("memoryCopies", async () => {
@@ -55,8 +58,8 @@ describeGivenCopies("sqliteCopies", async () => {
   const time = new ManualTime();
   const faults: string[] = [];
   const open = () => {
-    const observe = (fact: Fact) => faults.push(JSON.stringify(fact));
-    const made = sqliteCopies({ path: join(path, "given"), maxEntries: 1000, observe, now: time.now });
+    const emit = (event: GatewayEvent) => faults.push(JSON.stringify(event));
+    const made = sqliteCopies({ path: join(path, "given"), maxEntries: 1000, emit, now: time.now });
     owned.defer(() => made.close());
     return made;
   };
@@ -84,7 +87,7 @@ describeGivenCopies("redisCopies", async () => {
   const faults: string[] = [];
   const opened: GivenCopies[] = [];
   const open = async () => {
-    const made = openRedisCopies((fact) => fact.kind === "cache-failed" && faults.push(fact.detail));
+    const made = openRedisCopies((event) => event.kind === "cache-failed" && faults.push(event.detail));
     opened.push(made);
     await untilTrue(() => made.health?.() === "ok");
     return made;
@@ -120,7 +123,7 @@ describe("sqliteCopies", () => {
   test("has each copy in its file when it answers, of one alone and of several at a time", async () => {
     await using directory = await scratchDirectory();
     const path = join(directory.path, "given");
-    const copies = sqliteCopies({ path, maxEntries: 100, observe: () => {}, now: Date.now });
+    const copies = sqliteCopies({ path, maxEntries: 100, emit: () => {}, now: Date.now });
     const database = new DatabaseSync(path, { readOnly: true });
     const query = database.prepare("SELECT count(*) AS rows FROM verdicts WHERE sha256 = ?");
     const isWritten = async (at: string) => {
@@ -137,7 +140,7 @@ describe("sqliteCopies", () => {
 
   test("writes what still waits when it is closed", async () => {
     await using directory = await scratchDirectory();
-    const open = () => sqliteCopies({ path: join(directory.path, "given"), maxEntries: 100, observe: () => {}, now: Date.now });
+    const open = () => sqliteCopies({ path: join(directory.path, "given"), maxEntries: 100, emit: () => {}, now: Date.now });
     const first = open();
     await Promise.all(["1", "2"].map((letter) => first.give(letter.repeat(64), one)));
     const waiting = first.give(address, one);
@@ -160,7 +163,7 @@ describe("sqliteCopies", () => {
       if (given.length === 200) child.kill("SIGKILL");
     }
     assert.equal(given.length >= 200, true);
-    const copies = sqliteCopies({ path, maxEntries: 100_000, observe: () => {}, now: Date.now });
+    const copies = sqliteCopies({ path, maxEntries: 100_000, emit: () => {}, now: Date.now });
     for (const at of given) assert.equal(await isSole(copies, two, at), false);
     await copies.close();
   });
@@ -168,7 +171,7 @@ describe("sqliteCopies", () => {
   test("tells nothing of what it may have forgotten", async () => {
     await using directory = await scratchDirectory();
     const time = new ManualTime();
-    const copies = sqliteCopies({ path: join(directory.path, "given"), maxEntries: 2, observe: () => {}, now: time.now });
+    const copies = sqliteCopies({ path: join(directory.path, "given"), maxEntries: 2, emit: () => {}, now: time.now });
     for (const letter of ["a", "b", "c", "d"]) {
       await copies.give(letter.repeat(64), one);
       time.advance(1000);
@@ -183,7 +186,7 @@ describe("sqliteCopies", () => {
   test("tells nothing of it after a restart, either", async () => {
     await using directory = await scratchDirectory();
     const time = new ManualTime();
-    const open = () => sqliteCopies({ path: join(directory.path, "given"), maxEntries: 3, observe: () => {}, now: time.now });
+    const open = () => sqliteCopies({ path: join(directory.path, "given"), maxEntries: 3, emit: () => {}, now: time.now });
     const first = open();
     for (const letter of ["a", "b", "c", "d", "e", "f"]) {
       await first.give(letter.repeat(64), one);
@@ -202,7 +205,7 @@ describe("sqliteCopies", () => {
     const time = new ManualTime();
     const path = join(directory.path, "given");
     writeFileSync(path, "no database, but long enough to be taken for one ".repeat(100));
-    const open = () => sqliteCopies({ path, maxEntries: 10, observe: () => {}, now: time.now });
+    const open = () => sqliteCopies({ path, maxEntries: 10, emit: () => {}, now: time.now });
     for (const _ of ["at once", "after a restart"]) {
       const copies = open();
       assert.equal(await isSole(copies, two, "a".repeat(64)), null);
@@ -217,21 +220,21 @@ describe("sqliteCopies", () => {
   test("takes a row that is no record for copies that nobody knows", async () => {
     await using directory = await scratchDirectory();
     const path = join(directory.path, "given");
-    const facts: Fact[] = [];
-    const copies = sqliteCopies({ path, maxEntries: 10, observe: (fact) => facts.push(fact), now: Date.now });
+    const events: GatewayEvent[] = [];
+    const copies = sqliteCopies({ path, maxEntries: 10, emit: (event) => events.push(event), now: Date.now });
     await copies.give(address, one);
     const database = new DatabaseSync(path);
     database.exec("UPDATE verdicts SET verdict = 'garbage'");
     database.close();
     assert.equal(await copies.give(address, one), null);
-    assert.equal(facts.filter(({ kind }) => kind === "cache-failed").length, 1);
+    assert.equal(events.filter(({ kind }) => kind === "cache-failed").length, 1);
     await copies.close();
   });
 
   test("is degraded, and tells nothing, where there can be no file", async () => {
     await using directory = await scratchDirectory();
     writeFileSync(join(directory.path, "file"), "");
-    const copies = sqliteCopies({ path: join(directory.path, "file", "x"), maxEntries: 10, observe: () => {}, now: Date.now });
+    const copies = sqliteCopies({ path: join(directory.path, "file", "x"), maxEntries: 10, emit: () => {}, now: Date.now });
     assert.deepEqual([await copies.give(address, one), copies.health?.()], [null, "degraded"]);
     await copies.close();
   });
@@ -251,7 +254,7 @@ describe("redisCopies", () => {
   test("leaves alone what is no record, and tells nothing", async () => {
     await redis.command("FLUSHALL");
     const faults: string[] = [];
-    const copies = openRedisCopies((fact) => fact.kind === "cache-failed" && faults.push(fact.detail));
+    const copies = openRedisCopies((event) => event.kind === "cache-failed" && faults.push(event.detail));
     await untilTrue(() => copies.health?.() === "ok");
     const name = `clamgate:2:given:${address}`;
     for (const garbage of [
@@ -298,7 +301,7 @@ describe("guardedCopies, of wholes", () => {
       },
     };
     const own = memoryCopies({ maxEntries: 10, now: time.now });
-    const copies = guardedCopies({ store: counting, own, budgetMs: 50, observe: () => {}, clock: time.now });
+    const copies = guardedCopies({ store: counting, own, budgetMs: 50, emit: () => {}, clock: time.now });
     return { time, copies, asked };
   }
 
@@ -334,7 +337,7 @@ describe("guardedCopies, of wholes", () => {
       },
       close: async () => {},
     };
-    const copies = guardedCopies({ store, own, budgetMs: 50, observe: () => {}, clock: time.now });
+    const copies = guardedCopies({ store, own, budgetMs: 50, emit: () => {}, clock: time.now });
     await copies.give(address, one, true);
     isAway = false;
     await copies.give(address, one, true);
@@ -358,7 +361,7 @@ describe("guardedCopies, of what the store was not told", () => {
         give: (at, copy) => (!isOdd ? store.give(at, copy) : isFault ? Promise.reject(new Error("away")) : Promise.resolve(null)),
       };
       const own = memoryCopies({ maxEntries: 3, now: time.now });
-      const copies = guardedCopies({ store: odd, own, budgetMs: 50, observe: () => {}, clock: time.now });
+      const copies = guardedCopies({ store: odd, own, budgetMs: 50, emit: () => {}, clock: time.now });
       await copies.give(address, one);
       isOdd = false;
       for (let at = 0; at < 5; at += 1) await copies.give(other(at), one);
@@ -372,7 +375,7 @@ describe("guardedCopies, of what the store was not told", () => {
 describe("guardedCopies", () => {
   const now = () => 1e12;
   const guarded = (store: GivenCopies, budgetMs = 50) =>
-    guardedCopies({ store, own: memoryCopies({ maxEntries: 10, now }), budgetMs, observe: () => {}, clock });
+    guardedCopies({ store, own: memoryCopies({ maxEntries: 10, now }), budgetMs, emit: () => {}, clock });
   const unused = { close: async () => {} };
 
   test("knows what either the store or this process knows", async () => {

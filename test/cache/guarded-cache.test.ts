@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { guardedCache } from "../../src/cache/guarded-cache.ts";
 import { memoryCache } from "../../src/cache/memory-cache.ts";
 import { noCache } from "../../src/cache/no-cache.ts";
-import type { Fact } from "../../src/core/events.ts";
+import type { GatewayEvent } from "../../src/core/events.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
 import type { VerdictCache } from "../../src/core/verdict-cache.ts";
 import { describeVerdictCache } from "../contract/verdict-cache.ts";
@@ -18,7 +18,7 @@ describeVerdictCache("guardedCache of memoryCache", async () => {
   const cache = guardedCache({
     cache: memoryCache({ maxEntries: 1000, clock: time.clock }),
     budgetMs: 50,
-    observe: (fact) => faults.push(JSON.stringify(fact)),
+    emit: (event) => faults.push(JSON.stringify(event)),
     clock: time.clock,
     timers: time,
   });
@@ -28,7 +28,7 @@ describeVerdictCache("guardedCache of memoryCache", async () => {
 describe("guardedCache", () => {
   function guard(inner: Partial<VerdictCache>) {
     const time = new ManualTime();
-    const facts: Fact[] = [];
+    const events: GatewayEvent[] = [];
     let calls = 0;
     function counted<Arguments extends readonly unknown[], T>(call: (...given: Arguments) => T): (...given: Arguments) => T {
       return (...given) => {
@@ -40,44 +40,44 @@ describe("guardedCache", () => {
     const cache = guardedCache({
       cache: { get: counted(get), set: counted(set), close: counted(close), ...(health ? { health } : {}) },
       budgetMs: 50,
-      observe: (fact) => facts.push(fact),
+      emit: (event) => events.push(event),
       clock: time.clock,
       timers: time,
     });
-    return { time, facts, cache, calls: () => calls };
+    return { time, events, cache, calls: () => calls };
   }
 
-  test("makes a miss of a get that rejects or throws, and observes it", async () => {
+  test("makes a miss of a get that rejects or throws, and emits it", async () => {
     for (const get of [
       () => Promise.reject(new Error("no store")),
       () => {
         throw new Error("no store");
       },
     ]) {
-      const { cache, facts, time } = guard({ get });
+      const { cache, events, time } = guard({ get });
       assert.equal(await cache.get(key), null);
-      assert.deepEqual(facts, [{ kind: "cache-failed", operation: "get", detail: "no store" }]);
+      assert.deepEqual(events, [{ kind: "cache-failed", operation: "get", detail: "no store" }]);
       assert.equal(time.waiting, 0);
     }
   });
 
-  test("lets no set throw, and observes what it threw", async () => {
+  test("lets no set throw, and emits what it threw", async () => {
     for (const set of [
       () => Promise.reject("text"),
       () => {
         throw new Error("text");
       },
     ]) {
-      const { cache, facts, time } = guard({ set });
+      const { cache, events, time } = guard({ set });
       await cache.set(key, clean, 60);
-      assert.deepEqual(facts, [{ kind: "cache-failed", operation: "set", detail: "text" }]);
+      assert.deepEqual(events, [{ kind: "cache-failed", operation: "set", detail: "text" }]);
       assert.equal(time.waiting, 0);
     }
   });
 
   test("waits for its budget and no longer, and drops what comes later", async () => {
     const late = Promise.withResolvers<Verdict | null>();
-    const { cache, facts, time } = guard({ get: () => late.promise, set: () => new Promise(() => {}) });
+    const { cache, events, time } = guard({ get: () => late.promise, set: () => new Promise(() => {}) });
     let answer: unknown = "none yet";
     const getting = cache.get(key).then((verdict) => {
       answer = verdict;
@@ -92,7 +92,7 @@ describe("guardedCache", () => {
     assert.equal(answer, null);
     late.reject(new Error("too late to matter"));
     assert.deepEqual(
-      facts.map((fact) => fact.kind === "cache-failed" && [fact.operation, fact.detail]),
+      events.map((event) => event.kind === "cache-failed" && [event.operation, event.detail]),
       [
         ["get", "no answer within 50 ms"],
         ["set", "no answer within 50 ms"],
@@ -102,15 +102,15 @@ describe("guardedCache", () => {
 
   test("makes a miss of an answer that is no verdict", async () => {
     for (const wrong of [undefined, "clean", { kind: "fine" }, { kind: "unscannable", reason: "poison", heuristic: null }]) {
-      const { cache, facts } = guard({ get: async () => wrong as unknown as Verdict });
+      const { cache, events } = guard({ get: async () => wrong as unknown as Verdict });
       assert.equal(await cache.get(key), null);
-      assert.equal(facts.length, 1);
+      assert.equal(events.length, 1);
     }
   });
 
   test("leaves a cache alone after five faults in a row, then has one caller try it again", async () => {
     let isBroken = true;
-    const { cache, facts, time, calls } = guard({
+    const { cache, events, time, calls } = guard({
       get: async () => {
         if (isBroken) throw new Error("down");
         return clean;
@@ -118,17 +118,17 @@ describe("guardedCache", () => {
     });
     for (let index = 0; index < 4; index += 1) await cache.get(key);
     await cache.get(key);
-    assert.equal(facts.length, 5);
-    assert.match(JSON.stringify(facts.at(-1)), /left alone for 5000 ms/);
+    assert.equal(events.length, 5);
+    assert.match(JSON.stringify(events.at(-1)), /left alone for 5000 ms/);
     await cache.get(key);
     await cache.set(key, clean, 60);
     time.advance(4999);
     await cache.get(key);
-    assert.deepEqual([calls(), facts.length], [5, 5]);
+    assert.deepEqual([calls(), events.length], [5, 5]);
 
     time.advance(1);
     await Promise.all([cache.get(key), cache.get(key), cache.set(key, clean, 60)]);
-    assert.deepEqual([calls(), facts.length], [6, 6]);
+    assert.deepEqual([calls(), events.length], [6, 6]);
 
     isBroken = false;
     time.advance(5000);
@@ -176,13 +176,13 @@ describe("guardedCache", () => {
   test("closes the cache once, and neither throws nor waits for ever", async () => {
     const broken = guard({ close: () => Promise.reject(new Error("stuck")) });
     await broken.cache.close();
-    assert.deepEqual(broken.facts, [{ kind: "cache-failed", operation: "close", detail: "stuck" }]);
+    assert.deepEqual(broken.events, [{ kind: "cache-failed", operation: "close", detail: "stuck" }]);
 
     const hanging = guard({ close: () => new Promise(() => {}) });
     const closing = Promise.all([hanging.cache.close(), hanging.cache.close()]);
     hanging.time.advance(2000);
     await closing;
-    assert.deepEqual([hanging.calls(), hanging.facts.length], [1, 1]);
+    assert.deepEqual([hanging.calls(), hanging.events.length], [1, 1]);
     assert.equal(await hanging.cache.get(key), null);
     assert.equal(hanging.calls(), 1);
   });

@@ -1,9 +1,9 @@
-/** A cache on a live redis, with all that it observes. */
+/** A cache on a live redis, with all that it emits. */
 
 import { guardedCache } from "../../src/cache/guarded-cache.ts";
 import { redisCache } from "../../src/cache/redis/cache.ts";
 import type { RedisPlace, RedisTarget } from "../../src/cache/redis/target.ts";
-import type { Fact } from "../../src/core/events.ts";
+import type { GatewayEvent } from "../../src/core/events.ts";
 import { coverage, type Verdict } from "../../src/core/verdict.ts";
 import type { VerdictCache } from "../../src/core/verdict-cache.ts";
 import { untilTrue } from "../live/redis.ts";
@@ -16,14 +16,14 @@ export const stored = (value: unknown, format = 2) =>
 export const clean: Verdict = { kind: "clean" };
 export const infected: Verdict = { kind: "infected", signatures: ["Eicar-Test-Signature"] };
 
-export type CacheFault = Extract<Fact, { kind: "cache-failed" }>;
+export type CacheFault = Extract<GatewayEvent, { kind: "cache-failed" }>;
 
 export interface StagedCache extends AsyncDisposable {
   readonly cache: VerdictCache;
-  readonly facts: readonly Fact[];
+  readonly events: readonly GatewayEvent[];
   faults(operation?: CacheFault["operation"]): readonly CacheFault[];
   /** What the log would show at its usual level. */
-  logged(): readonly Fact[];
+  logged(): readonly GatewayEvent[];
   untilOk(): Promise<void>;
   untilDegraded(): Promise<void>;
 }
@@ -34,19 +34,19 @@ export interface StageOptions extends Partial<Omit<RedisTarget, "place">> {
 }
 
 export function stageCache(place: RedisPlace, { budgetMs, ...options }: StageOptions = {}): StagedCache {
-  const facts: Fact[] = [];
-  const observe = (fact: Fact) => void facts.push(fact);
+  const events: GatewayEvent[] = [];
+  const emit = (event: GatewayEvent) => void events.push(event);
   const clock = () => performance.now();
   const target = { place, username: null, password: null, database: 0, tls: null, ...options };
-  const bare = redisCache({ target, observe, clock });
-  const cache = budgetMs === undefined ? bare : guardedCache({ cache: bare, budgetMs, observe, clock });
+  const bare = redisCache({ target, emit, clock });
+  const cache = budgetMs === undefined ? bare : guardedCache({ cache: bare, budgetMs, emit, clock });
   const faults = (operation?: CacheFault["operation"]) =>
-    facts.filter((fact) => fact.kind === "cache-failed" && (operation ?? fact.operation) === fact.operation) as CacheFault[];
+    events.filter((event) => event.kind === "cache-failed" && (operation ?? event.operation) === event.operation) as CacheFault[];
   return {
     cache,
-    facts,
+    events,
     faults,
-    logged: () => facts.filter((fact) => fact.kind !== "cache-failed" || !fact.isRepeated),
+    logged: () => events.filter((event) => event.kind !== "cache-failed" || !event.isRepeated),
     untilOk: () => untilTrue(() => cache.health?.() === "ok"),
     untilDegraded: () => untilTrue(() => cache.health?.() === "degraded"),
     [Symbol.asyncDispose]: () => cache.close(),

@@ -19,7 +19,7 @@ const makers: Readonly<Record<string, (directory: string) => Cache<UrlRecord>>> 
     sqliteCacheOf(parseUrlRecord, {
       path: join(directory, "urls.sqlite"),
       maxEntries: 10,
-      observe: () => {},
+      emit: () => {},
       clock,
       now: Date.now,
     }),

@@ -52,7 +52,7 @@ for (const older of olderReleases) {
     test("on one verdict file: a miss, and the next verdict is read back", async () => {
       await using directory = await scratchDirectory();
       const path = join(directory.path, "verdicts");
-      const options = { path, maxEntries: 100, observe: () => {}, clock, now: Date.now };
+      const options = { path, maxEntries: 100, emit: () => {}, clock, now: Date.now };
       await sqliteCache(options).close();
       const file = new VerdictFile(path);
       file.put({ ...key, verdict: older.write(id, { kind: "clean" }), storedAt: Date.now(), expiresAt: Date.now() + 60_000 });
@@ -82,7 +82,7 @@ describe("gateways of several releases on one redis", () => {
     const place = { kind: "standalone", host: redis.host, port: redis.port } as const;
     const cache = redisCache({
       target: { place, username: null, password: null, database: 0, tls: null },
-      observe: () => {},
+      emit: () => {},
       clock,
     });
     try {

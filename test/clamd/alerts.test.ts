@@ -55,7 +55,7 @@ describe("a given clamd", () => {
     assert.deepEqual(one.backends[0]?.lacking(), []);
     assert.deepEqual(other.backends[0]?.lacking(), lines.slice(1));
     assert.notEqual(one.pool.version()?.tag, other.pool.version()?.tag);
-    const warnings = other.facts.flatMap((fact) => (fact.kind === "notice" ? [fact.message] : []));
+    const warnings = other.events.flatMap((event) => (event.kind === "notice" ? [event.message] : []));
     assert.deepEqual(warnings, [
       "clamd-0 says OK to what it does not look into: its clamd.conf lacks AlertEncryptedArchive yes, AlertEncryptedDoc yes, AlertExceedsMax yes",
     ]);
@@ -68,7 +68,7 @@ describe("a given clamd", () => {
     await using stage = await openStrict({ addresses: [fake.address] });
     await assert.rejects(stage.scan("a body"), { code: "engine-unavailable" });
     assert.deepEqual(fake.bodies, []);
-    const reasons = stage.facts.flatMap((fact) => (fact.kind === "backend-down" ? [fact.reason] : []));
+    const reasons = stage.events.flatMap((event) => (event.kind === "backend-down" ? [event.reason] : []));
     assert.deepEqual(reasons, ["its clamd.conf lacks AlertEncryptedDoc yes"]);
     lacking = [];
     await fake.kill();

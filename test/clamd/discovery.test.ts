@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { type ClamdAddress, describeAddress } from "../../src/clamd/address.ts";
 import { discoverBackends } from "../../src/clamd/discovery.ts";
 import { createPool } from "../../src/clamd/pool.ts";
-import type { Fact } from "../../src/core/events.ts";
+import type { GatewayEvent } from "../../src/core/events.ts";
 import { type FakeBackend, fakeBackend } from "../fake/backend.ts";
 import { fakeBody } from "../fake/spooled-body.ts";
 import { eventually } from "../process/stage.ts";
@@ -66,7 +66,7 @@ describe("discoverBackends", () => {
       await stage.has(...both);
     }
     assert.equal(stage.made.length, 2);
-    const messages = stage.facts.map((fact) => (fact.kind === "notice" ? `${fact.level}: ${fact.message}` : fact.kind));
+    const messages = stage.events.map((event) => (event.kind === "notice" ? `${event.level}: ${event.message}` : event.kind));
     assert.deepEqual(
       new Set(messages),
       new Set([
@@ -82,7 +82,7 @@ describe("discoverBackends", () => {
       addresses: [named("clamd")],
       lookup: async () => hosts ?? Promise.reject(new Error("ENOTFOUND")),
     });
-    await eventually("it was said", () => stage.facts.length > 0);
+    await eventually("it was said", () => stage.events.length > 0);
     await stage.has();
     hosts = ["192.0.2.1"];
     await stage.has("tcp://192.0.2.1:3310");
@@ -97,10 +97,10 @@ describe("discoverBackends", () => {
     };
     using stage = discover({ addresses: [named("silent"), named("other")], lookup });
     await stage.has("tcp://192.0.2.9:3310");
-    assert.equal(stage.facts.length, 0);
-    await eventually("it was said", () => stage.facts.length > 0);
-    const [fact] = stage.facts;
-    assert.equal(fact?.kind === "notice" && fact.message, "CLAMD_PORT: silent was not resolved: no answer in 0.05 s");
+    assert.equal(stage.events.length, 0);
+    await eventually("it was said", () => stage.events.length > 0);
+    const [event] = stage.events;
+    assert.equal(event?.kind === "notice" && event.message, "CLAMD_PORT: silent was not resolved: no answer in 0.05 s");
     assert.equal(calledOff.length, 1);
     await stage.has("tcp://192.0.2.9:3310");
   });
@@ -118,7 +118,7 @@ describe("discoverBackends", () => {
     stage.close();
     await called.promise;
     await new Promise((resolve) => setImmediate(resolve));
-    assert.deepEqual(stage.facts, []);
+    assert.deepEqual(stage.events, []);
   });
 
   test("adds nothing once it is closed, also when a name is being looked up", async () => {
@@ -144,7 +144,7 @@ function discover({
   addresses: readonly ClamdAddress[];
   lookup: (host: string, signal: AbortSignal) => Promise<string[]>;
 }) {
-  const facts: Fact[] = [];
+  const events: GatewayEvent[] = [];
   const made: FakeBackend[] = [];
   const pool = createPool({ queueMax: 10, queueMaxPerClient: 10, queueTimeoutMs: 1000, clock: () => performance.now() });
   const discovery = discoverBackends({
@@ -158,12 +158,12 @@ function discover({
     lookup,
     timeoutMs: 50,
     intervalMs: 5,
-    observe: (fact) => facts.push(fact),
+    emit: (event) => events.push(event),
   });
   const names = () => pool.status().backends.map(({ name }) => name);
   return {
     pool,
-    facts,
+    events,
     made,
     close: discovery.close,
     /** Fails unless these are the pool's backends, now or soon. */

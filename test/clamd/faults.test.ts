@@ -42,9 +42,9 @@ describe("a backend", () => {
       assert.deepEqual(stage.pool.version(), null);
       await assert.rejects(stage.scan("a body"), { code: "engine-unavailable" });
       assert.deepEqual(fake.bodies, []);
-      await eventually("it is told", () => stage.facts.some(({ kind }) => kind === "backend-down"));
-      const fact = stage.facts.find(({ kind }) => kind === "backend-down");
-      assert.match(fact?.kind === "backend-down" ? fact.reason : "", reason);
+      await eventually("it is told", () => stage.events.some(({ kind }) => kind === "backend-down"));
+      const event = stage.events.find(({ kind }) => kind === "backend-down");
+      assert.match(event?.kind === "backend-down" ? event.reason : "", reason);
     });
   }
 
@@ -56,8 +56,8 @@ describe("a backend", () => {
     const timing = { ...quickTiming, proofTimeoutMs: 200 };
     await using stage = await open([gone, deaf, fake], { backend: { timing } });
     assert.equal((await stage.scan("a body")).backend, "clamd-2");
-    await eventually("both are told", () => stage.facts.filter(({ kind }) => kind === "backend-down").length === 2);
-    const reasons = stage.facts.map((fact) => (fact.kind === "backend-down" ? fact.reason : ""));
+    await eventually("both are told", () => stage.events.filter(({ kind }) => kind === "backend-down").length === 2);
+    const reasons = stage.events.map((event) => (event.kind === "backend-down" ? event.reason : ""));
     assert.match(reasons.join(), /ECONNREFUSED/);
     assert.match(reasons.join(), /no answer within \d+ ms/);
   });
@@ -75,7 +75,7 @@ describe("a backend", () => {
     await new Promise((resolve) => setTimeout(resolve, 200));
     // Two connections for each proof.
     assert.equal(dials > before && dials - before <= 10, true, `${dials - before} connections`);
-    assert.equal(stage.facts.length, 1);
+    assert.equal(stage.events.length, 1);
   });
 
   test("whose scans cannot connect, though its proofs can, is tried again with a pause, too", async () => {
@@ -114,7 +114,7 @@ describe("a backend", () => {
     await stage.scan("b");
     assert.equal(second.bodies.length, 1);
     assert.deepEqual(
-      stage.facts.map(({ kind }) => kind),
+      stage.events.map(({ kind }) => kind),
       ["backend-up", "backend-down", "backend-up"],
     );
   });
@@ -155,7 +155,7 @@ describe("a backend", () => {
     isLate = false;
     late.resolve(found("Eicar"));
     await eventually("it is not busy", () => stage.backends[0]?.isBusy() === false);
-    const kinds = stage.facts.map(({ kind }) => kind);
+    const kinds = stage.events.map(({ kind }) => kind);
     assert.deepEqual([kinds.includes("notice"), kinds.includes("backend-down")], [true, false]);
   });
 
@@ -434,7 +434,7 @@ describe("a scan", () => {
     stage.pool.close();
     await Promise.all(scans);
     assert.equal(
-      stage.facts.some(({ kind }) => kind === "backend-down"),
+      stage.events.some(({ kind }) => kind === "backend-down"),
       false,
     );
   });

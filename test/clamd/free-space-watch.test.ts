@@ -1,23 +1,23 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { watchFreeSpace } from "../../src/clamd/free-space-watch.ts";
-import type { Fact } from "../../src/core/events.ts";
+import type { GatewayEvent } from "../../src/core/events.ts";
 import { clean, found, startFakeClamd } from "../fake/clamd.ts";
 import { openPool } from "./stage.ts";
 
 function stage(freeBytes: () => number | null = () => 1_000) {
   let now = 0;
-  const facts: Fact[] = [];
+  const events: GatewayEvent[] = [];
   const scratch = watchFreeSpace({
     freeBytes,
     reserveBytes: 1_000,
     clock: () => now,
-    observe: (fact) => facts.push(fact),
+    emit: (event) => events.push(event),
   });
   const at = (time: number) => {
     now = time;
   };
-  return { scratch, facts, at };
+  return { scratch, events, at };
 }
 
 describe("watchFreeSpace", () => {
@@ -67,14 +67,14 @@ describe("watchFreeSpace", () => {
 
   test("says once that room is lacking, and once that it is back", async () => {
     let free = 0;
-    const { scratch, facts } = stage(() => free);
+    const { scratch, events } = stage(() => free);
     await scratch.doubt(0);
     await scratch.doubt(0);
     free = 5_000;
     await scratch.doubt(0);
     await scratch.doubt(0);
     assert.deepEqual(
-      facts.map((fact) => fact.kind === "notice" && fact.level),
+      events.map((event) => event.kind === "notice" && event.level),
       ["error", "info"],
     );
   });

@@ -36,7 +36,7 @@ function asking({ pool, spool }: PoolStage) {
     engine: pool,
     cache: memoryCache({ maxEntries: 100, clock }),
     policy: { allowedReasons: new Set() },
-    observe: () => {},
+    emit: () => {},
     clock,
     maxBytes: 1000,
     verdictTtlSeconds: 60,

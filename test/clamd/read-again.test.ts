@@ -58,9 +58,9 @@ describe("readAgain", () => {
       second.finish(clean, { queueMs: 5, scanMs: 7 });
       const { report } = await posting;
       assert.deepEqual([report.verdict, report.sha256, report.size], [clean, sha256(text), text.length]);
-      const [fact] = stage.facts;
-      assert.ok(fact?.kind === "scanned");
-      assert.deepEqual([fact.queueSeconds, fact.scanSeconds], [0.015, 0.027]);
+      const [event] = stage.events;
+      assert.ok(event?.kind === "scanned");
+      assert.deepEqual([event.queueSeconds, event.scanSeconds], [0.015, 0.027]);
       assert.equal(stage.engine.scans.length, 2);
     }
   });

@@ -58,9 +58,9 @@ describe("a clamd that four pools send four times what it has threads for", () =
     const rate = (scanned - before) / ((performance.now() - measuredAt) / 1000);
     const most = threads * (1000 / scanMs);
     context.diagnostic(`${JSON.stringify(outcomes)}, ${rate.toFixed(0)} a second of ${most} at most`);
-    for (const { facts } of [...pools, fifth]) {
+    for (const { events } of [...pools, fifth]) {
       assert.deepEqual(
-        facts.filter(({ kind }) => kind === "backend-down"),
+        events.filter(({ kind }) => kind === "backend-down"),
         [],
       );
     }

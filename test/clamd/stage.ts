@@ -7,7 +7,7 @@ import { eicarCanary } from "../../src/clamd/canary.ts";
 import type { ClamdSocket } from "../../src/clamd/clamd-socket.ts";
 import { dialClamd } from "../../src/clamd/exchange.ts";
 import { createPool, type EnginePool, type PoolOptions } from "../../src/clamd/pool.ts";
-import type { Fact } from "../../src/core/events.ts";
+import type { GatewayEvent } from "../../src/core/events.ts";
 import type { Spool, SpooledBody } from "../../src/core/spool.ts";
 import { openSpool } from "../../src/spool/spool.ts";
 import { eventually } from "../process/stage.ts";
@@ -35,7 +35,7 @@ export interface PoolStageOptions extends Partial<Omit<PoolOptions, "clock">> {
 export interface PoolStage extends AsyncDisposable {
   readonly pool: EnginePool;
   readonly backends: readonly Backend[];
-  readonly facts: Fact[];
+  readonly events: GatewayEvent[];
   /** Connections that were opened and are not closed yet. */
   openSockets(): number;
   readonly spool: Spool;
@@ -58,7 +58,7 @@ export async function openPool(options: PoolStageOptions): Promise<PoolStage> {
     memoryBytesTotal: 256 * 1024 * 1024,
     maxFileBytesTotal: 256 * 1024 * 1024,
   });
-  const facts: Fact[] = [];
+  const events: GatewayEvent[] = [];
   const sockets = new Set<ClamdSocket>();
   const never = new AbortController().signal;
   const pool = createPool({ queueMax, queueMaxPerClient: queueMax, queueTimeoutMs, clock });
@@ -87,7 +87,7 @@ export async function openPool(options: PoolStageOptions): Promise<PoolStage> {
         address,
         clock,
         dial,
-        observe: (fact) => facts.push(fact),
+        emit: (event) => events.push(event),
         onChange: () => pool.dispatch(),
       }),
     );
@@ -109,7 +109,7 @@ export async function openPool(options: PoolStageOptions): Promise<PoolStage> {
   return {
     pool,
     backends,
-    facts,
+    events,
     openSockets: () => sockets.size,
     spool,
     body,

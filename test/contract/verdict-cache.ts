@@ -11,7 +11,7 @@ export interface VerdictCacheHarness extends AsyncDisposable {
   readonly cache: VerdictCache;
   /** Lets time pass for the cache. */
   advance(ms: number): void | Promise<void>;
-  /** What the cache has observed as `cache-failed`. */
+  /** What the cache has emitted as `cache-failed`. */
   readonly faults: readonly string[];
 }
 

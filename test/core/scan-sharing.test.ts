@@ -267,7 +267,7 @@ describe("a scan that other gateways may wait for", () => {
     const cache = { ...fakeCache(), lookUp: () => Promise.reject(new Error("no store")) };
     await using stage = await openScan({ cache });
     assert.deepEqual((await stage.judge("a", infected)).report.verdict, infected);
-    assert.equal(stage.facts.filter(({ kind }) => kind === "cache-failed").length, 1);
+    assert.equal(stage.events.filter(({ kind }) => kind === "cache-failed").length, 1);
   });
 
   test("nobody is asked about while no engine is up", async () => {
@@ -296,7 +296,7 @@ describe("a cache that breaks its word", () => {
       assert.deepEqual((await stage.judge("a", infected)).report.verdict, infected);
       assert.equal(stage.engine.scans.length, times);
     }
-    await eventually("all faults are told", () => stage.facts.filter(({ kind }) => kind === "cache-failed").length === 4);
+    await eventually("all faults are told", () => stage.events.filter(({ kind }) => kind === "cache-failed").length === 4);
   });
 
   test("and never answers holds the request up, says nothing of its own, and lets it go", async () => {

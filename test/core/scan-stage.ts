@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import type { Fact } from "../../src/core/events.ts";
+import type { GatewayEvent } from "../../src/core/events.ts";
 import { createScan, type Scan, type ScanOptions, type ScanParts } from "../../src/core/scan.ts";
 import type { Spool } from "../../src/core/spool.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
@@ -21,14 +21,14 @@ export interface ScanStage extends AsyncDisposable {
   readonly spool: Spool;
   readonly engine: FakeEngine;
   readonly cache: FakeCache;
-  readonly facts: Fact[];
+  readonly events: GatewayEvent[];
   /** In milliseconds. */
   readonly time: { now: number };
   /** Posts a body and gives up its bytes once there is a report. */
   post(text: string, options?: Partial<ScanOptions>): Promise<Awaited<ReturnType<Scan>>>;
   /** Posts it and has the engine answer so when it is asked. */
   judge(text: string, verdict: Verdict): Promise<Awaited<ReturnType<Scan>>>;
-  /** All facts of requests, as their kinds and codes. */
+  /** All events of requests, as their kinds and codes. */
   outcomes(): string[];
 }
 
@@ -42,7 +42,7 @@ export async function* chunks(...texts: string[]): AsyncGenerator<Uint8Array> {
 
 export const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
-/** Its disposal fails when a body is held or a request has not exactly one fact. */
+/** Its disposal fails when a body is held or a request has not exactly one event. */
 export async function openScan(parts: Partial<ScanParts> = {}): Promise<ScanStage> {
   const directory = await scratchDirectory();
   const mebibyte = 1024 * 1024;
@@ -54,7 +54,7 @@ export async function openScan(parts: Partial<ScanParts> = {}): Promise<ScanStag
   });
   const engine = fakeEngine();
   const cache = fakeCache();
-  const facts: Fact[] = [];
+  const events: GatewayEvent[] = [];
   const time = { now: 0 };
   let requests = 0;
   const inner = createScan({
@@ -62,7 +62,7 @@ export async function openScan(parts: Partial<ScanParts> = {}): Promise<ScanStag
     engine,
     cache,
     policy: { allowedReasons: new Set() },
-    observe: (fact) => facts.push(fact),
+    emit: (event) => events.push(event),
     clock: () => time.now,
     maxBytes: 100_000,
     verdictTtlSeconds: 60,
@@ -72,7 +72,7 @@ export async function openScan(parts: Partial<ScanParts> = {}): Promise<ScanStag
     requests += 1;
     return inner(body, options);
   };
-  const requestFacts = () => facts.filter(({ kind }) => kind === "scanned" || kind === "scan-failed");
+  const requestFacts = () => events.filter(({ kind }) => kind === "scanned" || kind === "scan-failed");
 
   async function post(text: string, options: Partial<ScanOptions> = {}) {
     await using scanned = await scan(chunks(text), requestOptions(options));
@@ -84,7 +84,7 @@ export async function openScan(parts: Partial<ScanParts> = {}): Promise<ScanStag
     spool,
     engine,
     cache,
-    facts,
+    events,
     time,
     post,
     async judge(text, verdict) {
@@ -96,12 +96,12 @@ export async function openScan(parts: Partial<ScanParts> = {}): Promise<ScanStag
       }
     },
     outcomes: () =>
-      requestFacts().map((fact) => (fact.kind === "scanned" ? fact.source : fact.kind === "scan-failed" ? fact.code : "")),
+      requestFacts().map((event) => (event.kind === "scanned" ? event.source : event.kind === "scan-failed" ? event.code : "")),
     async [Symbol.asyncDispose]() {
       engine.answerAll(() => clean);
       try {
         await eventually("no body is held", () => spool.usage().bodies === 0);
-        assert.equal(requestFacts().length, requests, "facts, one for each request");
+        assert.equal(requestFacts().length, requests, "events, one for each request");
       } finally {
         await spool.close();
         await directory[Symbol.asyncDispose]();

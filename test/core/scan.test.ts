@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { describe, test } from "node:test";
 import { ClamgateError } from "../../src/core/errors.ts";
-import type { Fact } from "../../src/core/events.ts";
+import type { GatewayEvent } from "../../src/core/events.ts";
 import type { UnscannableReason } from "../../src/core/verdict.ts";
 import { fakeVersion } from "../fake/backend.ts";
 import { collect } from "../spool/scripted-body.ts";
@@ -33,7 +33,7 @@ describe("createScan", () => {
     assert.deepEqual(await decided(lax, encrypted), { isAllowed: true, relaxedFor: "encrypted" });
   });
 
-  test("tells one fact of each request, with all that came of it", async () => {
+  test("tells one event of each request, with all that came of it", async () => {
     await using stage = await openScan();
     const posting = stage.post("a body", { via: "proxy", requestId: "r7", name: "x\n" });
     const scan = await stage.engine.scanBegun(1);
@@ -41,7 +41,7 @@ describe("createScan", () => {
     scan.finish(infected, { queueMs: 250, scanMs: 1000 });
     await posting;
     await assert.rejects(stage.post("a larger one", { maxBytes: 3 }), { code: "too-large" });
-    assert.deepEqual(stage.facts, [
+    assert.deepEqual(stage.events, [
       {
         kind: "scanned",
         via: "proxy",
@@ -66,7 +66,7 @@ describe("createScan", () => {
         detail: "The body is larger than the limit (more than 3 bytes)",
         seconds: 0,
       },
-    ] satisfies Fact[]);
+    ] satisfies GatewayEvent[]);
   });
 
   test("takes bodies up to its limit or a lower one of the request's, and none above", async () => {
@@ -115,7 +115,7 @@ describe("createScan", () => {
     assert.equal((await stage.judge("the same", clean)).report.verdict.kind, "clean");
   });
 
-  test("calls what is not an error of ours internal in its fact", async () => {
+  test("calls what is not an error of ours internal in its event", async () => {
     await using stage = await openScan();
     const posting = assert.rejects(stage.post("a"), TypeError);
     (await stage.engine.scanBegun(1)).fail(new TypeError("oops"));

@@ -38,7 +38,7 @@ async function startRest(fake: FakeScan) {
     headTimeoutMs: 10_000,
     fronts: [restFront(frontOptions(fake, [], {}))],
     version: "0",
-    observe: () => {},
+    emit: () => {},
   });
   return { port: Number(new URL(servers.urls[0] ?? "").port), close: () => servers.close() };
 }

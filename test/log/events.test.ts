@@ -1,21 +1,21 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { errorCodes } from "../../src/core/errors.ts";
-import type { Fact } from "../../src/core/events.ts";
-import { logFacts } from "../../src/log/events.ts";
+import type { GatewayEvent } from "../../src/core/events.ts";
+import { logEvents } from "../../src/log/events.ts";
 import { capturedLog } from "./captured-log.ts";
-import { everyFact, scanned } from "./every-event.ts";
+import { everyEvent, scanned } from "./every-event.ts";
 
-/** The one line that a fact makes. */
-function lineOf(fact: Fact): Record<string, unknown> {
+/** The one line that a event makes. */
+function lineOf(event: GatewayEvent): Record<string, unknown> {
   const { log, only } = capturedLog();
-  logFacts(log)(fact);
+  logEvents(log)(event);
   const { time, ...line } = only();
   assert.equal(time, "2026-01-02T03:04:05.678Z");
   return line;
 }
 
-const expected: Record<Fact["kind"], Record<string, unknown>> = {
+const expected: Record<GatewayEvent["kind"], Record<string, unknown>> = {
   scanned: {
     level: "info",
     msg: "scanned",
@@ -95,9 +95,9 @@ const expected: Record<Fact["kind"], Record<string, unknown>> = {
   notice: { level: "info", msg: "listening" },
 };
 
-describe("logFacts", () => {
-  for (const fact of Object.values(everyFact)) {
-    test(`makes one line of ${fact.kind}`, () => assert.deepEqual(lineOf(fact), expected[fact.kind]));
+describe("logEvents", () => {
+  for (const event of Object.values(everyEvent)) {
+    test(`makes one line of ${event.kind}`, () => assert.deepEqual(lineOf(event), expected[event.kind]));
   }
 
   test("warns of a cache's fault once, and keeps its repetitions for who wants to see all", () => {
@@ -133,15 +133,15 @@ describe("logFacts", () => {
   test("cuts names after 200 characters and details after 1000", () => {
     assert.equal(lineOf({ ...scanned, name: "n".repeat(200) }).name, "n".repeat(200));
     assert.equal(lineOf({ ...scanned, name: "n".repeat(65_536) }).name, "n".repeat(200));
-    assert.equal(lineOf({ ...everyFact["scan-failed"], name: "n".repeat(201) }).name, "n".repeat(200));
-    assert.equal(lineOf({ ...everyFact["scan-failed"], detail: "d".repeat(1001) }).detail, "d".repeat(1000));
-    assert.equal(lineOf({ ...everyFact["child-line"], line: "l".repeat(1001) }).msg, "l".repeat(1000));
+    assert.equal(lineOf({ ...everyEvent["scan-failed"], name: "n".repeat(201) }).name, "n".repeat(200));
+    assert.equal(lineOf({ ...everyEvent["scan-failed"], detail: "d".repeat(1001) }).detail, "d".repeat(1000));
+    assert.equal(lineOf({ ...everyEvent["child-line"], line: "l".repeat(1001) }).msg, "l".repeat(1000));
   });
 
   for (const format of ["json", "text"] as const) {
     test(`keeps a name with CR, LF, ESC, NUL and U+2028 on one line of ${format}`, () => {
       const { log, written } = capturedLog({ format });
-      logFacts(log)({ ...scanned, name: "a\r\nlevel=error\u001b[2J\0\u2028b" });
+      logEvents(log)({ ...scanned, name: "a\r\nlevel=error\u001b[2J\0\u2028b" });
       assert.equal(written.length, 1);
       assert.match(written[0] ?? "", /^[^\p{Cc}\u2028]+\n$/u);
       assert.match(written[0] ?? "", /\\u2028b/);
@@ -149,7 +149,7 @@ describe("logFacts", () => {
   }
 
   test("has a level for every error: the client's going is no news, faults of ours are errors", () => {
-    const levelOf = (code: (typeof errorCodes)[number]) => lineOf({ ...everyFact["scan-failed"], code }).level;
+    const levelOf = (code: (typeof errorCodes)[number]) => lineOf({ ...everyEvent["scan-failed"], code }).level;
     assert.equal(levelOf("client-gone"), "info");
     for (const code of ["too-large", "malformed", "client-slow", "forbidden", "queue-full"] as const)
       assert.equal(levelOf(code), "warn");
@@ -160,7 +160,7 @@ describe("logFacts", () => {
   });
 
   test("raises a child's line to a warning only where the child itself complains", () => {
-    const levelOf = (line: string) => lineOf({ ...everyFact["child-line"], line }).level;
+    const levelOf = (line: string) => lineOf({ ...everyEvent["child-line"], line }).level;
     assert.equal(levelOf("ERROR: Can't open file"), "warn");
     assert.equal(levelOf("WARNING: Ignoring deprecated option"), "warn");
     assert.equal(levelOf("LibClamAV Error: cli_loaddbdir(): No supported database files found"), "warn");
@@ -169,28 +169,28 @@ describe("logFacts", () => {
   });
 
   test("warns of test signatures, of a failed check, and not of a child that ends for good", () => {
-    assert.equal(lineOf({ ...everyFact["signatures-loaded"], isTestOnly: true }).level, "warn");
+    assert.equal(lineOf({ ...everyEvent["signatures-loaded"], isTestOnly: true }).level, "warn");
     for (const outcome of ["rate-limited", "blocked", "failed"] as const) {
-      assert.equal(lineOf({ ...everyFact["signatures-checked"], outcome }).level, "warn");
+      assert.equal(lineOf({ ...everyEvent["signatures-checked"], outcome }).level, "warn");
     }
-    assert.equal(lineOf({ ...everyFact["signatures-checked"], outcome: "updated" }).level, "info");
-    assert.equal(lineOf({ ...everyFact["child-exited"], restartInMs: null }).level, "info");
+    assert.equal(lineOf({ ...everyEvent["signatures-checked"], outcome: "updated" }).level, "info");
+    assert.equal(lineOf({ ...everyEvent["child-exited"], restartInMs: null }).level, "info");
   });
 
   test("warns of a download that was blocked, cut or failed, and not of one whose client went", () => {
     for (const outcome of ["blocked", "cut", "failed"] as const)
-      assert.equal(lineOf({ ...everyFact.download, outcome }).level, "warn");
+      assert.equal(lineOf({ ...everyEvent.download, outcome }).level, "warn");
     for (const outcome of ["delivered", "bodiless", "gone"] as const)
-      assert.equal(lineOf({ ...everyFact.download, outcome }).level, "info");
+      assert.equal(lineOf({ ...everyEvent.download, outcome }).level, "info");
   });
 
   test("gives a notice its own level", () => {
-    for (const level of ["info", "warn", "error"] as const) assert.equal(lineOf({ ...everyFact.notice, level }).level, level);
+    for (const level of ["info", "warn", "error"] as const) assert.equal(lineOf({ ...everyEvent.notice, level }).level, level);
   });
 
   test("makes no line of a clean scan when the log is set to warn", () => {
     const { log, written } = capturedLog({ level: "warn" });
-    logFacts(log)(scanned);
+    logEvents(log)(scanned);
     assert.deepEqual(written, []);
   });
 });

@@ -1,9 +1,9 @@
-/** One fact of every kind, for tests that must not forget one. */
+/** One event of every kind, for tests that must not forget one. */
 
-import type { Fact } from "../../src/core/events.ts";
+import type { GatewayEvent } from "../../src/core/events.ts";
 import type { EngineVersion } from "../../src/core/verdict.ts";
 
-export type ScannedFact = Extract<Fact, { readonly kind: "scanned" }>;
+export type ScannedEvent = Extract<GatewayEvent, { readonly kind: "scanned" }>;
 
 export const version: EngineVersion = {
   engine: "1.4.6",
@@ -13,7 +13,7 @@ export const version: EngineVersion = {
   tag: "abc123",
 };
 
-export const scanned: ScannedFact = {
+export const scanned: ScannedEvent = {
   kind: "scanned",
   via: "rest",
   requestId: "r-1",
@@ -29,7 +29,7 @@ export const scanned: ScannedFact = {
   seconds: 0.2543214321,
 };
 
-export const everyFact: { readonly [K in Fact["kind"]]: Extract<Fact, { readonly kind: K }> } = {
+export const everyEvent: { readonly [K in GatewayEvent["kind"]]: Extract<GatewayEvent, { readonly kind: K }> } = {
   scanned,
   "scan-failed": {
     kind: "scan-failed",

@@ -3,11 +3,11 @@ import { execFile } from "node:child_process";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
 import { errorCodes } from "../../src/core/errors.ts";
-import type { Fact } from "../../src/core/events.ts";
+import type { GatewayEvent } from "../../src/core/events.ts";
 import { unscannableReasons } from "../../src/core/verdict.ts";
 import type { GaugeSnapshot } from "../../src/metrics/gauges.ts";
 import { createMetrics, type Metrics, type MetricsOptions } from "../../src/metrics/metrics.ts";
-import { everyFact, scanned, version } from "../log/every-event.ts";
+import { everyEvent, scanned, version } from "../log/every-event.ts";
 import { countedSamples, type MetricFamily, parseMetrics } from "./parse-metrics.ts";
 
 const now = Date.UTC(2026, 0, 3, 3, 4, 5);
@@ -49,8 +49,8 @@ async function readSample(metrics: Metrics, sample: string): Promise<number | un
   return (await families(metrics)).get(sample.replace(/\{.*/, ""))?.samples.get(sample);
 }
 
-/** What each fact adds to counters, and to nothing else. */
-const expected: Record<Fact["kind"], Record<string, number>> = {
+/** What each event adds to counters, and to nothing else. */
+const expected: Record<GatewayEvent["kind"], Record<string, number>> = {
   scanned: {
     'clamgate_scans_total{verdict="clean",front="rest"}': 1,
     'clamgate_verdict_source_total{source="engine"}': 1,
@@ -85,11 +85,11 @@ const expected: Record<Fact["kind"], Record<string, number>> = {
   notice: {},
 };
 
-/** What `fact` changed, histogram buckets left out. */
-async function changesBy(fact: Fact): Promise<Record<string, number>> {
+/** What `event` changed, histogram buckets left out. */
+async function changesBy(event: GatewayEvent): Promise<Record<string, number>> {
   const metrics = makeMetrics();
   const before = countedSamples(await families(metrics));
-  metrics.observe(fact);
+  metrics.emit(event);
   const after = countedSamples(await families(metrics));
   assert.deepEqual([...after.keys()], [...before.keys()], "every series was there before");
   const changed = [...after].filter(([sample, value]) => value !== before.get(sample) && !sample.includes("_bucket{"));
@@ -97,8 +97,8 @@ async function changesBy(fact: Fact): Promise<Record<string, number>> {
 }
 
 describe("createMetrics", () => {
-  for (const fact of Object.values(everyFact)) {
-    test(`counts ${fact.kind}, and nothing besides`, async () => assert.deepEqual(await changesBy(fact), expected[fact.kind]));
+  for (const event of Object.values(everyEvent)) {
+    test(`counts ${event.kind}, and nothing besides`, async () => assert.deepEqual(await changesBy(event), expected[event.kind]));
   }
 
   test("shows clamav-rest's counters under their bare names, with its help, at 0 before their first event", async () => {
@@ -117,15 +117,15 @@ describe("createMetrics", () => {
 
   test("counts one found virus per infected body, however many signatures it has", async () => {
     const metrics = makeMetrics();
-    metrics.observe({ ...scanned, verdict: { kind: "infected", signatures: ["A", "B"] }, isAllowed: false });
-    metrics.observe({
+    metrics.emit({ ...scanned, verdict: { kind: "infected", signatures: ["A", "B"] }, isAllowed: false });
+    metrics.emit({
       ...scanned,
       via: "proxy",
       source: "cache",
       verdict: { kind: "infected", signatures: ["A"] },
       isAllowed: false,
     });
-    metrics.observe(scanned);
+    metrics.emit(scanned);
     assert.equal(await readSample(metrics, "no_of_found_viruses"), 2);
     assert.equal(await readSample(metrics, 'clamgate_scans_total{verdict="infected",front="proxy"}'), 1);
   });
@@ -133,7 +133,7 @@ describe("createMetrics", () => {
   test("counts an unscannable body by reason, and those let pass apart", async () => {
     const metrics = makeMetrics();
     for (const [index, reason] of unscannableReasons.entries()) {
-      metrics.observe({ ...scanned, verdict: { kind: "unscannable", reason, heuristic: null }, isAllowed: index % 2 === 0 });
+      metrics.emit({ ...scanned, verdict: { kind: "unscannable", reason, heuristic: null }, isAllowed: index % 2 === 0 });
     }
     for (const [index, reason] of unscannableReasons.entries()) {
       assert.equal(await readSample(metrics, `clamgate_unscannable_total{reason="${reason}",front="rest"}`), 1);
@@ -167,7 +167,7 @@ describe("createMetrics", () => {
       for (const via of ["rest", "proxy"] as const) {
         const sample = `clamgate_scan_errors_total{code="${code}",front="${via}"}`;
         assert.equal(await readSample(metrics, sample), 0);
-        metrics.observe({ ...everyFact["scan-failed"], code, via });
+        metrics.emit({ ...everyEvent["scan-failed"], code, via });
         assert.equal(await readSample(metrics, sample), 1);
       }
     }
@@ -183,7 +183,7 @@ describe("createMetrics", () => {
   });
 
   test("counts the bytes of a shared download once", async () => {
-    assert.deepEqual(await changesBy({ ...everyFact.download, isCollapsed: true, releasedBytes: 0 }), {
+    assert.deepEqual(await changesBy({ ...everyEvent.download, isCollapsed: true, releasedBytes: 0 }), {
       'clamgate_downloads_total{outcome="delivered",mode="drip"}': 1,
       'clamgate_download_cache_total{result="miss"}': 1,
       clamgate_downloads_collapsed_total: 1,
@@ -192,7 +192,7 @@ describe("createMetrics", () => {
 
   test("sorts seconds into fixed buckets from 1 ms to 120 s", async () => {
     const metrics = makeMetrics();
-    for (const scanSeconds of [0.001, 0.0011, 120, 121]) metrics.observe({ ...scanned, scanSeconds });
+    for (const scanSeconds of [0.001, 0.0011, 120, 121]) metrics.emit({ ...scanned, scanSeconds });
     const samples = (await families(metrics)).get("clamgate_scan_seconds")?.samples ?? new Map();
     const counts = [...samples].filter(([sample]) => sample.includes("_bucket"));
     assert.equal(counts.length, 17);
@@ -204,11 +204,11 @@ describe("createMetrics", () => {
   });
 
   test("counts a restart only where there will be one, and an unknown child as other", async () => {
-    assert.deepEqual(await changesBy({ ...everyFact["child-exited"], restartInMs: null }), {});
-    assert.deepEqual(await changesBy({ ...everyFact["child-exited"], restartInMs: 0 }), {
+    assert.deepEqual(await changesBy({ ...everyEvent["child-exited"], restartInMs: null }), {});
+    assert.deepEqual(await changesBy({ ...everyEvent["child-exited"], restartInMs: 0 }), {
       'clamgate_child_restarts_total{child="clamd"}': 1,
     });
-    assert.deepEqual(await changesBy({ ...everyFact["child-exited"], child: "sigtool" }), {
+    assert.deepEqual(await changesBy({ ...everyEvent["child-exited"], child: "sigtool" }), {
       'clamgate_child_restarts_total{child="other"}': 1,
     });
   });
@@ -311,7 +311,7 @@ describe("createMetrics", () => {
 
   test("keeps two gateways in one process apart", async () => {
     const [one, other] = [makeMetrics(), makeMetrics()];
-    one.observe(everyFact["deprecated-endpoint"]);
+    one.emit(everyEvent["deprecated-endpoint"]);
     assert.equal(await readSample(one, "no_of_hits_on_deprecated_scan_endpoint"), 1);
     assert.equal(await readSample(other, "no_of_hits_on_deprecated_scan_endpoint"), 0);
   });
@@ -322,10 +322,10 @@ describe("createMetrics", () => {
     assert.equal(new Set(bodies).size, 1);
   });
 
-  test("has nothing left after close, and still takes facts", async () => {
+  test("has nothing left after close, and still takes events", async () => {
     const metrics = makeMetrics();
     metrics.close();
-    for (const fact of Object.values(everyFact)) metrics.observe(fact);
+    for (const event of Object.values(everyEvent)) metrics.emit(event);
     assert.equal((await metrics.expose()).body.trim(), "");
   });
 

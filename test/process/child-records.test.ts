@@ -118,7 +118,7 @@ describe("openChildRecords", () => {
         readyTimeoutMs: 1000,
         stopGraceMs: 1000,
         records: await openChildRecords("${recordsDirectory}"),
-        observe: () => {},
+        emit: () => {},
       });
       await supervised.start();
       console.log(supervised.state().pid);`,

@@ -48,7 +48,7 @@ async function openScene(script: string, options: Partial<ChildOptions> = {}): P
     firstDelayMs: 1,
     maxDelayMs: 1,
     records: await openChildRecords(recordsDirectory),
-    observe: stage.observe,
+    emit: stage.emit,
     ...options,
   });
   return {
@@ -85,7 +85,7 @@ describe("superviseChild", () => {
     await child.stop();
     assert.deepEqual(child.state(), { phase: "stopped", pid: null, restarts: 0, lastExit: "stop: signal SIGTERM" });
     assert.deepEqual(told, ["ready", "lost: stop"]);
-    assert.deepEqual(stage.facts, [
+    assert.deepEqual(stage.events, [
       { kind: "child-started", child: "actor", pid },
       { kind: "child-line", child: "actor", line: "up" },
       { kind: "child-exited", child: "actor", reason: "stop: signal SIGTERM", restartInMs: null },
@@ -120,7 +120,7 @@ describe("superviseChild", () => {
       scene.stage.exits().slice(0, 6),
       [1, 2, 4, 8, 8, 8].map((restartInMs) => ({ reason: "exit code 3", restartInMs })),
     );
-    assert.ok(scene.stage.facts.some((fact) => fact.kind === "child-line" && fact.line === "broken"));
+    assert.ok(scene.stage.events.some((event) => event.kind === "child-line" && event.line === "broken"));
     assert.ok(scene.child.state().restarts >= 5);
     assert.deepEqual(scene.told, []);
   });
@@ -270,7 +270,7 @@ describe("superviseChild", () => {
       assert.match(exit?.reason ?? "", reason);
       assert.equal(exit?.restartInMs, 1);
       assert.equal(cleanups, scene.stage.exits().length);
-      assert.equal(scene.stage.facts.filter((fact) => fact.kind === "child-started").length, 0);
+      assert.equal(scene.stage.events.filter((event) => event.kind === "child-started").length, 0);
     });
   }
 
@@ -314,7 +314,7 @@ describe("superviseChild", () => {
     await other.child.stop();
     await otherStart;
     assert.deepEqual(
-      other.stage.facts.find((fact) => fact.kind === "notice"),
+      other.stage.events.find((event) => event.kind === "notice"),
       { kind: "notice", level: "warn", message: "actor: cleaning up failed: busy" },
     );
   });
@@ -427,7 +427,7 @@ describe("superviseChild", () => {
       prepared.resolve({ command: "sh", args: ["-c", "exit 0"] });
       await stop;
       await start;
-      assert.deepEqual(scene.stage.facts, []);
+      assert.deepEqual(scene.stage.events, []);
       assert.equal(cleanups, 1);
     });
 

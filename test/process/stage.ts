@@ -6,12 +6,12 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Fact } from "../../src/core/events.ts";
+import type { GatewayEvent } from "../../src/core/events.ts";
 
 export interface Stage extends AsyncDisposable {
   readonly directory: string;
-  readonly facts: Fact[];
-  readonly observe: (fact: Fact) => void;
+  readonly events: GatewayEvent[];
+  readonly emit: (event: GatewayEvent) => void;
   /** Writes a script and returns its path: every process started from it has the stage's directory in its command line. A script
    * that waits must not fork for it (`exec` and `lasting`): a shell's copy would be counted as one process more. */
   script(name: string, text: string): Promise<string>;
@@ -24,17 +24,18 @@ export const lasting = 'tail -n 0 -f "$0"';
 /** Its disposal fails when a process started on it is left, and ends that process. */
 export async function openStage(): Promise<Stage> {
   const directory = await mkdtemp(join(tmpdir(), "clamgate-supervise-"));
-  const facts: Fact[] = [];
+  const events: GatewayEvent[] = [];
   return {
     directory,
-    facts,
-    observe: (fact) => facts.push(fact),
+    events,
+    emit: (event) => events.push(event),
     script: async (name, text) => {
       const path = join(directory, name);
       await writeFile(path, text);
       return path;
     },
-    exits: () => facts.filter((fact) => fact.kind === "child-exited").map(({ reason, restartInMs }) => ({ reason, restartInMs })),
+    exits: () =>
+      events.filter((event) => event.kind === "child-exited").map(({ reason, restartInMs }) => ({ reason, restartInMs })),
     [Symbol.asyncDispose]: async () => {
       const left = await processesWith(directory);
       for (const pid of left) process.kill(pid, "SIGKILL");

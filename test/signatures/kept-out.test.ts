@@ -53,7 +53,7 @@ describe("keepSignatures: a file that does not load", () => {
     assert.deepEqual(files(), ["later.ndb", "own.ndb"]);
     assert.deepEqual(keptOut(), [{ file: "bad.ndb", reason: "Malformed database" }]);
     assert.deepEqual(
-      stage.facts.filter(({ kind }) => kind === "signature-file-kept-out"),
+      stage.events.filter(({ kind }) => kind === "signature-file-kept-out"),
       [{ kind: "signature-file-kept-out", file: "bad.ndb", reason: "Malformed database" }],
     );
 
@@ -67,7 +67,7 @@ describe("keepSignatures: a file that does not load", () => {
     await rm(join(stage.database, "bad.ndb"));
     await handled(stage);
     assert.deepEqual(keptOut(), []);
-    assert.deepEqual(stage.facts.at(-1), {
+    assert.deepEqual(stage.events.at(-1), {
       kind: "notice",
       level: "info",
       message: "bad.ndb keeps no signatures out any more",

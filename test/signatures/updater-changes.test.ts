@@ -63,7 +63,7 @@ describe("keepSignatures: watching the directory", () => {
     for (let look = 0; look < 4; look++) await stage.poll();
     assert.equal(stage.loads.length, 2);
     assert.equal(updater.status().set?.id, good);
-    assert.deepEqual(stage.facts.at(-1), { kind: "signatures-rejected", set: stage.loads[1], reason: "Malformed database" });
+    assert.deepEqual(stage.events.at(-1), { kind: "signatures-rejected", set: stage.loads[1], reason: "Malformed database" });
     assert.deepEqual(await stage.kept(), [good]);
     assert.equal((await (await stage.epochs()).current())?.id, good);
 
@@ -94,7 +94,7 @@ describe("keepSignatures: watching the directory", () => {
     stage.engine = () => ({ ok: false, reason: "clamd is starting", blame: "engine" });
     await updater.start();
     for (let look = 0; look < 3; look++) await stage.poll();
-    const complaints = stage.facts.length;
+    const complaints = stage.events.length;
     assert.equal(complaints, 1);
     stage.engine = () => {
       throw new Error("a fault of ours");
@@ -103,7 +103,7 @@ describe("keepSignatures: watching the directory", () => {
     stage.engine = () => ({ ok: true, faults: [] });
     await stage.poll();
     assert.equal(updater.status().set?.id, stage.loads[0]);
-    assert.ok(stage.facts.every(({ kind }) => kind !== "signatures-rejected"));
+    assert.ok(stage.events.every(({ kind }) => kind !== "signatures-rejected"));
   });
 
   test("tries a set again that has cost the engine, after pauses that grow; the old one stays meanwhile", async (t) => {
@@ -128,9 +128,9 @@ describe("keepSignatures: watching the directory", () => {
     assert.deepEqual(triedAt, [1, second, second + minute, second + 5 * minute, second + 21 * minute]);
     assert.equal(updater.status().set?.id, good);
     assert.equal((await (await stage.epochs()).current())?.id, good);
-    const told = stage.facts
+    const told = stage.events
       .slice(1)
-      .map((fact) => (fact.kind === "notice" ? fact.message.replace(/^signatures \S+ /, "") : fact.kind));
+      .map((event) => (event.kind === "notice" ? event.message.replace(/^signatures \S+ /, "") : event.kind));
     const again = (seconds: string) => `could not be loaded, to be tried again${seconds}: killed by SIGKILL`;
     assert.deepEqual(told, ["", " in 60 s", " in 240 s", " in 960 s", " in 3840 s"].map(again));
 
@@ -167,7 +167,7 @@ describe("keepSignatures: watching the directory", () => {
     for (let look = 0; look < 3; look++) await stage.poll();
     assert.equal(stage.loads.length, 1);
     assert.equal(updater.status().set?.id, stage.loads[0]);
-    assert.equal(stage.facts.filter(({ kind }) => kind === "notice").length, 1);
+    assert.equal(stage.events.filter(({ kind }) => kind === "notice").length, 1);
   });
 
   test("does not replace real signatures by the test signatures", async (t) => {
@@ -179,7 +179,7 @@ describe("keepSignatures: watching the directory", () => {
     await writeTestSignatures(stage.database);
     for (let look = 0; look < 3; look++) await stage.poll();
     assert.equal(updater.status().isTestOnly, false);
-    assert.equal(stage.facts.at(-1)?.kind, "signatures-rejected");
+    assert.equal(stage.events.at(-1)?.kind, "signatures-rejected");
   });
 
   test("names a file that may not be read, once, and goes on when it may", async (t) => {
@@ -194,7 +194,7 @@ describe("keepSignatures: watching the directory", () => {
       for (let look = 0; look < 3; look++) await stage.poll();
     });
     assert.equal(updater.status().set, null);
-    const told = stage.facts.filter(({ kind }) => kind === "signature-file-kept-out");
+    const told = stage.events.filter(({ kind }) => kind === "signature-file-kept-out");
     assert.equal(told.length, 1);
     assert.match(JSON.stringify(told), /own\.ndb.*EACCES/);
     await chmod(join(stage.database, "own.ndb"), 0o644);
@@ -318,7 +318,7 @@ describe("keepSignatures: updates", () => {
       await Promise.all(checks);
     }
     assert.equal(
-      stage.facts.filter((fact) => fact.kind === "signatures-checked" && fact.outcome === "up-to-date").length,
+      stage.events.filter((event) => event.kind === "signatures-checked" && event.outcome === "up-to-date").length,
       stage.runs.length,
     );
     assert.equal(stage.loads.length, 5);

@@ -67,7 +67,7 @@ describe("keepSignatures with the real freshclam and the real engine", () => {
     await writeFile(join(stage.database, "daily.cvd"), container(27001, new Date("2026-11-22T10:00:00Z")));
     await stage.poll();
     await stage.poll();
-    assert.match(JSON.stringify(stage.facts.at(-1)), /signatures-rejected.*Can't load .*daily\.cvd/);
+    assert.match(JSON.stringify(stage.events.at(-1)), /signatures-rejected.*Can't load .*daily\.cvd/);
     assert.equal(updater.status().set?.id, first.set?.id);
     assert.match((await clamscan(epochs.currentPath, body)).join(), /FOUND$/);
   });

@@ -4,7 +4,7 @@ import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import type { Fact } from "../../src/core/events.ts";
+import type { GatewayEvent } from "../../src/core/events.ts";
 import { type Epochs, openEpochs } from "../../src/signatures/epochs.ts";
 import type { ChildRunOptions } from "../../src/signatures/freshclam.ts";
 import type { FreshclamRun } from "../../src/signatures/freshclam-outcome.ts";
@@ -23,7 +23,7 @@ export interface UpdaterStage {
   readonly database: string;
   readonly fallback: string;
   readonly time: FakeTime;
-  readonly facts: Fact[];
+  readonly events: GatewayEvent[];
   /** Ids the engine was asked to load, in order. */
   readonly loads: string[];
   readonly runs: ChildRunOptions[];
@@ -63,7 +63,7 @@ export async function updaterStage(t: TestContext): Promise<UpdaterStage> {
     database: join(root, "database"),
     fallback: join(root, "fallback"),
     time,
-    facts: [],
+    events: [],
     loads: [],
     runs: [],
     engine: () => ({ ok: true, faults: [] }),
@@ -98,7 +98,7 @@ export async function updaterStage(t: TestContext): Promise<UpdaterStage> {
         },
         firstUpdateMs,
         pollMs,
-        observe: (fact) => stage.facts.push(fact),
+        emit: (event) => stage.events.push(event),
         clock: time.now,
         now: time.now,
         random: () => 0.5,

@@ -21,7 +21,7 @@ describe("keepSignatures: start", () => {
     assert.equal(stage.runs.length, 0);
     assert.deepEqual([status.isTestOnly, status.builtAt, status.loadedAt], [false, builtAt, new Date(stage.time.now())]);
     assert.deepEqual([status.lastAttempt, status.lastSuccess, status.updates], [null, null, "on"]);
-    assert.deepEqual(stage.facts, [{ kind: "signatures-loaded", set: status.set?.id, files: 2, isTestOnly: false, seconds: 0 }]);
+    assert.deepEqual(stage.events, [{ kind: "signatures-loaded", set: status.set?.id, files: 2, isTestOnly: false, seconds: 0 }]);
     stage.time.advance(0);
     await until("freshclam ran in the background", () => updater.status().lastSuccess !== null);
   });
@@ -37,7 +37,7 @@ describe("keepSignatures: start", () => {
     assert.equal(updater.status().isTestOnly, false);
     assert.equal(updater.status().lastAttempt?.outcome, "updated");
     assert.deepEqual(
-      stage.facts.map(({ kind }) => kind),
+      stage.events.map(({ kind }) => kind),
       ["signatures-checked", "signatures-loaded"],
     );
   });
@@ -96,7 +96,7 @@ describe("keepSignatures: start", () => {
     await stage.poll();
     assert.equal(updater.status().set, null);
     assert.deepEqual(
-      stage.facts.map((fact) => (fact.kind === "signatures-rejected" ? fact.reason : fact.kind)),
+      stage.events.map((event) => (event.kind === "signatures-rejected" ? event.reason : event.kind)),
       ["there are only the built-in test signatures in it"],
     );
   });
@@ -196,7 +196,7 @@ describe("keepSignatures: close", () => {
     assert.equal(await checking, null);
     assert.deepEqual(stage.time.waits(), []);
     assert.deepEqual(
-      stage.facts.map(({ kind }) => kind),
+      stage.events.map(({ kind }) => kind),
       ["signatures-loaded"],
     );
     assert.equal(await updater.checkNow(), null);
@@ -233,7 +233,7 @@ describe("keepSignatures: close", () => {
     const closing = updater.close();
     resolve();
     await Promise.all([started, closing]);
-    assert.deepEqual([stage.loads, stage.facts, await stage.kept()], [[], [], []]);
+    assert.deepEqual([stage.loads, stage.events, await stage.kept()], [[], [], []]);
     assert.deepEqual(stage.time.waits(), []);
   });
 

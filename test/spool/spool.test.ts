@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
-import type { Fact } from "../../src/core/events.ts";
+import type { GatewayEvent } from "../../src/core/events.ts";
 import type { Spool, SpooledBody } from "../../src/core/spool.ts";
 import { openSpool, type SpoolSettings } from "../../src/spool/spool.ts";
 import type { FileSystem } from "../../src/spool/spool-file.ts";
@@ -181,9 +181,9 @@ describe("openSpool", () => {
 
   test("tells the number of leftover files it removed", async () => {
     await writeFile(join(scratch.path, "body-00000000-0000-0000-0000-000000000000"), "left");
-    const facts: Fact[] = [];
-    await opened({ observe: (fact) => facts.push(fact) });
-    assert.deepEqual(facts, [{ kind: "notice", level: "info", message: "removed 1 files left in the spool" }]);
+    const events: GatewayEvent[] = [];
+    await opened({ emit: (event) => events.push(event) });
+    assert.deepEqual(events, [{ kind: "notice", level: "info", message: "removed 1 files left in the spool" }]);
     assert.deepEqual(await readdir(scratch.path), []);
   });
 
@@ -249,25 +249,25 @@ describe("openSpool", () => {
   });
 
   test("lets a file be read, and its body be disposed, when somebody removed it", async () => {
-    const facts: Fact[] = [];
-    const here = await opened({ memoryBytesPerBody: 0, observe: (fact) => facts.push(fact) });
+    const events: GatewayEvent[] = [];
+    const here = await opened({ memoryBytesPerBody: 0, emit: (event) => events.push(event) });
     const held = await take(here, 100_000);
     await rm(held.path ?? "");
     assert.deepEqual(await collect(held.read()), Buffer.from(sampleBytes(100_000)));
     await held[Symbol.asyncDispose]();
-    assert.deepEqual([here.usage().fileBytes, facts], [0, []]);
+    assert.deepEqual([here.usage().fileBytes, events], [0, []]);
   });
 
   test("tells of a file it cannot remove, goes on counting it, and fails nobody", async () => {
     const disk = new FaultyDisk();
-    const facts: Fact[] = [];
-    const here = await opened({ memoryBytesPerBody: 0, fileSystem: disk, observe: (fact) => facts.push(fact) });
+    const events: GatewayEvent[] = [];
+    const here = await opened({ memoryBytesPerBody: 0, fileSystem: disk, emit: (event) => events.push(event) });
     const held = await take(here, 100);
     disk.failUnlinks("EROFS");
     await held[Symbol.asyncDispose]();
     assert.deepEqual(here.usage(), { bodies: 0, memoryBytes: 0, fileBytes: 100 });
     assert.deepEqual(
-      facts.map((fact) => fact.kind === "notice" && fact.level),
+      events.map((event) => event.kind === "notice" && event.level),
       ["error"],
     );
     assert.equal(disk.openHandles, 0);

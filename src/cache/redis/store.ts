@@ -1,7 +1,7 @@
 /** A Redis or Valkey as a store sees it: asked while it is there, and what goes wrong told at a bearable rate. */
 
 import type { Clock } from "../../core/clock.ts";
-import type { Fact, Observe } from "../../core/events.ts";
+import type { Emit, GatewayEvent } from "../../core/events.ts";
 import type { CacheHealth } from "../../core/verdict-cache.ts";
 import { systemTimers, type Timers } from "../timers.ts";
 import { RedisLink } from "./link.ts";
@@ -12,7 +12,7 @@ import { nameOf, type RedisTarget } from "./target.ts";
 
 export interface RedisStoreOptions {
   readonly target: RedisTarget;
-  readonly observe: Observe;
+  readonly emit: Emit;
   readonly clock: Clock;
   /** Before every key; ends with the version of what is stored. Values of one kind need one of their own. */
   readonly keyPrefix?: string;
@@ -21,7 +21,7 @@ export interface RedisStoreOptions {
   readonly random?: () => number;
 }
 
-type Operation = (Fact & { kind: "cache-failed" })["operation"];
+type Operation = (GatewayEvent & { kind: "cache-failed" })["operation"];
 
 /** How often the log is told of a fault that goes on. */
 const reminderMs = 60_000;
@@ -80,7 +80,7 @@ export class RedisStore {
     const now = this.#options.clock();
     const isRepeated = toldAtMs !== undefined && now - toldAtMs < reminderMs;
     if (!isRepeated) this.#toldAtMs.set(operation, now);
-    this.#options.observe({ kind: "cache-failed", operation, detail, ...(isRepeated ? { isRepeated } : {}) });
+    this.#options.emit({ kind: "cache-failed", operation, detail, ...(isRepeated ? { isRepeated } : {}) });
   }
 
   health(): CacheHealth {
@@ -97,7 +97,7 @@ export class RedisStore {
     this.#isReading = true;
     if (this.#isUpTold) return;
     this.#isUpTold = true;
-    this.#options.observe({ kind: "notice", level: "info", message: `verdict cache: connected to ${this.#name}` });
+    this.#options.emit({ kind: "notice", level: "info", message: `verdict cache: connected to ${this.#name}` });
   }
 
   #down(reason: unknown): void {

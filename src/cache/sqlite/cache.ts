@@ -3,7 +3,7 @@
 import { resolve } from "node:path";
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../../core/clock.ts";
-import type { Observe } from "../../core/events.ts";
+import type { Emit } from "../../core/events.ts";
 import type { Cache, CacheHealth, VerdictCache, VerdictKey } from "../../core/verdict-cache.ts";
 import { admit, keyId, type Parse, parseStored, parseVerdict, storedText } from "../admission.ts";
 import { Breaker } from "../breaker.ts";
@@ -17,7 +17,7 @@ export interface SqliteCacheOptions {
   readonly path: string;
   /** At least 1; beyond it those that would expire first go. A row takes some 200 bytes on disk. */
   readonly maxEntries: number;
-  readonly observe: Observe;
+  readonly emit: Emit;
   readonly clock: Clock;
   /** The wall clock in milliseconds, as Date.now: rows outlive the process, whose own clock starts anew. */
   readonly now: () => number;
@@ -45,7 +45,7 @@ const tagIdleMs = 3_600_000;
 const tagSweepMs = 60_000;
 
 /**
- * Opens the file at once. Where there cannot be one (observed as `open`), the cache works and always misses; where it turns
+ * Opens the file at once. Where there cannot be one (emitted as `open`), the cache works and always misses; where it turns
  * out to be damaged or gone later, it is put aside and replaced, once.
  */
 export function sqliteCache(options: SqliteCacheOptions): VerdictCache {
@@ -81,7 +81,7 @@ class SqliteCache<Value> implements Cache<Value> {
     this.#breaker = new Breaker({ clock, maxFaults: 3, pauseMs: 5000 });
     this.#tagAges = new TagAges({ clock, maxIdleMs: tagIdleMs });
     this.#sweptAtMs = clock();
-    this.#file = openVerdictFile(options.path, options.observe);
+    this.#file = openVerdictFile(options.path, options.emit);
   }
 
   peek(key: VerdictKey): Value | null {
@@ -150,7 +150,7 @@ class SqliteCache<Value> implements Cache<Value> {
       if (row === null) return null;
       const entry = parseRow(key, row, this.#parse);
       if (entry === null)
-        this.#options.observe({ kind: "cache-failed", operation: "get", detail: "a row holds nothing that belongs there" });
+        this.#options.emit({ kind: "cache-failed", operation: "get", detail: "a row holds nothing that belongs there" });
       return entry !== null && isLive(entry, this.#options.now()) ? entry : null;
     } catch (thrown) {
       this.#breaker.failed();
@@ -207,7 +207,7 @@ class SqliteCache<Value> implements Cache<Value> {
   #fail(operation: "get" | "set", thrown: unknown): void {
     const detail = thrown instanceof Error ? thrown.message : String(thrown);
     const isLast = isDamaged(thrown) && this.#isReplaced;
-    this.#options.observe({
+    this.#options.emit({
       kind: "cache-failed",
       operation,
       detail: isLast ? `nothing is remembered any more: ${detail}` : detail,
@@ -216,7 +216,7 @@ class SqliteCache<Value> implements Cache<Value> {
     this.#closeFile();
     if (!this.#isReplaced && !this.#isClosed) {
       this.#isReplaced = true;
-      this.#file = openVerdictFile(this.#options.path, this.#options.observe);
+      this.#file = openVerdictFile(this.#options.path, this.#options.emit);
     }
     if (this.#file === null) this.#pending.clear();
   }
@@ -226,7 +226,7 @@ class SqliteCache<Value> implements Cache<Value> {
       this.#file?.close();
     } catch (thrown) {
       const detail = thrown instanceof Error ? thrown.message : String(thrown);
-      this.#options.observe({ kind: "cache-failed", operation: "close", detail });
+      this.#options.emit({ kind: "cache-failed", operation: "close", detail });
     }
     this.#file = null;
   }

@@ -1,7 +1,7 @@
 /** Given copies in an SQLite file, so that a restart forgets none of them. Each is written before its first byte goes out. */
 
 import { resolve } from "node:path";
-import type { Observe } from "../../core/events.ts";
+import type { Emit } from "../../core/events.ts";
 import { type Copy, type GivenCopies, givenSeconds, type KnownCopies } from "../../core/given-copies.ts";
 import type { CacheHealth } from "../../core/verdict-cache.ts";
 import { added, forgottenRecord, isRecord, knownCopies, lineOf } from "../given-record.ts";
@@ -13,7 +13,7 @@ export interface SqliteCopiesOptions {
   readonly path: string;
   /** Addresses; beyond it the one goes of which nothing was given for the longest time. */
   readonly maxEntries: number;
-  readonly observe: Observe;
+  readonly emit: Emit;
   /** The wall clock in milliseconds, as Date.now. */
   readonly now: () => number;
 }
@@ -53,7 +53,7 @@ class SqliteCopies implements GivenCopies {
   constructor(options: SqliteCopiesOptions) {
     this.#options = options;
     let isReplaced = false;
-    const file = openVerdictFile(resolve(options.path), options.observe, () => {
+    const file = openVerdictFile(resolve(options.path), options.emit, () => {
       isReplaced = true;
     });
     this.#file = file;
@@ -116,7 +116,7 @@ class SqliteCopies implements GivenCopies {
     const row = file.find(address, tag);
     if (row === null) return at < this.#forgottenUntil ? forgottenRecord(this.#forgottenUntil - givenSeconds) : null;
     if (isRecord(row.verdict)) return row.verdict;
-    this.#options.observe({ kind: "cache-failed", operation: "get", detail: "a row holds nothing that belongs there" });
+    this.#options.emit({ kind: "cache-failed", operation: "get", detail: "a row holds nothing that belongs there" });
     return forgottenRecord(at);
   }
 
@@ -141,7 +141,7 @@ class SqliteCopies implements GivenCopies {
       if (isReplaced) file.transact(() => this.#forget(file, Math.floor(this.#options.now() / 1000)));
     } catch (thrown) {
       const detail = thrown instanceof Error ? thrown.message : String(thrown);
-      this.#options.observe({ kind: "cache-failed", operation: "open", detail });
+      this.#options.emit({ kind: "cache-failed", operation: "open", detail });
       this.#file = null;
       file.close();
     }

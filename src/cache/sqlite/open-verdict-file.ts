@@ -2,7 +2,7 @@
 
 import { closeSync, existsSync, mkdirSync, openSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import type { Observe } from "../../core/events.ts";
+import type { Emit } from "../../core/events.ts";
 import { ForeignFileError, VerdictFile } from "./verdict-file.ts";
 
 /** Of SQLite's result codes (sqlite.org/rescode.html) those that say the bytes are wrong, not their surroundings. */
@@ -19,10 +19,10 @@ const sqliteHeaderBytes = 100;
 const maxAside = 10;
 
 /**
- * Null, and observed, where there is no way to have a file there. A corrupt file, another program's and a newer version's
+ * Null, and emitted, where there is no way to have a file there. A corrupt file, another program's and a newer version's
  * are renamed to `<path>.broken` (or `.broken.1` to `.broken.9` where that is taken), `onPutAside` is called, and a new one is made.
  */
-export function openVerdictFile(path: string, observe: Observe, onPutAside = () => {}): VerdictFile | null {
+export function openVerdictFile(path: string, emit: Emit, onPutAside = () => {}): VerdictFile | null {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     try {
@@ -31,11 +31,11 @@ export function openVerdictFile(path: string, observe: Observe, onPutAside = () 
       if (!(thrown instanceof ForeignFileError) && !isDamaged(thrown) && sqliteCode(thrown) !== sqliteError) throw thrown;
       const aside = putAside(path);
       onPutAside();
-      observe({ kind: "cache-failed", operation: "open", detail: `${textOf(thrown)}; renamed to ${aside}` });
+      emit({ kind: "cache-failed", operation: "open", detail: `${textOf(thrown)}; renamed to ${aside}` });
       return openAt(path);
     }
   } catch (thrown) {
-    observe({ kind: "cache-failed", operation: "open", detail: `nothing is remembered: ${textOf(thrown)}` });
+    emit({ kind: "cache-failed", operation: "open", detail: `nothing is remembered: ${textOf(thrown)}` });
     return null;
   }
 }

@@ -1,7 +1,7 @@
 /** What is known of one request to the proxy, gathered on its way for the one line that the log has of it (download-proxy.md P77). */
 
 import type { ClamgateError } from "../../core/errors.ts";
-import type { DownloadMode, DownloadOutcome, Fact } from "../../core/events.ts";
+import type { DownloadMode, DownloadOutcome, GatewayEvent } from "../../core/events.ts";
 import type { CacheResult } from "./own-answer.ts";
 
 export interface DownloadRecord {
@@ -41,7 +41,7 @@ export function openRecord(requestId: string, method: string, startedAt: number)
   };
 }
 
-export function downloadFact(record: DownloadRecord, status: number, endedAt: number): Fact {
+export function downloadEvent(record: DownloadRecord, status: number, endedAt: number): GatewayEvent {
   const { requestId, method, url, outcome, error, mode, cache, isCollapsed, size, releasedBytes } = record;
   return {
     kind: "download",

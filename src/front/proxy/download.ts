@@ -3,7 +3,7 @@
 import type { Clock } from "../../core/clock.ts";
 import { readCodings } from "../../core/content-coding.ts";
 import { toClamgateError } from "../../core/errors.ts";
-import type { Observe } from "../../core/events.ts";
+import type { Emit } from "../../core/events.ts";
 import { freeChunk } from "../../core/free-chunk.ts";
 import type { Scan } from "../../core/scan.ts";
 import { type Finding, type ScannedLayers, scanLayers } from "../../core/scan-layers.ts";
@@ -74,7 +74,7 @@ export interface DownloadParts {
   readonly verdictTtlSeconds: number;
   /** Whether a verdict that was remembered by content may be remembered by address, for as long again. */
   readonly remembersAgain: boolean;
-  readonly observe: Observe;
+  readonly emit: Emit;
   readonly clock: Clock;
 }
 
@@ -161,7 +161,7 @@ export function startDownload(order: DownloadOrder, parts: DownloadParts): Downl
     const value = { verdict, sha256, size };
     if (verdict.kind === "clean" && recorder !== null) order.pieces?.set(sha256, recorder.finish());
     parts.urlVerdicts.set({ address: order.rememberAs, tag }, value, parts.verdictTtlSeconds).catch((error: unknown) => {
-      parts.observe({ kind: "cache-failed", operation: "set", detail: toClamgateError(error).message });
+      parts.emit({ kind: "cache-failed", operation: "set", detail: toClamgateError(error).message });
     });
   }
 }

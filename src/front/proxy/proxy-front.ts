@@ -15,7 +15,7 @@ import { type AddressKeys, addressKeys } from "./address-key.ts";
 import { ClientExchange } from "./client-exchange.ts";
 import { deliverBodiless } from "./deliver.ts";
 import { type DownloadParts, isBodiless } from "./download.ts";
-import { type DownloadRecord, downloadFact, openRecord } from "./download-record.ts";
+import { type DownloadRecord, downloadEvent, openRecord } from "./download-record.ts";
 import { type Asked, type DownloadRequestOptions, readDownload } from "./download-request.ts";
 import { objectHeaders } from "./object-headers.ts";
 import { blockedAnswer, cutAnswer, errorAnswer, preconditionFailed, unknownExpectation, wrongMethod } from "./own-answer.ts";
@@ -67,7 +67,7 @@ const cutTtlMs = 10 * 60_000;
 const cutEntries = 10_000;
 
 export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
-  const { clock, observe } = options;
+  const { clock, emit } = options;
   const slots = createDownloadSlots(options.slots);
   const { trustedPeers } = options;
   let sources: DownloadRequestOptions = { source: options.source, routes: options.routes, trustedPeers };
@@ -95,7 +95,7 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
         await fail(exchange, record, thrown);
       }
       ended();
-      observe(downloadFact(record, exchange.status, clock()));
+      emit(downloadEvent(record, exchange.status, clock()));
     },
     useSources(next) {
       sources = { ...next, trustedPeers };
@@ -187,7 +187,7 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
       return await recall();
     } catch (error) {
       // The cache's promise is broken; that must cost no download.
-      observe({ kind: "cache-failed", operation: "get", detail: toClamgateError(error).message });
+      emit({ kind: "cache-failed", operation: "get", detail: toClamgateError(error).message });
       return null;
     }
   }
@@ -198,7 +198,7 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
     record.error = error;
     if (error.code === "forbidden") {
       const { requestId, host } = record;
-      observe({ kind: "download-denied", requestId, peer: exchange.peer, host: host ?? "", detail: error.message });
+      emit({ kind: "download-denied", requestId, peer: exchange.peer, host: host ?? "", detail: error.message });
     }
     if (error.code === "client-gone" || exchange.hasBegun) {
       record.outcome = error.code === "client-gone" ? "gone" : "cut";
@@ -218,6 +218,6 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
   function tellOnce(message: string): void {
     if (told.has(message)) return;
     told.add(message);
-    observe({ kind: "notice", level: "warn", message });
+    emit({ kind: "notice", level: "warn", message });
   }
 }

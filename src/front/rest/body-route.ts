@@ -17,7 +17,7 @@ import { type UploadRoutesOptions, uploadCodings } from "./upload-routes.ts";
 import { verdictHeaders } from "./verdict-headers.ts";
 import { scanWholeForm, type WholeForm } from "./whole-form.ts";
 
-export interface BodyRouteOptions extends Omit<UploadRoutesOptions, "observe"> {
+export interface BodyRouteOptions extends Omit<UploadRoutesOptions, "emit"> {
   readonly maxBytes: number;
 }
 

@@ -2,7 +2,7 @@
 
 import type { FastifyInstance, FastifyPluginAsync } from "fastify";
 import { toClamgateError } from "../../core/errors.ts";
-import type { Observe } from "../../core/events.ts";
+import type { Emit } from "../../core/events.ts";
 import type { Scan } from "../../core/scan.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
 import type { LingerBounds } from "../../http/linger.ts";
@@ -32,7 +32,7 @@ export interface RestFrontOptions {
   readonly allowOrigins: readonly string[];
   readonly upload: UploadPace;
   readonly retryAfterSeconds: number;
-  readonly observe: Observe;
+  readonly emit: Emit;
   /** How long a client that was answered early is read on, so that it gets to read the answer. */
   readonly linger?: LingerBounds;
   /** How long the rest of a file that is too large is read on, for the files behind it. */
@@ -92,10 +92,10 @@ function addTestMark(server: FastifyInstance, isTestOnly: () => boolean): void {
 }
 
 /** No route throws on purpose: this is for faults of ours, and tells the client no more than that. */
-function addErrorAnswer(scope: FastifyInstance, options: AnswerOptions & { readonly observe: Observe }): void {
+function addErrorAnswer(scope: FastifyInstance, options: AnswerOptions & { readonly emit: Emit }): void {
   scope.setErrorHandler((thrown, request, reply) => {
     const error = toClamgateError(thrown);
-    options.observe({ kind: "notice", level: "error", message: `request ${request.id} failed: ${error.message}` });
+    options.emit({ kind: "notice", level: "error", message: `request ${request.id} failed: ${error.message}` });
     return sendError(request, reply, error, options);
   });
 }

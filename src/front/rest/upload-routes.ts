@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { bodyKind } from "../../codec/multipart/boundary.ts";
 import { readCodings } from "../../core/content-coding.ts";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
-import type { Observe } from "../../core/events.ts";
+import type { Emit } from "../../core/events.ts";
 import type { Scan } from "../../core/scan.ts";
 import type { Codings } from "../../core/scan-layers.ts";
 import { clientGone } from "../../http/client-gone.ts";
@@ -33,7 +33,7 @@ export interface UploadRoutesOptions extends AnswerOptions {
   /** Of one request, see `UploadOptions`. */
   readonly maxUnfinished: number;
   readonly skip: SkipLimits;
-  readonly observe: Observe;
+  readonly emit: Emit;
 }
 
 export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOptions): void {
@@ -42,7 +42,7 @@ export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOp
   });
 
   server.post("/scan", { schema: deprecatedUploadSchema }, async (request, reply) => {
-    options.observe({ kind: "deprecated-endpoint" });
+    options.emit({ kind: "deprecated-endpoint" });
     const { host = request.raw.headers[":authority"] ?? "" } = request.raw.headers;
     // Neither is how RFC 8288 or RFC 9745 would write it; clients of clamav-rest get what they know.
     reply.header("deprecation", "version=v1").header("link", `${host}/v2/scan; rel=successor-version`);

@@ -164,7 +164,7 @@ describe("redisCache", () => {
   });
 
   test("says once where it is connected, and no secret", async () => {
-    assert.deepEqual(one.facts, [
+    assert.deepEqual(one.events, [
       { kind: "notice", level: "info", message: `verdict cache: connected to redis 127.0.0.1:${redis.port}` },
     ]);
   });

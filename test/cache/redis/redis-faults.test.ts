@@ -56,7 +56,7 @@ describe("redisCache", () => {
     await staged.cache.set(key, clean, 60);
     assert.deepEqual(await staged.cache.get(key), clean);
     assert.deepEqual(
-      staged.logged().map((fact) => fact.kind),
+      staged.logged().map((event) => event.kind),
       ["notice", "cache-failed", "notice"],
     );
   });
@@ -114,7 +114,7 @@ describe("redisCache", () => {
     redis.freeze();
     const early = stageCache(standalone(redis), { password: "secret" });
     assert.ok((await elapsedMs(() => early.cache.close())) < promptMs);
-    assert.deepEqual(early.facts, []);
+    assert.deepEqual(early.events, []);
   });
 
   test("does not blame redis for a stall of its own process", options, async () => {
@@ -187,7 +187,7 @@ describe("redisCache", () => {
     await using wrong = stageCache(standalone(redis), { password: "hunter2-secret" });
     await untilTrue(() => wrong.faults().length >= 2);
     assert.match(details(wrong), /WRONGPASS/);
-    assert.doesNotMatch(JSON.stringify([early.facts, wrong.facts]), /secret/);
+    assert.doesNotMatch(JSON.stringify([early.events, wrong.events]), /secret/);
   });
 
   test("waits for a redis that loads its data", options, async () => {

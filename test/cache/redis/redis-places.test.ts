@@ -47,7 +47,7 @@ function openCopies(
   user: { readonly username: string; readonly password: string } | null = null,
 ): GivenCopies {
   const target = { place, username: null, password: null, database: 0, tls: null, ...user };
-  const copies = redisCopies({ target, keyPrefix: "clamgate:2:given:", observe: () => {}, clock: () => performance.now() });
+  const copies = redisCopies({ target, keyPrefix: "clamgate:2:given:", emit: () => {}, clock: () => performance.now() });
   opened.defer(() => copies.close());
   return copies;
 }
@@ -149,7 +149,7 @@ describe("redisCache of sentinels", () => {
     // The sentinel is needed to find the master, not to talk to it.
     await live.sentinel.kill();
     assert.deepEqual(await staged.cache.get(key), infected);
-    assert.doesNotMatch(JSON.stringify(staged.facts), /secret/);
+    assert.doesNotMatch(JSON.stringify(staged.events), /secret/);
   });
 
   test("leaves a master that is made a replica", options, async () => {
@@ -252,7 +252,7 @@ describe("redisCache of a cluster", () => {
     const left = await found();
     assert.ok(left > 20 && left < 60, `${left} of 60`);
     await using late = stageCache({ kind: "cluster", nodes: cluster.nodes });
-    await untilTrue(() => late.facts.some(({ kind }) => kind === "notice"));
+    await untilTrue(() => late.events.some(({ kind }) => kind === "notice"));
     const lateFound = await Promise.all(numbers.map((number) => late.cache.get(keyNumber(number))));
     assert.equal(lateFound.filter((verdict) => verdict !== null).length, left);
     assert.equal(late.cache.health?.(), "degraded");

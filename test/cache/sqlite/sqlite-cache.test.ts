@@ -23,7 +23,7 @@ import { fileURLToPath } from "node:url";
 import { guardedCache } from "../../../src/cache/guarded-cache.ts";
 import { type SqliteCacheOptions, sqliteCache } from "../../../src/cache/sqlite/cache.ts";
 import type { Timers } from "../../../src/cache/timers.ts";
-import type { Fact } from "../../../src/core/events.ts";
+import type { GatewayEvent } from "../../../src/core/events.ts";
 import { coverage, type Verdict } from "../../../src/core/verdict.ts";
 import type { VerdictCache, VerdictKey } from "../../../src/core/verdict-cache.ts";
 import { describeVerdictCache } from "../../contract/verdict-cache.ts";
@@ -57,20 +57,20 @@ async function openHarness(options: Partial<SqliteCacheOptions>, isGuarded = fal
   const directory = await mkdtemp(join(tmpdir(), "clamgate-"));
   const time = new ManualTime();
   const faults: string[] = [];
-  const observe = (fact: Fact): void => {
-    faults.push(JSON.stringify(fact));
+  const emit = (event: GatewayEvent): void => {
+    faults.push(JSON.stringify(event));
   };
   const { clock, now } = time;
   const inner = sqliteCache({
     path: join(directory, "verdicts"),
     maxEntries: 10_000,
-    observe,
+    emit,
     clock,
     now,
     timers: time,
     ...options,
   });
-  const cache = isGuarded ? guardedCache({ cache: inner, budgetMs: 50, observe, clock, timers: time }) : inner;
+  const cache = isGuarded ? guardedCache({ cache: inner, budgetMs: 50, emit, clock, timers: time }) : inner;
   return {
     cache,
     advance: (ms: number) => time.advance(ms),
@@ -86,14 +86,14 @@ describe("sqliteCache", () => {
   let directory: string;
   let path: string;
   let time: ManualTime;
-  let facts: Fact[];
+  let events: GatewayEvent[];
   let opened: VerdictCache[];
 
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), "clamgate-"));
     path = join(directory, "verdicts");
     time = new ManualTime();
-    facts = [];
+    events = [];
     opened = [];
   });
 
@@ -104,16 +104,16 @@ describe("sqliteCache", () => {
   });
 
   function open(options: Partial<SqliteCacheOptions> = {}): VerdictCache {
-    const observe = (fact: Fact): void => {
-      facts.push(fact);
+    const emit = (event: GatewayEvent): void => {
+      events.push(event);
     };
-    const cache = sqliteCache({ path, maxEntries: 100_000, observe, clock: time.clock, now: time.now, timers: time, ...options });
+    const cache = sqliteCache({ path, maxEntries: 100_000, emit, clock: time.clock, now: time.now, timers: time, ...options });
     opened.push(cache);
     return cache;
   }
 
   function faults(): (readonly [string, string])[] {
-    return facts.flatMap((fact) => (fact.kind === "cache-failed" ? [[fact.operation, fact.detail] as const] : []));
+    return events.flatMap((event) => (event.kind === "cache-failed" ? [[event.operation, event.detail] as const] : []));
   }
 
   /** What another process would see. */
@@ -252,7 +252,7 @@ describe("sqliteCache", () => {
     );
     assert.equal(await hits(cache, 0, 1), 1, "what is in memory is still found");
     time.advance(5000);
-    facts = [];
+    events = [];
     assert.equal(await hits(cache, 1, 20), 0);
     assert.deepEqual(
       faults().map(([operation]) => operation),
@@ -260,7 +260,7 @@ describe("sqliteCache", () => {
     );
   });
 
-  test("misses a row that holds no lasting verdict, and observes it", async () => {
+  test("misses a row that holds no lasting verdict, and emits it", async () => {
     const first = open();
     await first.set(keyOf(1), clean, 3600);
     await first.close();
@@ -280,16 +280,16 @@ describe("sqliteCache", () => {
     for (const verdict of wrong) {
       inFile((database) => database.prepare("UPDATE verdicts SET verdict = ?").run(verdict));
       const cache = open();
-      facts = [];
+      events = [];
       assert.equal(await cache.get(keyOf(1)), null);
       assert.deepEqual(faults(), [["get", "a row holds nothing that belongs there"]]);
       await cache.close();
     }
     inFile((database) => database.exec(`UPDATE verdicts SET verdict = '${stored(clean)}', expires_at = 9223372036854775807`));
     const cache = open();
-    facts = [];
+    events = [];
     assert.equal(await cache.get(keyOf(1)), null);
-    assert.deepEqual([facts.length, faults()[0]?.[0]], [1, "get"]);
+    assert.deepEqual([events.length, faults()[0]?.[0]], [1, "get"]);
     await cache.set(keyOf(1), infected, 60);
     await cache.close();
     assert.deepEqual(await open().get(keyOf(1)), infected);
@@ -319,13 +319,13 @@ describe("sqliteCache", () => {
       writeFileSync(path, whole);
       damage();
       const damaged = readFileSync(path);
-      facts = [];
+      events = [];
       const cache = open();
       const aside = index === 0 ? `${path}.broken` : `${path}.broken.${index}`;
       assert.deepEqual(
         faults().map(([operation, detail]) => [operation, detail.endsWith(`renamed to ${aside}`)]),
         [["open", true]],
-        `${name}: ${JSON.stringify(facts)}`,
+        `${name}: ${JSON.stringify(events)}`,
       );
       assert.deepEqual(readFileSync(aside), damaged, name);
       assert.equal(await cache.get(keyOf(1)), null);
@@ -351,7 +351,7 @@ describe("sqliteCache", () => {
     for (let index = 0; index < 10; index += 1)
       writeFileSync(join(directory, index === 0 ? "full.broken" : `full.broken.${index}`), "");
     for (const place of ["file/verdicts", "directory", "fifo", "full", "\0"]) {
-      facts = [];
+      events = [];
       const cache = open({ path: join(directory, place) });
       assert.equal(cache.health?.(), "degraded");
       for (let index = 0; index < 3; index += 1) {
@@ -359,7 +359,7 @@ describe("sqliteCache", () => {
         assert.equal(await cache.get(keyOf(index)), null);
       }
       await cache.close();
-      assert.deepEqual([facts.length, faults()[0]?.[0]], [1, "open"], place);
+      assert.deepEqual([events.length, faults()[0]?.[0]], [1, "open"], place);
     }
     assert.equal(readFileSync(join(directory, "full"), "utf8"), "broken");
   });
@@ -429,7 +429,7 @@ describe("sqliteCache", () => {
       }
       for (const [operation] of faults()) assert.equal(["get", "set", "open", "close"].includes(operation), true);
       // Root writes where it may not.
-      assert.equal(name === "made read-only" || faults().length > 0, true, "a fault is observed");
+      assert.equal(name === "made read-only" || faults().length > 0, true, "a fault is emitted");
       await cache.close();
       if (name !== "deleted" && name !== "replaced by a text") return;
       assert.deepEqual(await open().get(keyOf(1149)), infected, "it goes on in a file of its own");

@@ -7,7 +7,7 @@ const [path = ""] = process.argv.slice(2);
 const cache = sqliteCache({
   path,
   maxEntries: 1_000_000,
-  observe: (fact) => console.log(JSON.stringify(fact)),
+  emit: (event) => console.log(JSON.stringify(event)),
   clock: () => performance.now(),
   now: Date.now,
 });

@@ -113,7 +113,7 @@ describe("Download-From (P4)", () => {
     await using closed = await openProxy(() => ok("x"), { front: { trustedPeers: [range("10.0.0.0/8")] } });
     assert.equal((await closed.get("/x")).status, 403);
     assert.equal(closed.origin.accepted(), 0);
-    assert.equal(closed.facts.filter(({ kind }) => kind === "download-denied").length, 1);
+    assert.equal(closed.events.filter(({ kind }) => kind === "download-denied").length, 1);
   });
 });
 
@@ -326,7 +326,7 @@ describe("the line of a request (P77)", () => {
     await proxy.get("/v?token=secret");
     await ask(proxy.port, requestText("/x"));
     await eventually("all are told of", () => proxy.downloads().length === 3);
-    assert.doesNotMatch(JSON.stringify(proxy.facts), /secret/);
+    assert.doesNotMatch(JSON.stringify(proxy.events), /secret/);
     const [passed, blocked, failed] = proxy.downloads();
     assert.deepEqual(
       [passed?.url, passed?.status, passed?.outcome, passed?.size, passed?.cache, passed?.mode],

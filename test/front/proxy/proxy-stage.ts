@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import type { AddressInfo } from "node:net";
 import { performance } from "node:perf_hooks";
 import { memoryCopies } from "../../../src/cache/memory-copies.ts";
-import type { Fact } from "../../../src/core/events.ts";
+import type { GatewayEvent } from "../../../src/core/events.ts";
 import { createScan } from "../../../src/core/scan.ts";
 import type { Spool, SpooledBody } from "../../../src/core/spool.ts";
 import type { UnscannableReason, Verdict } from "../../../src/core/verdict.ts";
@@ -24,7 +24,7 @@ import { ask, type RawAnswer, requestText } from "./raw-client.ts";
 import { loopbackOnly } from "./recorded-upstream.ts";
 import { origins, privates } from "./rules.ts";
 
-export type DownloadFact = Extract<Fact, { readonly kind: "download" }>;
+export type DownloadEvent = Extract<GatewayEvent, { readonly kind: "download" }>;
 
 /** A body with it is infected, wherever it stands. */
 export const virusMark = "A-VIRUS-FOR-THE-FAKE-ENGINE";
@@ -36,7 +36,7 @@ export interface ProxyStage extends AsyncDisposable {
   readonly engine: FakeEngine;
   readonly digests: FakeCache;
   readonly urls: FakeUrlCache;
-  readonly facts: Fact[];
+  readonly events: GatewayEvent[];
   readonly spool: Spool;
   readonly spoolDirectory: string;
   readonly time: { now: number };
@@ -46,7 +46,7 @@ export interface ProxyStage extends AsyncDisposable {
   get(path: string, lines?: readonly string[], options?: { method?: string; version?: string }): Promise<RawAnswer>;
   /** The request as text, for a client of the test's own. */
   text(path: string, lines?: readonly string[], options?: { method?: string; version?: string }): string;
-  downloads(): readonly DownloadFact[];
+  downloads(): readonly DownloadEvent[];
   /** Connections of clients that have sent a request. */
   connections(): number;
   close(): Promise<void>;
@@ -82,14 +82,14 @@ export async function openProxy(
   options: StageOptions = {},
 ): Promise<ProxyStage> {
   const directory = await scratchDirectory();
-  const facts: Fact[] = [];
-  const observe = (fact: Fact) => facts.push(fact);
+  const events: GatewayEvent[] = [];
+  const emit = (event: GatewayEvent) => events.push(event);
   const spool = await openSpool({
     directory: directory.path,
     memoryBytesPerBody: options.memoryBytesPerBody ?? 2 * maxBytes,
     memoryBytesTotal: 1024 * 1024 * 1024,
     maxFileBytesTotal: 1024 * 1024 * 1024,
-    observe,
+    emit,
   });
   const engine = fakeEngine();
   engine.answerAll(verdictOf);
@@ -132,7 +132,7 @@ export async function openProxy(
       engine,
       cache: digests,
       policy: { allowedReasons: new Set(options.allowed ?? []) },
-      observe,
+      emit,
       clock,
       maxBytes,
       verdictTtlSeconds: 60,
@@ -152,7 +152,7 @@ export async function openProxy(
     clientIdleTimeoutMs: 60_000,
     retryAfterSeconds: 5,
     isTestOnly: () => false,
-    observe,
+    emit,
     clock: () => time.now,
     uniqueId: () => {
       ids += 1;
@@ -171,14 +171,14 @@ export async function openProxy(
   const { port } = proxy.server.address() as AddressInfo;
   const text: ProxyStage["text"] = (path, lines = [], how = {}) =>
     requestText(path, options.routes === undefined ? [`Download-From: ${base}`, ...lines] : lines, how);
-  const downloads = () => facts.filter((fact) => fact.kind === "download");
+  const downloads = () => events.filter((event) => event.kind === "download");
   return {
     port,
     origin,
     engine,
     digests,
     urls,
-    facts,
+    events,
     spool,
     spoolDirectory: directory.path,
     time,
@@ -201,7 +201,7 @@ export async function openProxy(
         await spool.close();
         await directory[Symbol.asyncDispose]();
       }
-      for (const fact of downloads()) if (fact.mode === "strict") assert.equal(fact.releasedBytes, 0);
+      for (const event of downloads()) if (event.mode === "strict") assert.equal(event.releasedBytes, 0);
     },
   };
 }

@@ -21,7 +21,7 @@ describe("the verdict of an address", () => {
     assert.deepEqual(await entriesAfter("/3", ["Cache-Scan: true", "Cache-Scan: true"]), [0, "off"]);
     assert.deepEqual(await entriesAfter("/4", ["Cache-Scan: true"]), [1, "miss"]);
     assert.deepEqual(await entriesAfter("/5", ["Cache-Scan:  TRUE  "]), [2, "miss"]);
-    const notices = proxy.facts.filter((fact) => fact.kind === "notice");
+    const notices = proxy.events.filter((event) => event.kind === "notice");
     assert.equal(notices.length, 1, "what is neither is told once");
   });
 
@@ -194,7 +194,7 @@ describe("the verdict of an address", () => {
     const answer = await proxy.get("/x", on);
     assert.deepEqual([answer.status, answer.header("x-clamgate-cache")], [200, "miss"]);
     assert.deepEqual(
-      proxy.facts.filter((fact) => fact.kind === "cache-failed").map(({ operation }) => operation),
+      proxy.events.filter((event) => event.kind === "cache-failed").map(({ operation }) => operation),
       ["get", "set"],
     );
   });

@@ -356,7 +356,7 @@ test("an origin on a forbidden address is 403, counted, and never connected to (
   const answer = await ask(proxy.port, requestText("/x", [`Download-From: http://127.0.0.1:${other.port}/`]));
   assert.deepEqual([answer.status, answer.body.toString()], [403, '{"detail":"This origin is not allowed"}']);
   assert.equal(other.accepted(), 0);
-  const denied = proxy.facts.filter((fact) => fact.kind === "download-denied");
+  const denied = proxy.events.filter((event) => event.kind === "download-denied");
   assert.deepEqual(
     denied.map(({ peer, host }) => [peer, host]),
     [["127.0.0.1", "127.0.0.1"]],

@@ -270,7 +270,7 @@ describe("an early disconnect", () => {
     process.off("unhandledRejection", note);
     assert.deepEqual(unhandled, []);
     assert.deepEqual(
-      server.facts.filter(({ kind }) => kind === "notice"),
+      server.events.filter(({ kind }) => kind === "notice"),
       [],
     );
   });

@@ -75,7 +75,7 @@ describe("an error of the scan", () => {
     assert.deepEqual([answer.status, answer.body], [500, '{"Status":"ERROR","Description":"Internal error"}']);
   });
 
-  test("of our own making in a route is 500, observed, and the next request is served", async () => {
+  test("of our own making in a route is 500, emitted, and the next request is served", async () => {
     let isBroken = true;
     await using server = await startRest({
       front: {
@@ -88,7 +88,7 @@ describe("an error of the scan", () => {
     const answer = await exchange(server.port, request("GET /"));
     assert.deepEqual([answer.status, answer.body], [500, '{"Status":"ERROR","Description":"Internal error"}']);
     assert.deepEqual(
-      server.facts.map(({ kind }) => kind),
+      server.events.map(({ kind }) => kind),
       ["notice"],
     );
     isBroken = false;

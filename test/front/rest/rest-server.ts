@@ -2,7 +2,7 @@
 
 import { type AddressInfo, connect, type Socket } from "node:net";
 import Fastify, { type FastifyInstance } from "fastify";
-import type { Fact } from "../../../src/core/events.ts";
+import type { GatewayEvent } from "../../../src/core/events.ts";
 import { type RestFrontOptions, restFront } from "../../../src/front/rest/front.ts";
 import { eitherVersionServer } from "../../../src/http/either-version.ts";
 import { createFakeScan, type FakeScan, type FakeScanOptions, realVersion } from "./fake-scan.ts";
@@ -11,7 +11,7 @@ export interface RestServer extends AsyncDisposable {
   readonly port: number;
   readonly url: string;
   readonly fake: FakeScan;
-  readonly facts: readonly Fact[];
+  readonly events: readonly GatewayEvent[];
 }
 
 export interface RestServerOptions {
@@ -25,7 +25,7 @@ export const maxBytes = 100_000;
 
 export async function startRest({ scan = {}, front = {}, beside }: RestServerOptions = {}): Promise<RestServer> {
   const fake = createFakeScan({ maxBytes, ...scan });
-  const facts: Fact[] = [];
+  const events: GatewayEvent[] = [];
   const server = Fastify({
     serverFactory: (handler) =>
       eitherVersionServer(handler, {
@@ -35,7 +35,7 @@ export async function startRest({ scan = {}, front = {}, beside }: RestServerOpt
         idleSessionMs: 60_000,
       }) as never,
   });
-  await server.register(restFront(frontOptions(fake, facts, front)));
+  await server.register(restFront(frontOptions(fake, events, front)));
   if (beside) await server.register(beside);
   await server.listen({ host: "127.0.0.1", port: 0 });
   const { port } = server.server.address() as AddressInfo;
@@ -48,7 +48,7 @@ export async function startRest({ scan = {}, front = {}, beside }: RestServerOpt
     port,
     url: `http://127.0.0.1:${port}`,
     fake,
-    facts,
+    events,
     [Symbol.asyncDispose]: async () => {
       for (const socket of sockets) socket.destroy();
       await server.close();
@@ -56,7 +56,7 @@ export async function startRest({ scan = {}, front = {}, beside }: RestServerOpt
   };
 }
 
-export function frontOptions(fake: FakeScan, facts: Fact[], overrides: Partial<RestFrontOptions>): RestFrontOptions {
+export function frontOptions(fake: FakeScan, events: GatewayEvent[], overrides: Partial<RestFrontOptions>): RestFrontOptions {
   return {
     scan: fake.scan,
     maxBytes,
@@ -67,7 +67,7 @@ export function frontOptions(fake: FakeScan, facts: Fact[], overrides: Partial<R
     allowOrigins: [],
     upload: { idleTimeoutMs: 10_000, minBytesPerSecond: 0 },
     retryAfterSeconds: 7,
-    observe: (fact) => facts.push(fact),
+    emit: (event) => events.push(event),
     ...overrides,
   };
 }

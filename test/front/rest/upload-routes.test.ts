@@ -309,12 +309,12 @@ describe("POST /scan", () => {
     assert.deepEqual(server.fake.begun, []);
   });
 
-  test("tells the observer of each hit, whatever came of it (rest.md 34)", async () => {
+  test("tells the listener of each hit, whatever came of it (rest.md 34)", async () => {
     await using server = await startRest();
     await post(server, "/scan", clean);
     await exchange(server.port, request("POST /scan", { "content-type": "text/plain" }, "x"));
     await exchange(server.port, request("GET /scan"));
-    assert.deepEqual(server.facts, [{ kind: "deprecated-endpoint" }, { kind: "deprecated-endpoint" }]);
+    assert.deepEqual(server.events, [{ kind: "deprecated-endpoint" }, { kind: "deprecated-endpoint" }]);
   });
 
   test("writes errors in its own shape", async () => {

@@ -53,7 +53,7 @@ async function stream(
   serving: Serving,
   response: UpstreamResponse,
   { known, key, proof }: KnownObject,
-  { urlVerdicts, observe, clock }: ServeVerifiedParts,
+  { urlVerdicts, emit, clock }: ServeVerifiedParts,
 ): Promise<boolean> {
   const { exchange, record } = serving;
   const head = { status: response.status, lines: response.rawHeaders, declaredBytes: known.size };
@@ -78,7 +78,7 @@ async function stream(
     response.discard();
   }
   await urlVerdicts.delete(key).catch((error: unknown) => {
-    observe({ kind: "cache-failed", operation: "set", detail: toClamgateError(error).message });
+    emit({ kind: "cache-failed", operation: "set", detail: toClamgateError(error).message });
   });
   if (!exchange.hasBegun) return false;
   throw brokenAnswer("The origin's file is not the one that was scanned before");

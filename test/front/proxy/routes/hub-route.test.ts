@@ -86,8 +86,8 @@ describe("the shipped route of the Hugging Face hub", () => {
       const path = `/huggingface/${repository}/model/resolve/main/weights.bin`;
       const answer = await hub.proxy.get(path, ["Accept-Encoding: identity", token], { method: "HEAD" });
       assert.equal(answer.status, 200);
-      const facts = ["x-repo-commit", "x-linked-etag", "x-linked-size", "content-length"].map((name) => answer.header(name));
-      assert.deepEqual(facts, ["c0ffee", '"abc123"', "10", "10"]);
+      const events = ["x-repo-commit", "x-linked-etag", "x-linked-size", "content-length"].map((name) => answer.header(name));
+      assert.deepEqual(events, ["c0ffee", '"abc123"', "10", "10"]);
       for (const name of ["location", "link", "x-xet-hash"]) assert.equal(answer.header(name), undefined, name);
     });
   }

@@ -174,7 +174,7 @@ describe("drip", () => {
     await known.until(() => released(known) >= 5);
     (await proxy.engine.scanBegun(2)).finish(infected);
     assert.equal(await known.closed(), "reset");
-    const notices = proxy.facts.filter((fact) => fact.kind === "notice");
+    const notices = proxy.events.filter((event) => event.kind === "notice");
     assert.equal(notices.length, 1);
   });
 

@@ -169,7 +169,7 @@ describe("parts of one address", () => {
       const own = memoryCopies({ maxEntries: 10, now: () => 0 });
       const broken: GivenCopies = { give: store, close: async () => {} };
       const clock = () => performance.now();
-      const givenCopies = guardedCopies({ store: broken, own, budgetMs: 5, observe: () => {}, clock });
+      const givenCopies = guardedCopies({ store: broken, own, budgetMs: 5, emit: () => {}, clock });
       const { open } = changing({ front: { givenCopies } });
       await using proxy = await open();
       for (const lines of [[], ['If-Range: "same"'], ['If-Match: "same"']])
