@@ -15,9 +15,13 @@ const documents = [
   "CONTRIBUTING.md",
   "deploy/README.md",
   "docs/containers.md",
+  "docs/download-proxy.md",
+  "docs/download-proxy-fields.md",
   "docs/moving.md",
+  "docs/operating.md",
   "docs/performance.md",
   "docs/reliability.md",
+  "docs/rest.md",
   "docs/searches.md",
   "docs/settings.md",
 ];
