@@ -10,6 +10,7 @@ import { clamdscan } from "./rows/clamdscan.ts";
 import { contents } from "./rows/contents.ts";
 import { database } from "./rows/database.ts";
 import { downloads } from "./rows/downloads.ts";
+import { floor } from "./rows/floor.ts";
 import { latency } from "./rows/latency.ts";
 import { loadCost } from "./rows/load-cost.ts";
 import { memory } from "./rows/memory.ts";
@@ -19,6 +20,7 @@ import { start } from "./rows/start.ts";
 import { twoClamds } from "./rows/two-clamds.ts";
 import { uniqueLarge } from "./rows/unique-large.ts";
 import { uniqueSmall } from "./rows/unique-small.ts";
+import { walk } from "./rows/walk.ts";
 import type { Scenario } from "./scenario.ts";
 import { openStage } from "./stage.ts";
 
@@ -27,6 +29,8 @@ const scenarios: readonly Scenario[] = [
   uniqueLarge,
   latency,
   repeated,
+  floor,
+  walk,
   downloads,
   memory,
   twoClamds,

@@ -41,7 +41,7 @@ export function asMarkdown(report: Report): string {
     "",
     "## What the figures are made of",
     "",
-    "Cores in use meanwhile, by process; `load` is the benchmark's own client.",
+    "Cores in use meanwhile, by process, and milliseconds of processor for each request; `load` is the benchmark's own client.",
     "",
     ...rows.flatMap((row, index) => (sameFigures(row, rows[index - 1]) ? [] : figureTable(row))),
   ];
@@ -56,16 +56,16 @@ function figureTable({ what, figures }: Row): readonly string[] {
   return [
     `**${what}**`,
     "",
-    "| | median (min-max) | cores |",
+    "| | median (min-max) | cores (ms a request) |",
     "|---|---|---|",
-    ...figures.map((figure) => `| ${figure.name} | ${spreadText(figure.spread)} ${figure.unit} | ${coresOf(figure)} |`),
+    ...figures.map((figure) => `| ${figure.name} | ${spreadText(figure.spread)} ${figure.unit} | ${usedBy(figure)} |`),
     "",
   ];
 }
 
-function coresOf({ cores = {} }: Figure): string {
-  return Object.entries(cores)
-    .map(([name, used]) => `${name} ${used.toFixed(2)}`)
+function usedBy({ processes = {} }: Figure): string {
+  return Object.entries(processes)
+    .map(([name, { cores, perRequest }]) => `${name} ${cores.toFixed(2)} (${perRequest.toPrecision(2)})`)
     .join(", ");
 }
 

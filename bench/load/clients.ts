@@ -37,18 +37,20 @@ export async function openClients(load: Load, count: number, run: string): Promi
 }
 
 async function openUploads(
-  { url, body }: Extract<Load, { kind: "upload" }>,
+  { url, body, isRaw = false }: Extract<Load, { kind: "upload" }>,
   count: number,
   run: string,
 ): Promise<readonly Client[]> {
   const { host, hostname, port, pathname } = new URL(url);
   const bodies = makeBodies(body, run);
-  const length = partHead.length + bodies.bytes + partEnd.length;
+  const [before, behind] = isRaw ? ["", ""] : [partHead, partEnd];
+  const type = isRaw ? "application/octet-stream" : `multipart/form-data; boundary=${boundary}`;
+  const length = before.length + bodies.bytes + behind.length;
   const head = Buffer.from(
-    `POST ${pathname} HTTP/1.1\r\nhost: ${host}\r\ncontent-type: multipart/form-data; boundary=${boundary}\r\ncontent-length: ${length}\r\n\r\n${partHead}`,
+    `POST ${pathname} HTTP/1.1\r\nhost: ${host}\r\ncontent-type: ${type}\r\ncontent-length: ${length}\r\n\r\n${before}`,
     "latin1",
   );
-  const end = Buffer.from(partEnd, "latin1");
+  const end = Buffer.from(behind, "latin1");
   const isSmall = body.bytes <= 65_536;
   return Promise.all(
     Array.from({ length: count }, async () => {
@@ -57,7 +59,7 @@ async function openUploads(
         async once() {
           const pieces = [head, ...bodies.next(), end];
           const answer = await connection.request(isSmall ? [Buffer.concat(pieces)] : pieces);
-          if (answer.status !== 200 || !answer.text.includes('"Status":"OK"'))
+          if (answer.status !== 200 || !/\bOK\b/.test(answer.text))
             throw new Error(`${url} answered ${answer.status}: ${answer.text}`);
           return answer.firstByteMs;
         },

@@ -3,7 +3,13 @@
 import type { BodyPlan } from "./body.ts";
 
 export type Load =
-  | { readonly kind: "upload"; readonly url: string; readonly body: BodyPlan }
+  | {
+      readonly kind: "upload";
+      readonly url: string;
+      readonly body: BodyPlan;
+      /** The body alone, in no form. */
+      readonly isRaw?: boolean;
+    }
   | {
       readonly kind: "download";
       readonly url: string;

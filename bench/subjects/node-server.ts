@@ -3,7 +3,13 @@
 import { join } from "node:path";
 import { type Program, startProgram } from "./program.ts";
 
-export type NodeServerName = "parse-server" | "null-server" | "scripted-clamd" | "unique-origin";
+export type NodeServerName =
+  | "parse-server"
+  | "null-server"
+  | "floor-server"
+  | "stream-proxy"
+  | "scripted-clamd"
+  | "unique-origin";
 
 export interface NodeServer extends AsyncDisposable {
   readonly program: Program;

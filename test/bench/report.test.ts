@@ -9,7 +9,14 @@ const row = (median: number, target: Row["target"]): Row => ({
   target,
   measured: { count: 3, min: median / 2, median, max: median * 2 },
   unit: "×",
-  figures: [{ name: "subject", unit: "/s", spread: { count: 3, min: 1, median: 2, max: 3 }, cores: { gateway: 0.5 } }],
+  figures: [
+    {
+      name: "subject",
+      unit: "/s",
+      spread: { count: 3, min: 1, median: 2, max: 3 },
+      processes: { gateway: { cores: 0.5, perRequest: 0.25 } },
+    },
+  ],
 });
 
 const report = (rows: readonly Row[]): Report => ({
