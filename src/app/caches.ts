@@ -1,15 +1,15 @@
 /** The caches that VERDICT_CACHE asks for: verdicts by content; for the download proxy those by address, and what was given of each. */
 
-import { type Parse, parseVerdict } from "../cache/admission.ts";
-import { fleetCacheOf } from "../cache/fleet-cache.ts";
+import { type Parse, parseVerdict } from "../cache/cacheable.ts";
 import { guardedCacheOf } from "../cache/guarded-cache.ts";
 import { guardedCopies } from "../cache/guarded-copies.ts";
 import { memoryCacheOf } from "../cache/memory-cache.ts";
 import { memoryCopies } from "../cache/memory-copies.ts";
 import { memoryFront, parseDatedVerdict } from "../cache/memory-front.ts";
 import { noCache } from "../cache/no-cache.ts";
-import { sqliteCacheOf } from "../cache/sqlite/cache.ts";
+import { fleetCacheOf } from "../cache/redis/fleet-cache.ts";
 import { sqliteCopies } from "../cache/sqlite/copies.ts";
+import { sqliteCacheOf } from "../cache/sqlite/store.ts";
 import { parseUrlRecord, type UrlRecord, urlVerdictCache } from "../cache/url-verdicts.ts";
 import type { Config } from "../config/settings.ts";
 import type { Emit } from "../core/events.ts";

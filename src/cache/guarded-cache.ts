@@ -2,7 +2,7 @@
 
 import type { Verdict } from "../core/verdict.ts";
 import type { Cache, VerdictCache } from "../core/verdict-cache.ts";
-import { type Parse, parseVerdict } from "./admission.ts";
+import { type Parse, parseVerdict } from "./cacheable.ts";
 import { Guard, type GuardOptions } from "./guard.ts";
 
 export interface GuardedCacheOptions<Value> extends GuardOptions {

@@ -4,7 +4,7 @@ import { LRUCache } from "lru-cache";
 import type { Clock } from "../core/clock.ts";
 import type { Verdict } from "../core/verdict.ts";
 import type { Cache, VerdictKey } from "../core/verdict-cache.ts";
-import { admit, keyId, type Parse, parseVerdict } from "./admission.ts";
+import { admit, keyId, type Parse, parseVerdict } from "./cacheable.ts";
 
 export interface MemoryCacheOptions {
   /** At least 1; beyond it the verdict not asked for the longest goes. One takes some 300 bytes. */

@@ -3,9 +3,9 @@
 import type { Clock } from "../core/clock.ts";
 import type { Verdict } from "../core/verdict.ts";
 import type { Lookup, VerdictCache } from "../core/verdict-cache.ts";
-import { parseVerdict } from "./admission.ts";
-import type { FleetCache } from "./fleet-cache.ts";
+import { parseVerdict } from "./cacheable.ts";
 import { memoryCache } from "./memory-cache.ts";
+import type { FleetCache } from "./redis/fleet-cache.ts";
 
 /** As it is stored: whoever finds it keeps it no longer than whoever set it. */
 export type DatedVerdict = Verdict & {

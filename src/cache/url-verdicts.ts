@@ -1,7 +1,7 @@
 /** Verdicts by address, on any cache: what is forgotten is written over, so that other gateways forget it too. */
 
 import type { Cache, UrlVerdict, UrlVerdictCache } from "../core/verdict-cache.ts";
-import { hasOnly, parseVerdict } from "./admission.ts";
+import { hasOnly, parseVerdict } from "./cacheable.ts";
 
 /** Null stands for what was forgotten. */
 export interface UrlRecord {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { FleetCache } from "../../src/cache/fleet-cache.ts";
 import { memoryCacheOf } from "../../src/cache/memory-cache.ts";
 import { type DatedVerdict, memoryFront, parseDatedVerdict } from "../../src/cache/memory-front.ts";
+import type { FleetCache } from "../../src/cache/redis/fleet-cache.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
 import type { VerdictCache } from "../../src/core/verdict-cache.ts";
 import { describeVerdictCache } from "../contract/verdict-cache.ts";

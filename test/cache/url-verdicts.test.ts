@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { memoryCacheOf } from "../../src/cache/memory-cache.ts";
-import { sqliteCacheOf } from "../../src/cache/sqlite/cache.ts";
+import { sqliteCacheOf } from "../../src/cache/sqlite/store.ts";
 import { parseUrlRecord, type UrlRecord, urlVerdictCache } from "../../src/cache/url-verdicts.ts";
 import type { Cache, UrlVerdict } from "../../src/core/verdict-cache.ts";
 

@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { keyId, parseStored, parseVerdict, storedText } from "../../src/cache/admission.ts";
+import { keyId, parseStored, parseVerdict, storedText } from "../../src/cache/cacheable.ts";
 import { redisCache } from "../../src/cache/redis/cache.ts";
-import { sqliteCache } from "../../src/cache/sqlite/cache.ts";
+import { sqliteCache } from "../../src/cache/sqlite/store.ts";
 import { VerdictFile } from "../../src/cache/sqlite/verdict-file.ts";
 import { parseUrlRecord } from "../../src/cache/url-verdicts.ts";
 import { engineTag } from "../../src/clamd/tag.ts";

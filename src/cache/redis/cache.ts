@@ -1,8 +1,8 @@
 /** Verdicts in a Redis or Valkey, which several gateways share. While it is not there, all is a miss at once. */
 
 import type { VerdictCache } from "../../core/verdict-cache.ts";
-import { admit, keyId, maxStoredLength, type Parse, parseStored, parseVerdict, storedText } from "../admission.ts";
-import { type LeasingCache, leaseMs } from "../fleet-cache.ts";
+import { admit, keyId, maxStoredLength, type Parse, parseStored, parseVerdict, storedText } from "../cacheable.ts";
+import { type LeasingCache, leaseMs } from "./fleet-cache.ts";
 import { RedisStore, type RedisStoreOptions } from "./store.ts";
 
 /** A lease stands in the place of the value, which takes it over: no gateway ever sees neither of them between the two. */

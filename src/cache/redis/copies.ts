@@ -1,7 +1,7 @@
 /** Given copies in a Redis or Valkey, which several gateways share. */
 
 import { type GivenCopies, givenSeconds } from "../../core/given-copies.ts";
-import { maxStoredLength } from "../admission.ts";
+import { maxStoredLength } from "../cacheable.ts";
 import { isRecord, knownCopies, lineOf, maxCopies, recordHead } from "../given-record.ts";
 import { RedisStore, type RedisStoreOptions } from "./store.ts";
 

@@ -1,7 +1,7 @@
 /** Run as a process of its own: sets verdicts one after the other for ever, and says how many rows another may count on. */
 
 import { setTimeout as delay } from "node:timers/promises";
-import { sqliteCache } from "../../../src/cache/sqlite/cache.ts";
+import { sqliteCache } from "../../../src/cache/sqlite/store.ts";
 
 const [path = ""] = process.argv.slice(2);
 const cache = sqliteCache({

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { admit, keyId, maxStoredLength, parseStored, parseVerdict, storedText } from "../../src/cache/admission.ts";
+import { admit, keyId, maxStoredLength, parseStored, parseVerdict, storedText } from "../../src/cache/cacheable.ts";
 import { coverage, unscannableReasons } from "../../src/core/verdict.ts";
 
 const key = { sha256: "0a".repeat(32), tag: "t" };

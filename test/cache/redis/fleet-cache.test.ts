@@ -2,14 +2,14 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { parseVerdict } from "../../src/cache/admission.ts";
-import { type FleetCache, fleetCacheOf, type LeasingCache, leaseMs } from "../../src/cache/fleet-cache.ts";
-import { redisCacheOf } from "../../src/cache/redis/cache.ts";
-import type { GatewayEvent } from "../../src/core/events.ts";
-import type { Verdict } from "../../src/core/verdict.ts";
-import type { Lookup } from "../../src/core/verdict-cache.ts";
-import { type LiveRedis, startRedis, untilTrue } from "../live/redis.ts";
-import { clean, infected, key, standalone, stored, storedKey } from "./redis-stage.ts";
+import { parseVerdict } from "../../../src/cache/cacheable.ts";
+import { redisCacheOf } from "../../../src/cache/redis/cache.ts";
+import { type FleetCache, fleetCacheOf, type LeasingCache, leaseMs } from "../../../src/cache/redis/fleet-cache.ts";
+import type { GatewayEvent } from "../../../src/core/events.ts";
+import type { Verdict } from "../../../src/core/verdict.ts";
+import type { Lookup } from "../../../src/core/verdict-cache.ts";
+import { type LiveRedis, startRedis, untilTrue } from "../../live/redis.ts";
+import { clean, infected, key, standalone, stored, storedKey } from "../redis-stage.ts";
 
 const options = { timeout: 60_000 };
 const leased = { kind: "leased" } as const;

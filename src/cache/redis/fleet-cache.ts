@@ -1,12 +1,12 @@
 /** Verdicts that several gateways share: what none of them knows, one of them has the lease to find out, and the others wait for it. */
 
 import { randomUUID } from "node:crypto";
-import { untilAborted } from "../core/until-aborted.ts";
-import type { Cache, Lease, Lookup, VerdictKey, WaitOutcome } from "../core/verdict-cache.ts";
-import type { Parse } from "./admission.ts";
-import { Guard, type GuardOptions } from "./guard.ts";
-import { guardedBy } from "./guarded-cache.ts";
-import { systemTimers } from "./timers.ts";
+import { untilAborted } from "../../core/until-aborted.ts";
+import type { Cache, Lease, Lookup, VerdictKey, WaitOutcome } from "../../core/verdict-cache.ts";
+import type { Parse } from "../cacheable.ts";
+import { Guard, type GuardOptions } from "../guard.ts";
+import { guardedBy } from "../guarded-cache.ts";
+import { systemTimers } from "../timers.ts";
 
 /** A store with leases on what it does not hold. Of each key there is a value, or a lease, or neither. */
 export interface LeasingCache<Value> extends Cache<Value> {

@@ -21,7 +21,7 @@ import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { guardedCache } from "../../../src/cache/guarded-cache.ts";
-import { type SqliteCacheOptions, sqliteCache } from "../../../src/cache/sqlite/cache.ts";
+import { type SqliteCacheOptions, sqliteCache } from "../../../src/cache/sqlite/store.ts";
 import type { Timers } from "../../../src/cache/timers.ts";
 import type { GatewayEvent } from "../../../src/core/events.ts";
 import { coverage, type Verdict } from "../../../src/core/verdict.ts";
