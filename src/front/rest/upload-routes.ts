@@ -8,7 +8,7 @@ import type { Emit } from "../../core/events.ts";
 import type { Scan } from "../../core/scan.ts";
 import type { Codings } from "../../core/scan-layers.ts";
 import { clientGone } from "../../http/client-gone.ts";
-import { readParts } from "../../http/parts.ts";
+import { readParts } from "../../http/multipart-reader.ts";
 import { linesOf, type RawRequest } from "../../http/raw.ts";
 import { requestBody } from "../../http/request-body.ts";
 import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer, textType } from "./answer.ts";

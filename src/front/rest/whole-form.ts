@@ -2,7 +2,7 @@
 
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import { type Codings, type Decode, type ScannedLayers, scanLayers } from "../../core/scan-layers.ts";
-import { readParts } from "../../http/parts.ts";
+import { readParts } from "../../http/multipart-reader.ts";
 import { type FilePart, type Judgement, type PartOutcome, scanUpload, type UploadOptions } from "./upload.ts";
 
 export interface WholeForm {

@@ -1,7 +1,7 @@
 /** Feeds one multipart body in every way it can be cut and insists that all ways tell the same. */
 
 import assert from "node:assert/strict";
-import { type MultipartLimits, MultipartReader } from "../../../src/codec/multipart/reader.ts";
+import { type MultipartLimits, MultipartParser } from "../../../src/codec/multipart/parser.ts";
 import { ProtocolError } from "../../../src/codec/protocol-error.ts";
 
 export interface ReadPart {
@@ -25,7 +25,7 @@ export interface Sample {
 
 export function parse(chunks: Iterable<Uint8Array>, sample: Sample): Outcome {
   const outcome: Outcome = { parts: [], isEnded: false, error: null };
-  const parser = new MultipartReader(sample.boundary, sample.limits);
+  const parser = new MultipartParser(sample.boundary, sample.limits);
   try {
     for (const chunk of chunks) take(outcome, parser.feed(chunk));
     take(outcome, parser.finish());
@@ -59,7 +59,7 @@ export function bytes(text: string): Buffer {
   return Buffer.from(text, "latin1");
 }
 
-function take(outcome: Outcome, events: ReturnType<MultipartReader["feed"]>): void {
+function take(outcome: Outcome, events: ReturnType<MultipartParser["feed"]>): void {
   for (const event of events) {
     assert.ok(!outcome.isEnded, "nothing follows the end");
     const part = outcome.parts.at(-1);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ProtocolError } from "../../src/codec/protocol-error.ts";
 import { ClamgateError } from "../../src/core/errors.ts";
-import { readParts } from "../../src/http/parts.ts";
+import { readParts } from "../../src/http/multipart-reader.ts";
 
 /** A source that counts what is pulled and notices when it is returned. */
 class Source implements AsyncIterableIterator<Uint8Array> {

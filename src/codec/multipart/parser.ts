@@ -51,7 +51,7 @@ const dash = 0x2d;
  * Feed chunks as they come, then `finish()`. Both are generators, to be run to their end before the next call: the events before a
  * fault come out before the ProtocolError does. After a ProtocolError each call throws it again.
  */
-export class MultipartReader {
+export class MultipartParser {
   readonly #maxHeaders: number;
   readonly #maxParts: number;
   readonly #header: BoundedBuffer;

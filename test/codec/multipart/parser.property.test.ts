@@ -66,7 +66,7 @@ function found(outcome: Outcome): unknown {
   return outcome.parts.map((part) => ({ fileName: fileNameOf(part.headers["content-disposition"]), body: part.body }));
 }
 
-describe("MultipartReader: any body", () => {
+describe("MultipartParser: any body", () => {
   test("gives back every list of parts, however it is cut", () => {
     fc.assert(
       fc.property(given.filter(isPlain), ({ mark, parts, cuts }) => {

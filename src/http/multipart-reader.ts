@@ -2,7 +2,7 @@
 
 import { fileNameOf } from "../codec/content-disposition.ts";
 import type { PartFields, TransferCoding } from "../codec/multipart/headers.ts";
-import { type MultipartEvent, type MultipartLimits, MultipartReader } from "../codec/multipart/reader.ts";
+import { type MultipartEvent, type MultipartLimits, MultipartParser } from "../codec/multipart/parser.ts";
 import { ProtocolError } from "../codec/protocol-error.ts";
 import { ClamgateError } from "../core/errors.ts";
 
@@ -74,14 +74,14 @@ function lengthOf(fields: PartFields): number {
 /** The reader's events, pulled one at a time; null at the end of the body. A fault stays. */
 class EventReader {
   readonly #chunks: AsyncIterator<Uint8Array>;
-  readonly #reader: MultipartReader;
+  readonly #parser: MultipartParser;
   #events: Iterator<MultipartEvent, void> | null = null;
   #isAtEnd = false;
   #failure: unknown = null;
 
   constructor(body: AsyncIterable<Uint8Array>, boundary: string, limits: MultipartLimits) {
     this.#chunks = body[Symbol.asyncIterator]();
-    this.#reader = readerOf(boundary, limits);
+    this.#parser = parserOf(boundary, limits);
   }
 
   async next(): Promise<MultipartEvent | null> {
@@ -93,7 +93,7 @@ class EventReader {
         if (this.#isAtEnd) return null;
         const chunk = await this.#chunks.next();
         this.#isAtEnd = chunk.done === true;
-        this.#events = chunk.done ? this.#reader.finish() : this.#reader.feed(chunk.value);
+        this.#events = chunk.done ? this.#parser.finish() : this.#parser.feed(chunk.value);
       }
     } catch (thrown) {
       throw this.fail(thrown);
@@ -119,9 +119,9 @@ async function* partBytes(events: EventReader, isCurrent: () => boolean): AsyncG
   }
 }
 
-function readerOf(boundary: string, limits: MultipartLimits): MultipartReader {
+function parserOf(boundary: string, limits: MultipartLimits): MultipartParser {
   try {
-    return new MultipartReader(boundary, limits);
+    return new MultipartParser(boundary, limits);
   } catch (thrown) {
     throw thrown instanceof ProtocolError ? malformed(thrown) : thrown;
   }

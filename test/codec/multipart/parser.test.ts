@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { MultipartReader } from "../../../src/codec/multipart/reader.ts";
+import { MultipartParser } from "../../../src/codec/multipart/parser.ts";
 import { ProtocolError } from "../../../src/codec/protocol-error.ts";
 import { costMs } from "../../cost.ts";
 import { bytes, parse, parseInEveryCut, type Sample } from "./driver.ts";
@@ -23,7 +23,7 @@ function refusal(text: string, how: Sample = sample): string {
   return outcome.error ?? assert.fail(`accepted ${JSON.stringify(outcome.parts)}`);
 }
 
-describe("MultipartReader: well-formed bodies", () => {
+describe("MultipartParser: well-formed bodies", () => {
   test("gives out headers and bodies byte for byte", () => {
     const text = `--bnd\r\nContent-Type: text/plain\r\nX-Two:  b \t\r\n\r\nfirst\r\n\r\n--bnd\r\n${header}\x00\xff\r\n--bnd--\r\n`;
     const { parts } = parseInEveryCut(bytes(text), sample);
@@ -67,7 +67,7 @@ describe("MultipartReader: well-formed bodies", () => {
 
   test("gives out views of what it was fed, not copies", () => {
     const body = bytes(`--bnd\r\n${header}some bytes\r\n--bnd--`);
-    const data = [...new MultipartReader("bnd").feed(body)].filter((event) => event.type === "data");
+    const data = [...new MultipartParser("bnd").feed(body)].filter((event) => event.type === "data");
     assert.equal(data.length, 1);
     assert.equal(data[0]?.bytes.buffer, body.buffer);
   });
@@ -81,7 +81,7 @@ describe("MultipartReader: well-formed bodies", () => {
   });
 });
 
-describe("MultipartReader: malformed bodies", () => {
+describe("MultipartParser: malformed bodies", () => {
   const open = `--bnd\r\n${header}`;
   const refused: readonly (readonly [string, string, RegExp])[] = [
     ["an empty body", "", /ends before/],
@@ -155,7 +155,7 @@ describe("MultipartReader: malformed bodies", () => {
 
   test("refuses a boundary that none can be found by", () => {
     for (const boundary of ["", "a\r\nb", "a\0", "\x7f", "\u20ac", "a".repeat(71)]) {
-      assert.throws(() => new MultipartReader(boundary), ProtocolError);
+      assert.throws(() => new MultipartParser(boundary), ProtocolError);
     }
   });
 
@@ -186,7 +186,7 @@ describe("MultipartReader: malformed bodies", () => {
   });
 });
 
-describe("MultipartReader: limits", () => {
+describe("MultipartParser: limits", () => {
   function withLimit(limits: Sample["limits"], text: string): string | null {
     return parse([bytes(text)], { boundary: "bnd", ...(limits && { limits }) }).error;
   }
@@ -203,7 +203,7 @@ describe("MultipartReader: limits", () => {
   });
 
   test("refuses a header that never ends before it has read much of it", () => {
-    const parser = new MultipartReader("bnd");
+    const parser = new MultipartParser("bnd");
     const endless = Buffer.alloc(65_536, "x");
     [...parser.feed(bytes("--bnd\r\nA: "))];
     assert.throws(() => [...parser.feed(endless)], ProtocolError);
@@ -224,7 +224,7 @@ describe("MultipartReader: limits", () => {
   });
 });
 
-describe("MultipartReader: cost", () => {
+describe("MultipartParser: cost", () => {
   const [a, ab] = ["a".repeat(70), "ab".repeat(35)];
   const nearMisses: readonly (readonly [boundary: string, unit: string])[] = [
     [a, `\r\n--${a.slice(1)}b`],
@@ -244,7 +244,7 @@ describe("MultipartReader: cost", () => {
 
   /** Of a part full of it. */
   function nanosecondsPerByte(boundary: string, unit: string): number {
-    const reader = new MultipartReader(boundary);
+    const reader = new MultipartParser(boundary);
     const chunk = Buffer.alloc(chunkBytes, unit, "latin1");
     // Else two chunks could hold the boundary between them.
     chunk[chunkBytes - 1] = 0;
