@@ -13,7 +13,7 @@ import type { EngineVersion } from "../core/verdict.ts";
 import type { UrlVerdictCache } from "../core/verdict-cache.ts";
 import { tcpConnect } from "../egress/dialer.ts";
 import { createNameLookup } from "../egress/name-lookup.ts";
-import type { Endpoint } from "../egress/origin-rules.ts";
+import type { Endpoint } from "../egress/origin-gate.ts";
 import { lookupDefaults, type UpstreamOptions, upstreamDefaults } from "../egress/upstream.ts";
 import { createProxyServer, proxyLimits } from "../front/proxy/proxy-server.ts";
 import { parseRouteTable, type Route } from "../front/proxy/routes/routes.ts";

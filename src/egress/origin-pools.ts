@@ -3,8 +3,8 @@
 import type { Socket } from "node:net";
 import { type Dispatcher, Pool } from "undici";
 import { ClamgateError } from "../core/errors.ts";
+import { readHeads } from "./answer-head.ts";
 import type { Dialer } from "./dialer.ts";
-import { readHeads } from "./head-reader.ts";
 import { originOf, type Target } from "./target.ts";
 
 export interface OriginPoolsOptions {

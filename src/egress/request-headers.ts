@@ -2,7 +2,6 @@
 
 import { mayBeForwarded } from "../codec/field-name.ts";
 import { type HeaderLines, hopByHopNames, isWritable, listOf, pairs, valuesOf } from "./header-lines.ts";
-import { preconditionNames } from "./preconditions.ts";
 import { malformed } from "./refusal.ts";
 
 export interface RequestHeadersOptions {
@@ -21,7 +20,8 @@ const alwaysForwarded = [
   "user-agent",
   "if-none-match",
   "if-modified-since",
-  ...preconditionNames,
+  "if-match",
+  "if-unmodified-since",
   "cache-control",
   "pragma",
 ];

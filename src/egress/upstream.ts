@@ -2,13 +2,11 @@
 
 import type { OriginRule, PrivateRule } from "../codec/origin-rule.ts";
 import type { Clock } from "../core/clock.ts";
-import { createAddressGate } from "./address-gate.ts";
 import { type Connect, createDialer } from "./dialer.ts";
 import { createFetchUpstream, type FetchUpstream, type UpstreamTimes } from "./fetch-upstream.ts";
 import type { NameLookup } from "./name-lookup.ts";
-import { createOriginGate } from "./origin-gate.ts";
+import { createAddressGate, createOriginGate, createOriginRules, type Endpoint } from "./origin-gate.ts";
 import { createOriginPools } from "./origin-pools.ts";
-import { createOriginRules, type Endpoint } from "./origin-rules.ts";
 import type { RequestHeadersOptions } from "./request-headers.ts";
 
 export interface UpstreamOptions {

@@ -6,9 +6,7 @@ import { addressClass, parseIpAddress } from "../codec/ip-address.ts";
 import { createFairPlaces } from "../core/fair-places.ts";
 import { untilAborted } from "../core/until-aborted.ts";
 import { askDns, NameError } from "./dns-question.ts";
-import { parseHosts } from "./hosts-file.ts";
-import { keptFile } from "./kept-file.ts";
-import { namesToAsk, parseSearchList, type SearchDefaults } from "./search-list.ts";
+import { keptFile, namesToAsk, parseHosts, parseSearchList, type SearchDefaults } from "./system-files.ts";
 
 /**
  * All addresses of a name, in the order to try them. Rejects with an Error whose `code` is one of getaddrinfo's (`ENOTFOUND`: the name is

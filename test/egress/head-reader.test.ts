@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { HeadReader } from "../../src/egress/head-reader.ts";
+import { HeadReader } from "../../src/egress/answer-head.ts";
 import { costMs } from "../cost.ts";
 import { failsWith } from "../front/proxy/refusing.ts";
 

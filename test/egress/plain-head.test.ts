@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { plainHead } from "../../src/egress/plain-head.ts";
+import { plainHead } from "../../src/egress/answer-head.ts";
 import { costMs } from "../cost.ts";
 import { failsWith } from "../front/proxy/refusing.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Socket } from "node:net";
 import { describe, test } from "node:test";
-import { raceConnections } from "../../src/egress/race-connections.ts";
+import { raceConnections } from "../../src/egress/dialer.ts";
 
 /** Attempts that end when the test says so. */
 function scripted() {

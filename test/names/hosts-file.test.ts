@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { parseHosts } from "../../src/names/hosts-file.ts";
+import { parseHosts } from "../../src/names/system-files.ts";
 
 describe("parseHosts", () => {
   test("knows names and aliases, in any case, with all their addresses in order", () => {

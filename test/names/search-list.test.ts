@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { namesToAsk, parseSearchList } from "../../src/names/search-list.ts";
+import { namesToAsk, parseSearchList } from "../../src/names/system-files.ts";
 import { costMs } from "../cost.ts";
 
 const read = (text: string, { hostName = "box", environment = {} } = {}) => parseSearchList(text, { hostName, environment });

@@ -2,9 +2,9 @@
 
 import { hash } from "node:crypto";
 import { type HeaderLines, pairs } from "../../egress/header-lines.ts";
-import { preconditionNames } from "../../egress/preconditions.ts";
 import { forwardedHeaders, type RequestHeadersOptions } from "../../egress/request-headers.ts";
 import { type Target, urlOf } from "../../egress/target.ts";
+import { preconditionNames } from "./preconditions.ts";
 import type { Replacement } from "./routes/replace-text.ts";
 
 export interface AddressKeys {

@@ -7,7 +7,6 @@ import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import type { GivenCopies } from "../../core/given-copies.ts";
 import type { UrlVerdict, UrlVerdictKey } from "../../core/verdict-cache.ts";
 import { soleValue } from "../../egress/header-lines.ts";
-import { preconditionOf } from "../../egress/preconditions.ts";
 import { malformed } from "../../egress/refusal.ts";
 import { originOf, urlOf } from "../../egress/target.ts";
 import { hasUnknownExpectation } from "../../http/expectations.ts";
@@ -19,6 +18,7 @@ import { type DownloadRecord, downloadEvent, openRecord } from "./download-recor
 import { type Asked, type DownloadRequestOptions, readDownload } from "./download-request.ts";
 import { objectHeaders } from "./object-headers.ts";
 import { blockedAnswer, cutAnswer, errorAnswer, preconditionFailed, unknownExpectation, wrongMethod } from "./own-answer.ts";
+import { preconditionOf } from "./preconditions.ts";
 import { isSelective } from "./selection.ts";
 import { fetchFor, headerOptions, type Serving, say } from "./serving.ts";
 import { createCutDrips } from "./shared/cut-drips.ts";

@@ -12,8 +12,8 @@
 
 import type { Copy, KnownCopies } from "../../core/given-copies.ts";
 import { type HeaderLines, valuesOf } from "../../egress/header-lines.ts";
-import { preconditionNames, preconditionOf } from "../../egress/preconditions.ts";
 import { conditionOfRange, hasRange, type RangeAnswer, rangeOf } from "./byte-range.ts";
+import { preconditionNames, preconditionOf } from "./preconditions.ts";
 
 export type Selection = RangeAnswer | { readonly kind: "failed" };
 

@@ -1,7 +1,7 @@
 /** Whether a client's If-Match or If-Unmodified-Since holds for a copy (RFC 9110 §13.1.1, §13.1.4, §13.2.2), where its origin did not ask. */
 
-import type { Copy } from "../core/given-copies.ts";
-import { type HeaderLines, listOf, soleValue, valuesOf } from "./header-lines.ts";
+import type { Copy } from "../../core/given-copies.ts";
+import { type HeaderLines, listOf, soleValue, valuesOf } from "../../egress/header-lines.ts";
 
 export type Precondition =
   | { readonly kind: "none" }

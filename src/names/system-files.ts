@@ -1,4 +1,27 @@
-/** Which full names a short one may stand for: resolv.conf(5), `search` and `ndots`. */
+/** The files by which this machine knows names: hosts(5), resolv.conf(5), and when to read them again. */
+
+import { readFile, stat } from "node:fs/promises";
+import { isIP } from "node:net";
+
+/** Names in lower case; a name that stands in several lines has all their addresses. */
+export type Hosts = ReadonlyMap<string, readonly string[]>;
+
+export function parseHosts(text: string): Hosts {
+  const hosts = new Map<string, Set<string>>();
+  for (const line of text.split("\n")) {
+    const [content = ""] = line.split("#", 1);
+    const [address = "", ...names] = content.trim().split(/\s+/);
+    // A zone id, as macOS has one in its file, leads nowhere outside of this machine.
+    if (isIP(address) === 0 || address.includes("%")) continue;
+    for (const name of names) {
+      const key = name.toLowerCase();
+      const known = hosts.get(key);
+      if (known === undefined) hosts.set(key, new Set([address]));
+      else known.add(address);
+    }
+  }
+  return new Map([...hosts].map(([name, addresses]) => [name, [...addresses]]));
+}
 
 export interface SearchList {
   /** Without dots at their ends; the empty one is the root. */
@@ -51,4 +74,25 @@ const maxNdots = 15;
 
 function wordsOf(line: string): string[] {
   return line.split(/\s+/).filter((word) => word !== "");
+}
+
+/** What the file says. One that is not there, or cannot be read, says nothing. */
+export function keptFile<T>(path: string, parse: (text: string) => T): () => Promise<T> {
+  let kept: { readonly version: string; readonly value: T } | null = null;
+  return async () => {
+    const version = await versionOf(path);
+    if (kept?.version === version) return kept.value;
+    const value = parse(await readFile(path, "utf8").catch(() => ""));
+    kept = { version, value };
+    return value;
+  };
+}
+
+async function versionOf(path: string): Promise<string> {
+  try {
+    const { ino, size, mtimeNs } = await stat(path, { bigint: true });
+    return `${ino} ${size} ${mtimeNs}`;
+  } catch {
+    return "none"; // as in a container that has no such file
+  }
 }
