@@ -3,7 +3,6 @@
 import type { Socket } from "node:net";
 import { BoundedBuffer } from "../codec/bounded-buffer.ts";
 import { trimBlanks } from "../core/blanks.ts";
-import { ClamgateError } from "../core/errors.ts";
 import { type HeaderLines, isWritable, valuesOf } from "./header-lines.ts";
 import { brokenAnswer, UpstreamError } from "./refusal.ts";
 
@@ -247,18 +246,4 @@ export function checkIsWhole(status: number, lines: HeaderLines): void {
   const isParts = valuesOf(lines, "content-type").some((type) => /^multipart\/byteranges\b/i.test(type));
   if (status === 206 || isParts) throw brokenAnswer("The origin sent a part where the whole was asked for");
   if (status > 599) throw brokenAnswer("The origin's answer has no valid status");
-}
-
-export function tooLarge(): ClamgateError {
-  return new ClamgateError("too-large", "The download is too large");
-}
-
-/** Throws `too-large` with the chunk that crosses the limit, which is not handed on; the source is left then. */
-export async function* upTo(maxBytes: number, body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += chunk.length;
-    if (bytes > maxBytes) throw tooLarge();
-    yield chunk;
-  }
 }

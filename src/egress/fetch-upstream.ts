@@ -3,12 +3,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Clock } from "../core/clock.ts";
 import { ClamgateError } from "../core/errors.ts";
-import { checkIsWhole, readFraming, tooLarge, upTo } from "./answer-head.ts";
+import { checkIsWhole, readFraming } from "./answer-head.ts";
 import { type ExchangeAnswer, exchange } from "./exchange.ts";
 import { type HeaderLines, pairs, valuesOf } from "./header-lines.ts";
 import type { OriginGate } from "./origin-gate.ts";
 import type { OriginPools } from "./origin-pools.ts";
-import { brokenAnswer, tookTooLong, UpstreamError } from "./refusal.ts";
+import { brokenAnswer, tooLarge, UpstreamError } from "./refusal.ts";
 import { hasPassedHere, type RequestHeadersOptions, requestHeaders } from "./request-headers.ts";
 import { originOf, type Target, targetOf, urlOf } from "./target.ts";
 
@@ -35,7 +35,7 @@ export interface UpstreamResponse {
    * Single use, one reader. Throws `upstream-failed` where the answer breaks off, `upstream-timeout`, `too-large`, or the signal's reason:
    * bytes handed on before that are no download.
    */
-  readonly body: AsyncIterable<Uint8Array>;
+  readonly body: AsyncIterableIterator<Uint8Array, undefined>;
   /** Canonical, of the last hop. May hold secrets in its query. */
   readonly finalUrl: string;
   /** Heads of the redirects that were followed, in order; as `rawHeaders`. */
@@ -83,55 +83,68 @@ export interface UpstreamTimes {
 }
 
 export function createFetchUpstream(options: FetchUpstreamOptions): FetchUpstream {
+  const { times, clock } = options;
   return async function fetchUpstream(request) {
+    const { method, signal } = request;
     if (hasPassedHere(request.rawHeaders, options.headers.gatewayId))
       throw new ClamgateError("request-loop", "The request has passed through this gateway before");
-    const deadline = startDeadline(options.times.totalTimeoutMs, request.signal);
-    try {
-      const followed = await follow({ ...request, signal: deadline.signal });
-      const { answer } = followed;
+    const endsAt = times.totalTimeoutMs === 0 ? Number.POSITIVE_INFINITY : clock() + times.totalTimeoutMs;
+    const path: Path = { target: request.target, isFirstOrigin: true, visited: [], redirects: [], carried: [] };
+    for (let retries = 0; ; ) {
+      const mayRetry = method === "GET" && retries < options.maxRetries;
       try {
-        const response = responseOf(request, followed);
-        void answer.ended.then(deadline.stop);
-        return response;
+        const answer = await send(request, path, endsAt);
+        if (!mayRetry || !isTransientAnswer(answer)) {
+          if (!follow(path, answer)) return responseOf(request, path, answer);
+          retries = 0;
+          continue;
+        }
+        answer.discard();
       } catch (error) {
-        answer.cut();
-        throw error;
+        if (!mayRetry || !(error instanceof UpstreamError) || !error.isTransient) throw error;
       }
-    } catch (error) {
-      deadline.stop();
-      throw error;
+      const waitMs = Math.min(options.retryAfterMs * 2 ** retries * (0.5 + options.random()), endsAt - clock());
+      retries += 1;
+      await delay(waitMs, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
   };
 
-  async function follow(request: UpstreamRequest): Promise<Followed> {
-    const visited = new Set<string>();
-    const redirects: HeaderLines[] = [];
-    const carried: string[] = [];
-    let target = request.target;
-    let isFirstOrigin = true;
-    for (;;) {
-      visited.add(urlOf(target));
-      const kind = redirects.length === 0 ? "request" : "redirect";
-      const answer = await askWithRetries({ ...request, target }, kind, isFirstOrigin);
-      let next: Target | null;
-      try {
-        next = redirectOf(target, answer);
-        if (next === null) return { answer, target, redirects, carried };
-        if (redirects.length === options.maxRedirects) throw brokenAnswer("The origin redirects too often");
-        if (visited.has(urlOf(next))) throw brokenAnswer("The origin redirects in a circle");
-        if (target.scheme === "https" && next.scheme === "http" && !options.allowDowngrade)
-          throw brokenAnswer("The origin redirects to an address without TLS");
-      } catch (error) {
-        answer.cut();
-        throw error;
-      }
+  function send(request: UpstreamRequest, path: Path, endsAt: number): Promise<ExchangeAnswer> {
+    const { method, rawHeaders, client, maxBytes, signal } = request;
+    const { target, isFirstOrigin } = path;
+    const headers = requestHeaders(rawHeaders, options.headers, isFirstOrigin);
+    const kind = path.redirects.length === 0 ? "request" : "redirect";
+    const found = options.gate({ target, kind, client, signal });
+    return found instanceof Promise ? found.then(ask) : ask(found);
+
+    function ask(addresses: readonly string[]): Promise<ExchangeAnswer> {
+      const pool = options.pools.borrow(target, addresses);
+      const limits = { ...times, endsAt, maxBytes, signal, clock };
+      return exchange(pool.dispatcher, { method, path: target.path, headers }, limits, pool.release);
+    }
+  }
+
+  /** False for an answer that leads nowhere else. One that leads where nobody may go is cut. */
+  function follow(path: Path, answer: ExchangeAnswer): boolean {
+    const { target, redirects } = path;
+    try {
+      const next = redirectOf(target, answer);
+      if (next === null) return false;
+      path.visited.push(urlOf(target));
+      if (redirects.length === options.maxRedirects) throw brokenAnswer("The origin redirects too often");
+      if (path.visited.includes(urlOf(next))) throw brokenAnswer("The origin redirects in a circle");
+      if (target.scheme === "https" && next.scheme === "http" && !options.allowDowngrade)
+        throw brokenAnswer("The origin redirects to an address without TLS");
       answer.discard();
       redirects.push(answer.lines);
-      if (isFirstOrigin) carried.push(...carriedBy(answer.lines, carried));
+      if (path.isFirstOrigin) path.carried.push(...carriedBy(answer.lines, path.carried));
       // Credentials that were dropped once stay dropped, also when a later hop leads back.
-      isFirstOrigin &&= originOf(next) === originOf(target);
-      target = next;
+      path.isFirstOrigin &&= originOf(next) === originOf(target);
+      path.target = next;
+      return true;
+    } catch (error) {
+      answer.cut();
+      throw error;
     }
   }
 
@@ -140,55 +153,35 @@ export function createFetchUpstream(options: FetchUpstreamOptions): FetchUpstrea
     const names = options.carryHeaders.filter((name) => valuesOf(carried, name).length === 0);
     return [...pairs(lines)].filter(([name]) => names.includes(name.toLowerCase())).flat();
   }
-
-  async function askWithRetries(request: UpstreamRequest, kind: "request" | "redirect", isFirstOrigin: boolean) {
-    for (let retries = 0; ; retries += 1) {
-      const mayRetry = request.method === "GET" && retries < options.maxRetries;
-      try {
-        const answer = await ask(request, kind, isFirstOrigin);
-        if (!mayRetry || !isTransientAnswer(answer)) return answer;
-        answer.discard();
-      } catch (error) {
-        if (!mayRetry || !(error instanceof UpstreamError) || !error.isTransient) throw error;
-      }
-      const waitMs = options.retryAfterMs * 2 ** retries * (0.5 + options.random());
-      await delay(waitMs, undefined, { signal: request.signal }).catch(() => request.signal.throwIfAborted());
-    }
-  }
-
-  async function ask(request: UpstreamRequest, kind: "request" | "redirect", isFirstOrigin: boolean): Promise<ExchangeAnswer> {
-    const { method, target, client, signal } = request;
-    const headers = requestHeaders(request.rawHeaders, options.headers, isFirstOrigin);
-    const addresses = await options.gate({ target, kind, client, signal });
-    const pool = options.pools.borrow(target, addresses);
-    const { headTimeoutMs, idleTimeoutMs, minBytesPerSecond } = options.times;
-    const limits = { headTimeoutMs, idleTimeoutMs, minBytesPerSecond, signal, clock: options.clock };
-    return await exchange(pool.dispatcher, { method, path: target.path, headers }, limits, pool.release);
-  }
 }
 
-interface Followed {
-  readonly answer: ExchangeAnswer;
-  /** That gave it. */
-  readonly target: Target;
-  readonly redirects: readonly HeaderLines[];
-  readonly carried: HeaderLines;
+/** From the target that was asked for to the one that answers. */
+interface Path {
+  target: Target;
+  /** Until a redirect has led to another origin. */
+  isFirstOrigin: boolean;
+  readonly visited: string[];
+  readonly redirects: HeaderLines[];
+  readonly carried: string[];
 }
 
-function responseOf({ method, maxBytes }: UpstreamRequest, { answer, target, redirects, carried }: Followed): UpstreamResponse {
-  checkIsWhole(answer.status, answer.lines);
-  const { declaredBytes } = readFraming(answer.lines);
-  const hasBody = method === "GET" && answer.status !== 304;
-  if (hasBody && declaredBytes !== null && declaredBytes > maxBytes) throw tooLarge();
-  return {
-    status: answer.status,
-    rawHeaders: [...without(answer.lines, carried), ...carried],
-    declaredBytes,
-    body: upTo(maxBytes, answer.body),
-    finalUrl: urlOf(target),
-    redirects,
-    discard: () => answer.discard(),
-  };
+function responseOf(
+  { method, maxBytes }: UpstreamRequest,
+  { target, redirects, carried }: Path,
+  answer: ExchangeAnswer,
+): UpstreamResponse {
+  const { status, lines, body } = answer;
+  try {
+    checkIsWhole(status, lines);
+    const { declaredBytes } = readFraming(lines);
+    const hasBody = method === "GET" && status !== 304;
+    if (hasBody && declaredBytes !== null && declaredBytes > maxBytes) throw tooLarge();
+    const rawHeaders = carried.length === 0 ? lines : [...without(lines, carried), ...carried];
+    return { status, rawHeaders, declaredBytes, body, finalUrl: urlOf(target), redirects, discard: () => answer.discard() };
+  } catch (error) {
+    answer.cut();
+    throw error;
+  }
 }
 
 function without(lines: HeaderLines, others: HeaderLines): string[] {
@@ -198,21 +191,6 @@ function without(lines: HeaderLines, others: HeaderLines): string[] {
 /** The origin says that it may be well in a moment; one that says when it will be is not pressed. */
 function isTransientAnswer({ status, lines }: ExchangeAnswer): boolean {
   return status >= 502 && status <= 504 && valuesOf(lines, "retry-after").length === 0;
-}
-
-/** Aborts with the caller's reason, or when the time is up; not by `AbortSignal.any`, which costs more than all else here. */
-function startDeadline(totalTimeoutMs: number, caller: AbortSignal): { readonly signal: AbortSignal; readonly stop: () => void } {
-  const controller = new AbortController();
-  const onAbort = () => controller.abort(caller.reason);
-  if (caller.aborted) onAbort();
-  else caller.addEventListener("abort", onAbort);
-  const onTimeUp = () => controller.abort(tookTooLong("The download took too long"));
-  const timer = totalTimeoutMs === 0 ? undefined : setTimeout(onTimeUp, totalTimeoutMs);
-  const stop = () => {
-    clearTimeout(timer);
-    caller.removeEventListener("abort", onAbort);
-  };
-  return { signal: controller.signal, stop };
 }
 
 const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);

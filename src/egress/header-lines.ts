@@ -12,7 +12,11 @@ export function* pairs(lines: HeaderLines): Generator<readonly [name: string, va
 /** @param name in lower case. */
 export function valuesOf(lines: HeaderLines, name: string): string[] {
   const values: string[] = [];
-  for (const [candidate, value] of pairs(lines)) if (candidate.toLowerCase() === name) values.push(trimBlanks(value));
+  for (let at = 0; at + 1 < lines.length; at += 2) {
+    const candidate = lines[at] ?? "";
+    // Most differ in length already, and need no spelling in lower case.
+    if (candidate.length === name.length && candidate.toLowerCase() === name) values.push(trimBlanks(lines[at + 1] ?? ""));
+  }
   return values;
 }
 
@@ -42,7 +46,10 @@ export function isWritable(name: string, value: string): boolean {
   return /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name) && /^[\t\x20-\x7e\x80-\xff]*$/.test(value);
 }
 
+const alwaysHopByHop: ReadonlySet<string> = new Set(hopByHopFields);
+
 /** Meant for one connection only (RFC 9110 §7.6.1), in lower case: the fixed ones, and what `Connection` lists. */
 export function hopByHopNames(lines: HeaderLines): ReadonlySet<string> {
-  return new Set([...hopByHopFields, ...listOf(lines, "connection").map((name) => name.toLowerCase())]);
+  const listed = listOf(lines, "connection").map((name) => name.toLowerCase());
+  return listed.every((name) => alwaysHopByHop.has(name)) ? alwaysHopByHop : new Set([...alwaysHopByHop, ...listed]);
 }

@@ -29,14 +29,17 @@ export interface NameLookupOptions {
 }
 
 /**
- * Rejects with `upstream-failed`, `upstream-timeout`, `queue-full`, or the signal's reason. Failures are not remembered.
+ * At once where the addresses are known. Rejects with `upstream-failed`, `upstream-timeout`, `queue-full`, or the signal's reason. Failures
+ * are not remembered.
  * @param client whose turn it is.
  */
-export type NameLookup = (name: string, client: string, signal: AbortSignal) => Promise<readonly string[]>;
+export type NameLookup = (name: string, client: string, signal: AbortSignal) => readonly string[] | Promise<readonly string[]>;
 
 interface Answer {
   readonly addresses: readonly string[];
   readonly at: number;
+  /** Until then it needs no new one. */
+  freshUntil: number;
 }
 
 /** One that is being asked, for all who want to know. */
@@ -47,6 +50,8 @@ interface Question {
 }
 
 const maxTtlMs = 30_000;
+/** A new answer that was waited for in vain is not waited for again by who comes right after: a download asks twice. */
+const staleAgainMs = 1000;
 /** A name with more is no honest download host; each of them would have to be checked on each request. */
 const maxAddresses = 256;
 
@@ -57,40 +62,36 @@ export function createNameLookup(options: NameLookupOptions): NameLookup {
   const answers = new Map<string, Answer>();
   const questions = new Map<string, Question>();
 
-  return async (name, client, signal) => {
-    signal.throwIfAborted();
-    const known = answerOf(name, ttlMs + options.staleMs);
-    if (known === null) return await asked(name, client, signal);
-    if (isFresh(known)) return known.addresses;
-    return await askedUnlessSlow(name, client, signal, known.addresses);
+  return (name, client, signal) => {
+    const known = answers.get(name);
+    if (known !== undefined && clock() < known.freshUntil) return known.addresses;
+    if (known !== undefined && clock() - known.at < ttlMs + options.staleMs) return foundUnlessSlow(name, client, signal, known);
+    return find(name, client, signal);
   };
 
-  function answerOf(name: string, maxAgeMs: number): Answer | null {
-    const known = answers.get(name);
-    return known !== undefined && clock() - known.at < maxAgeMs ? known : null;
-  }
-
-  function isFresh({ at }: Answer): boolean {
-    return clock() - at < ttlMs;
-  }
-
   /** RFC 8767 §5. That the name is not there is an answer too. */
-  async function askedUnlessSlow(name: string, client: string, signal: AbortSignal, stale: readonly string[]) {
+  async function foundUnlessSlow(name: string, client: string, signal: AbortSignal, stale: Answer) {
     const slow = Promise.withResolvers<readonly string[]>();
-    const timer = setTimeout(() => slow.resolve(stale), freshWaitMs);
+    const timer = setTimeout(() => slow.resolve(staleAgain()), freshWaitMs);
     try {
       // It is asked to the end: the next one who comes shall find a fresh answer.
-      return await Promise.race([asked(name, client, signal), slow.promise]);
+      return await Promise.race([find(name, client, signal), slow.promise]);
     } catch (error) {
       signal.throwIfAborted();
       if (isFinal(error)) throw error;
-      return stale;
+      return staleAgain();
     } finally {
       clearTimeout(timer);
     }
+
+    function staleAgain(): readonly string[] {
+      stale.freshUntil = Math.min(clock() + staleAgainMs, stale.at + ttlMs + options.staleMs);
+      return stale.addresses;
+    }
   }
 
-  async function asked(name: string, client: string, signal: AbortSignal): Promise<readonly string[]> {
+  async function find(name: string, client: string, signal: AbortSignal): Promise<readonly string[]> {
+    signal.throwIfAborted();
     const wanted = new AbortController();
     const onAbort = () => wanted.abort(signal.reason);
     signal.addEventListener("abort", onAbort);
@@ -101,10 +102,11 @@ export function createNameLookup(options: NameLookupOptions): NameLookup {
       // A wait is nothing to share: a name that stands in another client's long line is asked for in this client's turn.
       const release = await places.take(client, wanted.signal);
       // Somebody else may have asked meanwhile, or even have been answered.
-      const known = answerOf(name, ttlMs);
+      const known = answers.get(name);
+      const isKnown = known !== undefined && clock() - known.at < ttlMs;
       const other = questions.get(name);
-      if (known !== null || other !== undefined) release();
-      if (known !== null) return known.addresses;
+      if (isKnown || other !== undefined) release();
+      if (isKnown) return known.addresses;
       return await shared(other ?? ask(name, client, release), wanted.signal);
     } finally {
       clearTimeout(timer);
@@ -151,7 +153,7 @@ export function createNameLookup(options: NameLookupOptions): NameLookup {
 
   function remember(name: string, addresses: readonly string[]): void {
     answers.delete(name);
-    answers.set(name, { addresses, at: clock() });
+    answers.set(name, { addresses, at: clock(), freshUntil: clock() + ttlMs });
     for (const oldest of answers.keys()) {
       if (answers.size <= maxEntries) break;
       answers.delete(oldest);

@@ -21,17 +21,18 @@ export interface Passage {
 }
 
 /**
- * Returns the addresses that may be dialled for this target, all checked, at least one.
- * Rejects with `forbidden`, `upstream-failed`, `upstream-timeout`, `queue-full`, or the signal's reason.
+ * The addresses that may be dialled for this target, all checked, at least one: at once where they are known, after a look-up otherwise.
+ * Throws or rejects with `forbidden`, and rejects with `upstream-failed`, `upstream-timeout`, `queue-full`, or the signal's reason.
  */
-export type OriginGate = (passage: Passage) => Promise<readonly string[]>;
+export type OriginGate = (passage: Passage) => readonly string[] | Promise<readonly string[]>;
 
 export function createOriginGate({ rules, lookup, addresses }: OriginGateOptions): OriginGate {
-  return async function pass({ target, kind, client, signal }) {
+  return function pass({ target, kind, client, signal }) {
     const permit = rules.check(target, kind);
+    const check = (found: readonly string[]) => addresses.check(target, found, permit);
     // An address is no name to look up, and is checked like the answer to one (undici#2019).
-    const found = parseIpAddress(target.host) === null ? await lookup(target.host, client, signal) : [target.host];
-    return addresses.check(target, found, permit);
+    const found = parseIpAddress(target.host) === null ? lookup(target.host, client, signal) : [target.host];
+    return found instanceof Promise ? found.then(check) : check(found);
   };
 }
 

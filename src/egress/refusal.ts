@@ -40,6 +40,10 @@ export function brokenAnswer(publicMessage: string, cause?: unknown): UpstreamEr
   return new UpstreamError("upstream-failed", publicMessage, context(cause));
 }
 
+export function tooLarge(): ClamgateError {
+  return new ClamgateError("too-large", "The download is too large");
+}
+
 export function tookTooLong(publicMessage: string): UpstreamError {
   return new UpstreamError("upstream-timeout", publicMessage);
 }

@@ -38,16 +38,27 @@ class OneByteOrigin extends Dispatcher implements Dispatcher.DispatchController 
 describe("exchange", () => {
   test("keeps few chunks, however small they are, and goes on when they have been read", async () => {
     const origin = new OneByteOrigin();
-    const times = { headTimeoutMs: 10_000, idleTimeoutMs: 10_000, minBytesPerSecond: 0, clock: () => 0 };
+    const times = {
+      headTimeoutMs: 10_000,
+      idleTimeoutMs: 10_000,
+      minBytesPerSecond: 0,
+      clock: () => 0,
+      endsAt: Number.POSITIVE_INFINITY,
+    };
     const request = { method: "GET", path: "/", headers: [] } as const;
-    const { body, cut } = await exchange(origin, request, { ...times, signal: new AbortController().signal }, () => {});
+    const answer = await exchange(
+      origin,
+      request,
+      { ...times, maxBytes: 1_000_000, signal: new AbortController().signal },
+      () => {},
+    );
     origin.send(300_000);
     assert.ok(origin.sent <= 512, `${origin.sent} chunks`);
     for (let read = 0; read < 10_000; read += 1) {
       origin.send(1_000);
-      assert.equal((await body.next()).value?.length, 1);
+      assert.equal((await answer.body.next()).value?.length, 1);
     }
     assert.ok(origin.sent > 10_000 && origin.sent <= 10_512, `${origin.sent} chunks`);
-    cut();
+    answer.cut();
   });
 });

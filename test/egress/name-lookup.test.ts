@@ -26,7 +26,7 @@ function lookupWith(resolve: Resolve, options: Given = {}) {
     clock: () => clock.now,
   });
   return {
-    lookup: (name: string, signal = new AbortController().signal, client = "192.0.2.1") => lookup(name, client, signal),
+    lookup: async (name: string, signal = new AbortController().signal, client = "192.0.2.1") => lookup(name, client, signal),
     clock,
     asked,
   };
