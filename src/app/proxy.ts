@@ -18,7 +18,7 @@ import { lookupDefaults, type UpstreamOptions, upstreamDefaults } from "../egres
 import { createProxyServer, proxyLimits } from "../front/proxy/proxy-server.ts";
 import { parseRouteTable, type Route } from "../front/proxy/routes/routes.ts";
 import { createSources, type Sources } from "../front/proxy/routes/sources.ts";
-import { dripDefaults } from "../front/proxy/shared/drip.ts";
+import { dripDefaults } from "../front/proxy/shared/trickle.ts";
 import { createSystemNames, thisSystem } from "../names/system-names.ts";
 
 export interface DownloadProxyOptions {

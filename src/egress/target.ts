@@ -2,7 +2,6 @@
 
 import { parseIpAddress } from "../codec/ip-address.ts";
 import { defaultPorts, isHostName, type Scheme } from "../codec/origin-rule.ts";
-import { malformed } from "./refusal.ts";
 
 export interface Target {
   readonly scheme: Scheme;
@@ -11,45 +10,6 @@ export interface Target {
   readonly port: number;
   /** Path and query byte for byte as they are sent: bytes as Latin-1 characters, without dot segments, fragment or spaces. */
   readonly path: string;
-}
-
-/**
- * What `Download-From` (or a route) says. Its query is dropped, as the seed does (S14).
- * @throws ClamgateError `malformed`
- */
-export function parseBase(text: string): Target {
-  // URL drops tabs, takes backslashes for slashes and `https:host` for a URL, and decodes bytes that are no ASCII as if they were UTF-16.
-  if (!/^[\x21-\x7e]+$/.test(text) || text.includes("\\")) throw malformed("Download-From is not a URL");
-  const parts = /^([a-z][a-z0-9+.-]*):\/\/([^/?]*)/i.exec(text);
-  if (parts === null) throw malformed("Download-From is not a URL");
-  const [, scheme = "", authority = ""] = parts;
-  if (!/^https?$/i.test(scheme)) throw malformed("Download-From is neither http nor https");
-  if (authority.includes("@")) throw malformed("Download-From must not hold credentials");
-  if (text.includes("#")) throw malformed("Download-From must not have a fragment");
-  const target = authority === "" ? null : targetOf(URL.parse(text));
-  if (target === null) throw malformed("Download-From is not a URL");
-  return { ...target, path: target.path.split("?", 1).join("") };
-}
-
-/**
- * RFC 3986 §5.2 on the raw request-target less its one leading slash. What looks like a scheme is a path segment (`./a:b/c`), and what would
- * lead to another host or out of the base's directory is refused.
- * @param requestTarget as it stood in the request line: Node's `request.url`.
- * @throws ClamgateError `malformed`
- */
-export function join(base: Target, requestTarget: string): Target {
-  if (!requestTarget.startsWith("/")) throw malformed("The request target is not a path");
-  if (!/^[\x21-\x7e\x80-\xff]+$/.test(requestTarget) || requestTarget.includes("#"))
-    throw malformed("The request target holds characters that must be encoded");
-  const reference = requestTarget.slice(1);
-  const question = reference.indexOf("?");
-  const relative = question < 0 ? reference : reference.slice(0, question);
-  const query = question < 0 ? "" : reference.slice(question);
-  if (relative.includes("\\") || /^([a-z][a-z0-9+.-]*:(\/|%2f|%5c){2}|\/\/)/i.test(relative))
-    throw malformed("The request target names another origin");
-  const path = withoutDotSegments(resolve(base.path, relative));
-  if (!isInside(path, directoryOf(base.path))) throw malformed("The request target leads out of Download-From's directory");
-  return { ...base, path: path + query };
 }
 
 /** Null for what is no http or https URL with a host of its own and without credentials. The path is URL's, as a browser would send it. */
@@ -73,11 +33,6 @@ export function originOf({ scheme, host, port }: Target): string {
 /** The canonical absolute URL, fit for a key (P60). It may hold secrets in its query: never for the log. */
 export function urlOf(target: Target): string {
   return originOf(target) + target.path;
-}
-
-function resolve(basePath: string, relative: string): string {
-  if (relative === "") return basePath;
-  return relative.startsWith("/") ? relative : directoryOf(basePath) + relative;
 }
 
 /**

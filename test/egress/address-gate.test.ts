@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Endpoint } from "../../src/egress/origin-gate.ts";
 import { createAddressGate, isForbiddenAddress } from "../../src/egress/origin-gate.ts";
-import { parseBase } from "../../src/egress/target.ts";
+import { parseBase } from "../../src/front/proxy/download-address.ts";
 import { isRefused } from "../front/proxy/refusing.ts";
 import { privates } from "../front/proxy/rules.ts";
 

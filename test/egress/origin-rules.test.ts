@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createOriginRules, type Endpoint } from "../../src/egress/origin-gate.ts";
-import { join, parseBase } from "../../src/egress/target.ts";
+import { join, parseBase } from "../../src/front/proxy/download-address.ts";
 import { isRefused } from "../front/proxy/refusing.ts";
 import { origins, privates } from "../front/proxy/rules.ts";
 

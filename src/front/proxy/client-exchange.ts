@@ -7,6 +7,7 @@ import { freeChunk } from "../../core/free-chunk.ts";
 import { type HeaderLines, pairs } from "../../egress/header-lines.ts";
 import { clientGone } from "../../http/client-gone.ts";
 import { answerEarly } from "../../http/early-answer.ts";
+import { requestBody } from "../../http/request-body.ts";
 import { resetConnection } from "../../http/reset-connection.ts";
 
 export interface ClientExchangeOptions {
@@ -150,4 +151,23 @@ function* batchesOf(parts: readonly Uint8Array[]): Generator<readonly Uint8Array
     bytes = 0;
   }
   if (batch.length > 0) yield batch;
+}
+
+const maxBytes = 64 * 1024;
+const idleTimeoutMs = 30_000;
+
+/** False when there is more of it. Rejects with `client-gone`, `client-slow` or the signal's reason. */
+export async function forgetBody({ request, response, signal }: ClientExchange): Promise<boolean> {
+  const { "content-length": length = "0", "transfer-encoding": coding } = request.headers;
+  if (coding === undefined && length === "0") {
+    request.resume();
+    return true;
+  }
+  if (Number(length) > maxBytes) return false;
+  let bytes = 0;
+  for await (const chunk of requestBody(request, { idleTimeoutMs, minBytesPerSecond: 0, signal, response })) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) return false;
+  }
+  return true;
 }

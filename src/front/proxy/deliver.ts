@@ -3,8 +3,8 @@
 import type { HeaderLines } from "../../egress/header-lines.ts";
 import type { ClientExchange } from "./client-exchange.ts";
 import type { Outcome } from "./download.ts";
-import { type ObjectHeadersOptions, objectHeaders, verdictLines } from "./object-headers.ts";
 import { type CacheResult, preconditionFailed, unsatisfiable } from "./own-answer.ts";
+import { type ObjectHeadersOptions, objectHeaders, verdictLines } from "./response-headers.ts";
 import type { Selection } from "./selection.ts";
 
 export type Passed = Extract<Outcome, { kind: "passed" }>;

@@ -5,10 +5,11 @@ import { ClamgateError } from "../../core/errors.ts";
 import type { DownloadMode } from "../../core/events.ts";
 import { type HeaderLines, soleValue } from "../../egress/header-lines.ts";
 import { malformed } from "../../egress/refusal.ts";
-import { join, parseBase, type Target } from "../../egress/target.ts";
+import type { Target } from "../../egress/target.ts";
+import { join, parseBase } from "./download-address.ts";
 import type { Replacement } from "./routes/replace-text.ts";
 import { matchRoute } from "./routes/routes.ts";
-import type { RoutedSource, Source } from "./routes/source.ts";
+import type { RoutedSource, Source } from "./routes/sources.ts";
 
 export interface DownloadRequestOptions {
   /** For `Download-From`. */

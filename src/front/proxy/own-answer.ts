@@ -1,9 +1,8 @@
-/** What the gateway itself says to a downloading client: `{"detail": …}` and its status, nothing of an origin (download-proxy.md P6, P7, S16). */
+/** What the gateway itself says to a downloading client: `{"detail": …}` and its status, nothing of an origin (download-proxy.md 3.4, P6, P7, S16). */
 
-import type { ClamgateError } from "../../core/errors.ts";
+import type { ClamgateError, ErrorCode } from "../../core/errors.ts";
 import { namesOf, type Verdict, visible } from "../../core/verdict.ts";
 import type { HeaderLines } from "../../egress/header-lines.ts";
-import { downloadStatus } from "./download-status.ts";
 
 export interface OwnAnswer {
   readonly status: number;
@@ -69,3 +68,30 @@ export function ownAnswer(status: number, detail: string, lines: HeaderLines = [
   const body = JSON.stringify({ detail });
   return { status, lines: ["Content-Type", "application/json", "Cache-Control", "no-store", ...lines], body };
 }
+
+export const downloadStatus = {
+  "too-large": 413,
+  malformed: 400,
+  // The origin's fault: what a client of ours sends is not decoded.
+  undecodable: 502,
+  // Nobody is there to read it.
+  "client-gone": 400,
+  "client-slow": 408,
+  forbidden: 403,
+  "not-found": 404,
+  // Of files: no download is one.
+  "source-changed": 503,
+  "engine-unavailable": 503,
+  "backend-lost": 503,
+  "engine-killed": 503,
+  "engine-error": 503,
+  "scan-timeout": 504,
+  "queue-full": 503,
+  "queue-timeout": 503,
+  "spool-full": 503,
+  "upstream-failed": 502,
+  "upstream-timeout": 504,
+  "request-loop": 508,
+  stopping: 503,
+  internal: 500,
+} as const satisfies Record<ErrorCode, number>;

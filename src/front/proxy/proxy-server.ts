@@ -17,7 +17,7 @@ import {
   transferCodingFault,
 } from "../../http/transfer-coding.ts";
 import { type OwnAnswer, ownAnswer, wrongMethod } from "./own-answer.ts";
-import { createProxyFront, type ProxyFrontOptions } from "./proxy-front.ts";
+import { createProxyFront, type ProxyFrontOptions } from "./serve-download.ts";
 
 export interface ProxyServerOptions extends ProxyFrontOptions {
   readonly limits: ListenerLimits;

@@ -7,18 +7,17 @@ import type { UrlVerdict } from "../../core/verdict-cache.ts";
 import type { UpstreamResponse } from "../../egress/fetch-upstream.ts";
 import { valuesOf } from "../../egress/header-lines.ts";
 import { originOf } from "../../egress/target.ts";
-import type { AddressKeys } from "./address-key.ts";
 import type { ClientExchange } from "./client-exchange.ts";
 import { deliverBodiless, deliverPassed, type Passed } from "./deliver.ts";
 import type { Download, DownloadHead, DownloadOrder, Outcome } from "./download.ts";
+import type { AddressKeys } from "./download-address.ts";
 import type { DownloadRecord } from "./download-record.ts";
 import type { Asked } from "./download-request.ts";
-import { type ObjectHeadersOptions, objectHeaders } from "./object-headers.ts";
 import { blockedAnswer, type OwnAnswer } from "./own-answer.ts";
-import { validatorsOf } from "./preconditions.ts";
+import { type ObjectHeadersOptions, objectHeaders } from "./response-headers.ts";
 import { replaceText } from "./routes/replace-text.ts";
-import { isSelective, type Selection, select } from "./selection.ts";
-import type { CutDrips } from "./shared/cut-drips.ts";
+import { isSelective, type Selection, select, validatorsOf } from "./selection.ts";
+import type { CutDrips } from "./shared/trickle.ts";
 import type { KnownPieces } from "./verified/known-pieces.ts";
 
 export interface Serving {

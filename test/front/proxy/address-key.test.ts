@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { addressKeys } from "../../../src/front/proxy/address-key.ts";
+import { addressKeys } from "../../../src/front/proxy/download-address.ts";
 
 const target = { scheme: "https", host: "h.example", port: 443, path: "/x" } as const;
 const keysOf = (lines: readonly string[], forwardHeaders: readonly string[] = []) =>

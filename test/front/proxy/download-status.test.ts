@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ClamgateError, errorCodes } from "../../../src/core/errors.ts";
-import { downloadStatus } from "../../../src/front/proxy/download-status.ts";
+import { downloadStatus } from "../../../src/front/proxy/own-answer.ts";
 import { head, keep } from "../../fake/origin.ts";
 import { openProxy } from "./proxy-stage.ts";
 

@@ -6,8 +6,8 @@ import { parseIpAddress } from "../../../src/codec/ip-address.ts";
 import { tcpConnect } from "../../../src/egress/dialer.ts";
 import type { UpstreamRequest, UpstreamResponse } from "../../../src/egress/fetch-upstream.ts";
 import { createNameLookup } from "../../../src/egress/name-lookup.ts";
-import { parseBase } from "../../../src/egress/target.ts";
 import { createUpstream, lookupDefaults, type UpstreamOptions, upstreamDefaults } from "../../../src/egress/upstream.ts";
+import { parseBase } from "../../../src/front/proxy/download-address.ts";
 import { origins, privates } from "./rules.ts";
 
 export interface Given extends Partial<Omit<UpstreamOptions, "origins" | "redirectOrigins" | "allowPrivate" | "times">> {

@@ -4,7 +4,8 @@ import { parseCarriedField, parseForwardedField } from "../../../codec/field-nam
 import { type OriginRule, type PrivateRule, parseOriginRule, parsePrivateRule } from "../../../codec/origin-rule.ts";
 import { ClamgateError } from "../../../core/errors.ts";
 import type { DownloadMode } from "../../../core/events.ts";
-import { parseBase, type Target } from "../../../egress/target.ts";
+import type { Target } from "../../../egress/target.ts";
+import { parseBase } from "../download-address.ts";
 import type { Replacement } from "./replace-text.ts";
 
 /** At least one of the two; both must fit. */

@@ -4,14 +4,14 @@ import { isAuthorized } from "../../../egress/request-headers.ts";
 import { originOf } from "../../../egress/target.ts";
 import { type Passed, sendBody } from "../deliver.ts";
 import { type Download, type DownloadParts, type Outcome, startDownload } from "../download.ts";
-import { objectHeaders } from "../object-headers.ts";
+import { objectHeaders } from "../response-headers.ts";
 import { isSelective } from "../selection.ts";
 import { conclude, copyOf, fetchFor, give, headerOptions, note, orderFor, outcomeOf, type Serving } from "../serving.ts";
-import type { CutDrips } from "./cut-drips.ts";
 import type { DownloadSlots, Release } from "./download-slots.ts";
-import { type DripPace, dripUntilSettled } from "./drip.ts";
-import { isShareable } from "./shareable.ts";
 import type { SharedDownload, SharedDownloads } from "./shared-downloads.ts";
+import { isShareable } from "./shared-downloads.ts";
+import type { CutDrips } from "./trickle.ts";
+import { type DripPace, dripUntilSettled } from "./trickle.ts";
 
 export interface ServeSharedParts extends DownloadParts {
   readonly shared: SharedDownloads;

@@ -1,6 +1,8 @@
 /** One download for all who ask for the same at the same time, where its answer is for all of them (download-proxy.md P70, P49). */
 
+import { trimBlanks } from "../../../core/blanks.ts";
 import { ClamgateError } from "../../../core/errors.ts";
+import { type HeaderLines, listOf, valuesOf } from "../../../egress/header-lines.ts";
 import type { Download, Progress } from "../download.ts";
 
 export interface SharedDownload extends Download {
@@ -120,4 +122,28 @@ async function release({ outcome }: Download): Promise<void> {
   } catch {
     // it has failed, or been called off: there is nothing to release
   }
+}
+
+/**
+ * Of requests that are equal in all that the origin is told, so that a Vary on fields can tell none of them from another. An answer that is
+ * to be validated before it is used again (`no-cache`) is as new as any: whoever shares it had asked before its head came.
+ * @param heads of the answer, and of the redirects that led to it: a ticket may be handed out by any of them.
+ * @param isAuthorized the requests have the same credentials, which is no word on what their clients may share.
+ */
+export function isShareable(heads: readonly HeaderLines[], isAuthorized: boolean): boolean {
+  return heads.every((lines) => {
+    const said = [...listOf(lines, "cache-control"), ...listOf(lines, "vary")];
+    // Some take off a no-break space and find a word there.
+    if (said.some((element) => /[^\t\x20-\x7e]/.test(element))) return false;
+    const directives = new Set(listOf(lines, "cache-control").map(nameOf));
+    const isOpen = ["public", "must-revalidate", "s-maxage"].some((name) => directives.has(name));
+    if (isAuthorized && !isOpen) return false;
+    if (directives.has("no-store") || directives.has("private")) return false;
+    return !listOf(lines, "vary").includes("*") && valuesOf(lines, "set-cookie").length === 0;
+  });
+}
+
+function nameOf(directive: string): string {
+  const [name = ""] = directive.split("=", 1);
+  return trimBlanks(name).toLowerCase();
 }

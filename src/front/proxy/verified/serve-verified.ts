@@ -6,7 +6,7 @@ import type { UpstreamResponse } from "../../../egress/fetch-upstream.ts";
 import { brokenAnswer } from "../../../egress/refusal.ts";
 import { originOf } from "../../../egress/target.ts";
 import { type DownloadParts, startDownload } from "../download.ts";
-import { objectHeaders } from "../object-headers.ts";
+import { objectHeaders } from "../response-headers.ts";
 import { conclude, copyOf, fetchFor, give, headerOptions, orderFor, type Serving } from "../serving.ts";
 import type { DownloadSlots } from "../shared/download-slots.ts";
 import type { Pieces } from "./known-pieces.ts";

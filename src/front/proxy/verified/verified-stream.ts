@@ -6,7 +6,7 @@ import type { UrlVerdict } from "../../../core/verdict-cache.ts";
 import type { UpstreamResponse } from "../../../egress/fetch-upstream.ts";
 import { valuesOf } from "../../../egress/header-lines.ts";
 import type { KnownPieces, Pieces } from "./known-pieces.ts";
-import { type PieceTagger, tagBytes } from "./piece-tags.ts";
+import { type PieceTagger, tagBytes } from "./known-pieces.ts";
 
 /** Null where there is nothing to prove it by. */
 export function streamablePieces(known: UrlVerdict | null, pieces: KnownPieces): Pieces | null {

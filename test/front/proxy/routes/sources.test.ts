@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createNameLookup } from "../../../../src/egress/name-lookup.ts";
-import { parseBase } from "../../../../src/egress/target.ts";
 import { lookupDefaults, upstreamDefaults } from "../../../../src/egress/upstream.ts";
+import { parseBase } from "../../../../src/front/proxy/download-address.ts";
 import { parseRouteTable } from "../../../../src/front/proxy/routes/routes.ts";
-import type { Source } from "../../../../src/front/proxy/routes/source.ts";
+import type { Source } from "../../../../src/front/proxy/routes/sources.ts";
 import { createSources, type Sources } from "../../../../src/front/proxy/routes/sources.ts";
 import { head, keep, ok, redirect, startFakeOrigin } from "../../../fake/origin.ts";
 import { bytesOf, loopbackOnly } from "../recorded-upstream.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { UrlVerdict } from "../../../../src/core/verdict-cache.ts";
-import { createCutDrips } from "../../../../src/front/proxy/shared/cut-drips.ts";
+import { createCutDrips } from "../../../../src/front/proxy/shared/trickle.ts";
 import { fakeUrlCache } from "../../../fake/url-verdict-cache.ts";
 
 const found: UrlVerdict = { verdict: { kind: "infected", signatures: ["X"] }, sha256: "c".repeat(64), size: 68 };

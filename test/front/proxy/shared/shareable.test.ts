@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { isShareable } from "../../../../src/front/proxy/shared/shareable.ts";
+import { isShareable } from "../../../../src/front/proxy/shared/shared-downloads.ts";
 
 const cases: readonly (readonly [lines: readonly string[], isForAll: boolean, isForAllAuthorized: boolean])[] = [
   [[], true, false],

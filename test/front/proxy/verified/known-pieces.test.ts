@@ -1,8 +1,16 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
-import { createKnownPieces, hasPieces, PieceRecorder, type Pieces } from "../../../../src/front/proxy/verified/known-pieces.ts";
-import { pieceBytes, smallestPieceBytes, tagBytes, tagKeyBytes } from "../../../../src/front/proxy/verified/piece-tags.ts";
+import {
+  createKnownPieces,
+  hasPieces,
+  PieceRecorder,
+  type Pieces,
+  pieceBytes,
+  smallestPieceBytes,
+  tagBytes,
+  tagKeyBytes,
+} from "../../../../src/front/proxy/verified/known-pieces.ts";
 import { streamVerified } from "../../../../src/front/proxy/verified/verified-stream.ts";
 
 const known = createKnownPieces(randomBytes(tagKeyBytes));

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
 import { brotliCompressSync } from "node:zlib";
-import { smallestPieceBytes } from "../../../../src/front/proxy/verified/piece-tags.ts";
+import { smallestPieceBytes } from "../../../../src/front/proxy/verified/known-pieces.ts";
 import { head, keep, type OriginAct, ok, stall } from "../../../fake/origin.ts";
 import { eventually } from "../../../process/stage.ts";
 import { maxBytes, openProxy, type ProxyStage, virusMark } from "../proxy-stage.ts";

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { join, originOf, parseBase, targetOf, urlOf } from "../../src/egress/target.ts";
-import { costMs } from "../cost.ts";
-import { failsWith } from "../front/proxy/refusing.ts";
+import { originOf, targetOf, urlOf } from "../../../src/egress/target.ts";
+import { join, parseBase } from "../../../src/front/proxy/download-address.ts";
+import { costMs } from "../../cost.ts";
+import { failsWith } from "./refusing.ts";
 
 const joined = (base: string, requestTarget: string) => urlOf(join(parseBase(base), requestTarget));
 

@@ -1,6 +1,9 @@
 /** Keeps an impatient client with a few bytes of the object's own beginning, too few to be of use to a virus (download-proxy.md 2.3, H1-H6). */
 
 import { setTimeout as delay } from "node:timers/promises";
+import { ActiveSet } from "../../../core/active-set.ts";
+import type { Clock } from "../../../core/clock.ts";
+import type { UrlVerdict, UrlVerdictCache } from "../../../core/verdict-cache.ts";
 import type { Download, DownloadHead } from "../download.ts";
 
 export interface DripPace {
@@ -60,4 +63,54 @@ function mayDrip({ status, declaredBytes }: DownloadHead, { knowsChunks }: DripC
 async function pause(ms: number, signal: AbortSignal): Promise<false> {
   await delay(ms, undefined, { signal }).catch(() => {}); // no longer needed
   return false;
+}
+
+export interface CutDrips {
+  /** From the first byte of a drip; to be called again at its end. */
+  run(address: string): () => void;
+  isRunning(address: string): boolean;
+  /**
+   * @param address `AddressKeys.address`: whoever asks for it, and with whatever headers.
+   * @param found null where the bytes have no verdict.
+   */
+  add(address: string, found: UrlVerdict | null): Promise<void>;
+  /** Null where there was none; `found` as it was added. */
+  get(address: string): Promise<{ readonly found: UrlVerdict | null } | null>;
+}
+
+export interface CutDripsOptions {
+  readonly ttlMs: number;
+  readonly maxEntries: number;
+  readonly clock: Clock;
+  /** Tells other gateways of what was found, under a tag of its own: new signatures do not end it. */
+  readonly urlVerdicts: UrlVerdictCache;
+  /** False while no source drips: then there is nothing that others could tell. */
+  readonly isShared: () => boolean;
+}
+
+const tag = "cut-drip";
+
+export function createCutDrips({ ttlMs, maxEntries, clock, urlVerdicts, isShared }: CutDripsOptions): CutDrips {
+  const cuts = new Map<string, { readonly found: UrlVerdict | null; readonly expiresAt: number }>();
+  const running = new ActiveSet<string>();
+  return {
+    run: (address) => running.add(address),
+    isRunning: (address) => running.items().includes(address),
+    async add(address, found) {
+      cuts.delete(address);
+      cuts.set(address, { found, expiresAt: clock() + ttlMs });
+      for (const oldest of cuts.keys()) {
+        if (cuts.size <= maxEntries) break;
+        cuts.delete(oldest);
+      }
+      if (found !== null) await urlVerdicts.set({ address, tag }, found, ttlMs / 1000);
+    },
+    async get(address) {
+      const cut = cuts.get(address);
+      if (cut !== undefined && clock() < cut.expiresAt) return cut;
+      cuts.delete(address);
+      const found = isShared() ? await urlVerdicts.get({ address, tag }) : null;
+      return found === null ? null : { found };
+    },
+  };
 }
