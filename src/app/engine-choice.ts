@@ -39,13 +39,14 @@ export async function openEngine({
 }: EngineParts): Promise<EngineSide> {
   const shared = { dial: dialClamd, scanTimeoutMs: config.SCAN_TIMEOUT, clock, emit };
   if (config.CLAMD_PORT !== null) {
+    const slots = slotsOf(config.CLAMD_SLOTS, { threads: config.CLAMD_THREADS, sharers: config.CLAMD_SHARERS });
     const backend = {
       ...shared,
       canary: eicarCanary(),
       limits: [poolName(config.CLAMD_PORT), policyOf(config)].join(" "),
       probes: alertProbes(),
       isStrict: config.GIVEN_CLAMD === "strict",
-      slots: slotsOf(config.CLAMD_SLOTS, { threads: config.CLAMD_THREADS, sharers: config.CLAMD_SHARERS }),
+      slots: () => slots,
       sharesSpool: config.CLAMD_SHARES_SPOOL,
       maxScanTimeMs: null,
     };
@@ -62,7 +63,7 @@ export async function openEngine({
     // Its conf is ours, and its signatures may not know the file that shows what is unpacked.
     probes: [],
     isStrict: false,
-    slots: config.MAX_THREADS,
+    slots: () => config.MAX_THREADS,
     sharesSpool: true,
     maxScanTimeMs: limits.maxScanTimeMs,
   };

@@ -75,7 +75,7 @@ export function createManagedClamd(options: ManagedClamdOptions): ManagedClamd {
     const temporaryDirectory = join(directory, "tmp");
     await mkdir(temporaryDirectory, { recursive: true, mode: 0o700 });
     const socketPath = join(directory, "clamd.sock");
-    const conf = clamdConf({ socketPath, databaseDirectory, temporaryDirectory, slots: options.backend.slots, limits });
+    const conf = clamdConf({ socketPath, databaseDirectory, temporaryDirectory, slots: options.backend.slots(), limits });
     const confPath = join(directory, "clamd.conf");
     await writeFile(confPath, conf, { mode: 0o600 });
     return { command: program, args: ["--foreground", `--config-file=${confPath}`], cwd: directory };
@@ -114,7 +114,7 @@ export function createManagedClamd(options: ManagedClamdOptions): ManagedClamd {
 
   function onChange(): void {
     // A thread that never ends cannot be taken back from clamd; too many of them and clamd is better started afresh.
-    const tooMany = Math.max(1, Math.floor(options.backend.slots / 2));
+    const tooMany = Math.max(1, Math.floor(options.backend.slots() / 2));
     if (backend !== null && backend.overdue() >= tooMany) {
       child?.restart("too many scans do not end").catch(() => {}); // it is being stopped: what was wanted
     }

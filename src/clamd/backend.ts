@@ -13,8 +13,8 @@ import type { Clamd } from "./proof.ts";
 export interface BackendOptions extends Clamd, Pick<HealthOptions, "probes" | "isStrict"> {
   /** As it stands in logs. */
   readonly name: string;
-  /** Scans at once; at most clamd's MaxThreads, so that clamd's own queue stays empty and it always answers. */
-  readonly slots: number;
+  /** Scans at once, from now on; at most clamd's MaxThreads, so that clamd's own queue stays empty and it always answers. */
+  readonly slots: () => number;
   /** True when clamd can open the spool's files by their path. */
   readonly sharesSpool: boolean;
   /** clamd's own MaxScanTime where it is known: an OK that took longer is not believed (clamd.md S3). */
@@ -59,7 +59,8 @@ export type BackendOutcome =
 
 export interface Backend {
   readonly name: string;
-  readonly slots: number;
+  /** Scans at once, now; less than `inFlight` where it has become less while they ran. */
+  slots(): number;
   isUp(): boolean;
   /** As `Health.isBusy`: it is not to be given more, and may be up all the same. */
   isBusy(): boolean;
@@ -90,7 +91,7 @@ export interface Backend {
 }
 
 export function createBackend(options: BackendOptions): Backend {
-  const { address, slots, dial, clock, onChange, timing = backendTiming } = options;
+  const { address, dial, clock, onChange, timing = backendTiming } = options;
   const health = watchHealth({ ...options, clamd: options, busyMs: options.scanTimeoutMs, timing });
   const closed = new AbortController();
   /** Ends the scans that run now. */
@@ -183,7 +184,7 @@ export function createBackend(options: BackendOptions): Backend {
 
   return {
     name: options.name,
-    slots,
+    slots: options.slots,
     isUp: health.isUp,
     isBusy: health.isBusy,
     lacking: health.lacking,

@@ -105,9 +105,9 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
     const asked = foremost(backends);
     let best: Backend | null = null;
     for (const backend of asked) {
-      if (backend.isBusy() || backend.inFlight() >= backend.slots || isolation.isKept(backend)) continue;
+      if (backend.isBusy() || backend.inFlight() >= backend.slots() || isolation.isKept(backend)) continue;
       if (backend === avoid && asked.length > 1) continue;
-      if (best === null || backend.inFlight() / backend.slots < best.inFlight() / best.slots) best = backend;
+      if (best === null || backend.inFlight() / backend.slots() < best.inFlight() / best.slots()) best = backend;
     }
     return best;
   }
@@ -317,7 +317,7 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
         isBehind: isBehind(backend),
         lacking: backend.lacking(),
         tag: backend.version()?.tag ?? null,
-        slots: backend.slots,
+        slots: backend.slots(),
         inFlight: backend.inFlight(),
         overdue: backend.overdue(),
       })),

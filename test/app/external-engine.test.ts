@@ -42,7 +42,7 @@ function open({ address }: FakeClamd) {
     probes: [],
     isStrict: false,
     limits: "given",
-    slots: 2,
+    slots: () => 2,
     sharesSpool: false,
     maxScanTimeMs: null,
     scanTimeoutMs: 60_000,

@@ -66,7 +66,7 @@ async function openStage(): Promise<Stage> {
       limits: "",
       probes: [],
       isStrict: false,
-      slots: 2,
+      slots: () => 2,
       sharesSpool: true,
       maxScanTimeMs: null,
       scanTimeoutMs: 10_000,

@@ -14,7 +14,7 @@ describe("the blame for an engine's death", () => {
     };
     const servers = [await killable({ scan }), await killable({ scan })];
     try {
-      await using stage = await openPool({ addresses: servers.map(({ address }) => address), backend: { slots: 5 } });
+      await using stage = await openPool({ addresses: servers.map(({ address }) => address), backend: { slots: () => 5 } });
       const outcomes: Promise<unknown>[] = [];
       for (let kill = 0; kill < 20; kill += 1) {
         for (let body = 0; body < 10; body += 1) outcomes.push(stage.scan(`${kill} ${body}`).catch((error) => error.code));
@@ -69,7 +69,7 @@ describe("the blame for an engine's death", () => {
     };
     servers.push(await killable({ scan }), await killable({ scan }));
     try {
-      await using stage = await openPool({ addresses: servers.map(({ address }) => address), backend: { slots: 4 } });
+      await using stage = await openPool({ addresses: servers.map(({ address }) => address), backend: { slots: () => 4 } });
       const poisons = ["poison 1", "poison 2"].map((body) => stage.scan(body).catch((error) => error.code));
       const others = Array.from({ length: 200 }, (_, index) => stage.scan(`${index}`).catch((error) => error.code));
       for (const other of await Promise.all(others)) assert.notEqual(other, "engine-killed");

@@ -38,7 +38,7 @@ const scanning = {
 async function reals(options: RealClamdOptions, backend: { readonly sharesSpool: boolean }): Promise<EngineHarness> {
   await using stack = new AsyncDisposableStack();
   const clamd = stack.use(await startRealClamd({ ...options, limits }));
-  const stage = stack.use(await openPool({ addresses: [clamd.address], backend: { slots: clamd.slots, ...backend } }));
+  const stage = stack.use(await openPool({ addresses: [clamd.address], backend: { slots: () => clamd.slots, ...backend } }));
   return harness(stage, backend.sharesSpool ? null : limits.maxFileSize + longestPrefixBytes, stack.move());
 }
 

@@ -164,7 +164,7 @@ describe("a backend", () => {
     const full = () => (isFull ? stall : found("Eicar"));
     const version = () => (isFull ? stall : "ClamAV 1.4.6/1/x");
     await using fake = await startFakeClamd({ canary: full, version, scan: () => later(150) });
-    await using stage = await open([fake], { backend: { slots: 4, timing: { ...quickTiming, proofTimeoutMs: 100 } } });
+    await using stage = await open([fake], { backend: { slots: () => 4, timing: { ...quickTiming, proofTimeoutMs: 100 } } });
     isFull = true;
     const scans = [stage.scan("0"), later(70).then(() => stage.scan("1"))];
     await eventually("it is busy", () => stage.backends[0]?.isBusy() === true);
@@ -189,7 +189,7 @@ describe("a backend", () => {
     const fakes = await Promise.all([1, 2].map(() => startFakeClamd({ scan: () => later(2) })));
     await using _first = fakes[0];
     await using _second = fakes[1];
-    await using stage = await open(fakes, { backend: { slots: 3 } });
+    await using stage = await open(fakes, { backend: { slots: () => 3 } });
     const scans = await Promise.all(Array.from({ length: 100 }, (_, index) => stage.scan(`${index}`)));
     assert.equal(scans.length, 100);
     assert.deepEqual(
@@ -216,7 +216,7 @@ describe("a backend", () => {
 
   test("keeps its slots when it is given a body that is already gone", async () => {
     await using fake = await startFakeClamd();
-    await using stage = await open([fake], { backend: { slots: 1 } });
+    await using stage = await open([fake], { backend: { slots: () => 1 } });
     const body = await stage.body("gone");
     await body[Symbol.asyncDispose]();
     for (let times = 0; times < 3; times += 1) {
@@ -258,7 +258,7 @@ describe("a scan", () => {
     await using one = await startFakeClamd({ canary: frozen, version: () => (isFrozen ? stall : "ClamAV 1.4.6/1/x"), scan });
     await using other = await startFakeClamd({ version: () => "ClamAV 1.4.6/1/x" });
     const timing = { ...quickTiming, proofTimeoutMs: 200 };
-    await using stage = await open([one, other], { backend: { slots: 4, scanTimeoutMs: 60_000, timing } });
+    await using stage = await open([one, other], { backend: { slots: () => 4, scanTimeoutMs: 60_000, timing } });
     isFrozen = true;
     const scans = await Promise.all(Array.from({ length: 8 }, (_, index) => stage.scan(`${index}`)));
     assert.deepEqual(new Set(scans.map(({ backend }) => backend)), new Set(["clamd-1"]));
@@ -313,7 +313,7 @@ describe("a scan", () => {
     };
     await using steady = await startFakeClamd({ scan: verdict });
     await using dying = await startFakeClamd({ scan: async (body) => verdict(body) });
-    await using stage = await open([steady, dying], { backend: { slots: 4 } });
+    await using stage = await open([steady, dying], { backend: { slots: () => 4 } });
     const scans = Array.from({ length: 200 }, (_, index) => stage.scan(`${index % 2 === 0 ? "good" : "bad"} ${index}`));
     await dying.received(20);
     await dying.kill();
@@ -325,7 +325,7 @@ describe("a scan", () => {
   test("that takes too long is an error; its slot stays taken until clamd answers", async () => {
     const end = Promise.withResolvers<Act>();
     await using fake = await startFakeClamd({ scan: (body) => (body.includes("slow") ? end.promise : clean) });
-    await using stage = await open([fake], { backend: { slots: 1, scanTimeoutMs: 100 }, queueTimeoutMs: 200 });
+    await using stage = await open([fake], { backend: { slots: () => 1, scanTimeoutMs: 100 }, queueTimeoutMs: 200 });
     await assert.rejects(stage.scan("slow"), { code: "scan-timeout" });
     const { isUp, inFlight, overdue } = stage.pool.status().backends[0] ?? {};
     assert.deepEqual([isUp, inFlight, overdue], [true, 1, 1]);
@@ -341,7 +341,7 @@ describe("a scan", () => {
   test("that never ends gives its slot back at last", async () => {
     await using fake = await startFakeClamd({ scan: (body) => (body.includes("endless") ? stall : clean) });
     const timing = { ...quickTiming, abandonAfterMs: 200 };
-    await using stage = await open([fake], { backend: { slots: 1, scanTimeoutMs: 50, timing } });
+    await using stage = await open([fake], { backend: { slots: () => 1, scanTimeoutMs: 50, timing } });
     await assert.rejects(stage.scan("endless"), { code: "scan-timeout" });
     assert.equal((await stage.scan("next")).verdict.kind, "clean");
   });
@@ -405,7 +405,7 @@ describe("a scan", () => {
     const versions = ["ClamAV 1.4.6/7/x", "ClamAV 1.4.6/8/x", "ClamAV 1.5.3/7/x"];
     const fakes = await Promise.all(versions.map((version) => startFakeClamd({ version: () => version })));
     try {
-      await using stage = await open(fakes, { backend: { slots: 1 } });
+      await using stage = await open(fakes, { backend: { slots: () => 1 } });
       const tags = new Set<string>();
       for (const newest of [1, 2, 0]) {
         const scans = await Promise.all(["a", "b", "c"].map((text) => stage.scan(`${text}${newest}`)));

@@ -12,7 +12,11 @@ import { openPool } from "./stage.ts";
 describe("a pool over a real clamd", () => {
   test("gives every body its right verdict though clamd is killed under them, once it is back", async () => {
     await using clamd = await startRealClamd();
-    await using stage = await openPool({ addresses: [clamd.address], queueTimeoutMs: 30_000, backend: { slots: clamd.slots } });
+    await using stage = await openPool({
+      addresses: [clamd.address],
+      queueTimeoutMs: 30_000,
+      backend: { slots: () => clamd.slots },
+    });
     const bodies = Array.from({ length: 60 }, (_, index) => {
       const bytes = randomBytes(index % 3 === 0 ? 1000 : 600_000);
       if (index % 2 === 1) bytes.write(marker, 500);
@@ -39,7 +43,7 @@ describe("a pool over a real clamd", () => {
   test("goes on with one of two when the other is killed", async () => {
     await using steady = await startRealClamd();
     await using dying = await startRealClamd({ listens: "tcp" });
-    await using stage = await openPool({ addresses: [steady.address, dying.address], backend: { slots: 2 } });
+    await using stage = await openPool({ addresses: [steady.address, dying.address], backend: { slots: () => 2 } });
     const scans = Array.from({ length: 40 }, (_, index) =>
       stage.scan(Buffer.from(index % 2 === 1 ? `${index}${marker}` : `${index}`)),
     );

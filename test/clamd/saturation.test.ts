@@ -31,7 +31,7 @@ describe("a clamd that four pools send four times what it has threads for", () =
       addresses: [fake.address],
       queueMax: 40,
       queueTimeoutMs: 500,
-      backend: { slots: threads, timing: { ...quickTiming, proofTimeoutMs: 2 * scanMs } },
+      backend: { slots: () => threads, timing: { ...quickTiming, proofTimeoutMs: 2 * scanMs } },
     };
     const pools = [];
     for (let pool = 0; pool < 4; pool += 1) pools.push(stages.use(await openPool(options)));

@@ -74,7 +74,7 @@ export async function openPool(options: PoolStageOptions): Promise<PoolStage> {
     const made = wrap(
       createBackend({
         name: `clamd-${backends.length}`,
-        slots: 2,
+        slots: () => 2,
         sharesSpool: false,
         maxScanTimeMs: null,
         scanTimeoutMs: 10_000,

@@ -80,7 +80,7 @@ export function fakeBackend({
 
   return {
     name,
-    slots,
+    slots: () => slots,
     isUp: () => up,
     isBusy: () => false,
     version: () => (up ? fakeVersion(version) : null),

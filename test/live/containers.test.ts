@@ -75,7 +75,7 @@ for (const sharesSpool of [false, true]) {
     let stage: PoolStage;
     before(async () => {
       clamd = await startRealClamd();
-      stage = await openPool({ addresses: [clamd.address], backend: { slots: clamd.slots, sharesSpool } });
+      stage = await openPool({ addresses: [clamd.address], backend: { slots: () => clamd.slots, sharesSpool } });
     });
     after(async () => {
       await stage[Symbol.asyncDispose]();

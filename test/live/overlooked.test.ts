@@ -106,7 +106,7 @@ for (const [how, sharesSpool] of [
     let stage: PoolStage;
     before(async () => {
       clamd = await startRealClamd({ signatures, limits });
-      stage = await openPool({ addresses: [clamd.address], backend: { slots: clamd.slots, sharesSpool } });
+      stage = await openPool({ addresses: [clamd.address], backend: { slots: () => clamd.slots, sharesSpool } });
     });
     after(async () => {
       await stage[Symbol.asyncDispose]();
