@@ -1,5 +1,6 @@
 /** Which engine's side there is: a clamd of our own, or those that CLAMD_PORT gives. */
 
+import type { ThreadShares, ThreadSharesOptions } from "../cache/redis/thread-shares.ts";
 import { alertProbes } from "../clamd/alert-probes.ts";
 import { eicarCanary, epochCanary } from "../clamd/canary.ts";
 import { type ClamdLimits, describeLimits } from "../clamd/clamd-conf.ts";
@@ -51,7 +52,8 @@ export async function openEngine({
       maxScanTimeMs: null,
     };
     const { CLAMD_PORT: addresses, GIVEN_EPOCH_FILE: epochFile, MAX_RECONNECT_TIME: attempts } = config;
-    return externalEngine({ addresses, backend, epochFile, pool, attempts, emit });
+    const shares = await openThreadShares(config, { fallback: slots, emit, clock });
+    return externalEngine({ addresses, backend, shares, epochFile, pool, attempts, emit });
   }
   const clamd = await findProgram("clamd", searchPath);
   if (clamd === null) throw new Error("clamd is not installed: install ClamAV, or set CLAMD_PORT to a clamd that runs elsewhere");
@@ -69,6 +71,16 @@ export async function openEngine({
   };
   const programs = { clamd, freshclam: await findProgram("freshclam", searchPath) };
   return managedEngine({ config, programs, limits, backend, pool, records, allowsTestSignatures, emit });
+}
+
+/** Null where each gateway has as many slots as its settings say. */
+async function openThreadShares(
+  { CLAMD_SLOTS, CLAMD_THREADS: threads, VERDICT_CACHE: cache }: Config,
+  parts: Pick<ThreadSharesOptions, "fallback" | "emit" | "clock">,
+): Promise<ThreadShares | null> {
+  if (CLAMD_SLOTS !== "auto" || cache.kind !== "redis") return null;
+  const { redisThreadShares } = await import("../cache/redis/thread-shares.ts");
+  return redisThreadShares({ ...parts, target: cache.target, keyPrefix: "clamgate:2:threads:", threads });
 }
 
 /** What of the operator's may make another verdict of the same finding: what is remembered by address is remembered as it was judged. */

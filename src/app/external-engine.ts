@@ -1,6 +1,7 @@
 /** The engine's side when clamd servers are given: found by their addresses, proved by EICAR, their signatures told by a canary where we may write one. */
 
 import { setTimeout as delay } from "node:timers/promises";
+import type { ThreadShares } from "../cache/redis/thread-shares.ts";
 import { type ClamdAddress, describeAddress } from "../clamd/address.ts";
 import { type Backend, type BackendOptions, createBackend } from "../clamd/backend.ts";
 import { epochCanary } from "../clamd/canary.ts";
@@ -13,10 +14,13 @@ import { createSystemNames, thisSystem } from "../names/system-names.ts";
 import { canaryBytes, canaryFileName, epochOf } from "../signatures/canary.ts";
 import { type DirectoryEpoch, watchDirectoryEpoch } from "../signatures/directory-epoch.ts";
 import type { EngineSide } from "./engine-side.ts";
+import { poolName } from "./pool-name.ts";
 
 export interface ExternalEngineOptions {
   readonly addresses: NonNullable<Config["CLAMD_PORT"]>;
   readonly backend: Omit<BackendOptions, "name" | "address" | "onChange">;
+  /** Of the threads of each clamd; null where `backend.slots` says it all. */
+  readonly shares: ThreadShares | null;
   /** GIVEN_EPOCH_FILE. */
   readonly epochFile: string | null;
   readonly pool: EnginePool;
@@ -43,7 +47,7 @@ interface Member {
 }
 
 export function externalEngine(options: ExternalEngineOptions): EngineSide {
-  const { addresses, backend, epochFile, pool, attempts, emit } = options;
+  const { addresses, backend, shares, epochFile, pool, attempts, emit } = options;
   const stopped = new AbortController();
   const members = new Set<Member>();
   let epoch: DirectoryEpoch | null = null;
@@ -52,12 +56,19 @@ export function externalEngine(options: ExternalEngineOptions): EngineSide {
 
   function createMember(address: ClamdAddress): Backend {
     const shownEpoch = { canary: epochCanary(canaryBytes, epochOf), current: () => epoch?.current() ?? null };
-    const clamd = { ...backend, address, ...(epochFile === null ? {} : { shownEpoch }) };
+    const slots = () => share?.size() ?? backend.slots();
+    const clamd = { ...backend, slots, address, ...(epochFile === null ? {} : { shownEpoch }) };
     const made = createBackend({ ...clamd, name: describeAddress(address), onChange: () => pool.dispatch() });
     const member: Member = { backend: made, clamd, reloadAskedAt: Number.NEGATIVE_INFINITY, isTold: false };
     members.add(member);
+    const share = shares?.take({
+      clamd: poolName([address]),
+      demand: () => ({ used: made.inFlight(), wanted: made.inFlight() + pool.status().queued }),
+      onChange: () => pool.dispatch(),
+    });
     const leave = (end: () => void) => () => {
       members.delete(member);
+      void share?.release();
       end();
     };
     return Object.assign(made, { retire: leave(made.retire), close: leave(made.close) });
@@ -138,6 +149,7 @@ export function externalEngine(options: ExternalEngineOptions): EngineSide {
       stopped.abort();
       epoch?.close();
       discovery?.close();
+      await shares?.close();
     },
     kill: () => stopped.abort(),
     signatures() {

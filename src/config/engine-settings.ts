@@ -21,7 +21,7 @@ export const engineSettings = [
     group: "Engine",
     parser: clamdSlots(),
     default: written("auto"),
-    help: "Scans at once on each given clamd. `auto` is CLAMD_THREADS divided by CLAMD_SHARERS, 1 at least. All gateways of a clamd together should send no more than its MaxThreads.",
+    help: "Scans at once on each given clamd. All gateways of a clamd together should send no more than its MaxThreads. `auto`: where VERDICT_CACHE is a Redis, the gateways that use it divide CLAMD_THREADS among themselves, anew every second; else, and until Redis answers, it is CLAMD_THREADS divided by CLAMD_SHARERS, 1 at least.",
   }),
   setting({
     name: "CLAMD_THREADS",
@@ -35,7 +35,7 @@ export const engineSettings = [
     group: "Engine",
     parser: wholeNumber({ from: 1, to: 1000 }),
     default: written("1"),
-    help: "Gateways that use the same clamd servers, this one included.",
+    help: "Gateways that use the same clamd servers, this one included. Without effect where they divide the threads through Redis.",
   }),
   setting({
     name: "CLAMD_SHARES_SPOOL",

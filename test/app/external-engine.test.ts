@@ -51,7 +51,15 @@ function open({ address }: FakeClamd) {
     emit: () => {},
     timing: { ...backendTiming, proofTimeoutMs: 100 },
   };
-  const engine = externalEngine({ addresses: [address], backend, epochFile: null, pool, attempts: 1, emit: () => {} });
+  const engine = externalEngine({
+    addresses: [address],
+    backend,
+    shares: null,
+    epochFile: null,
+    pool,
+    attempts: 1,
+    emit: () => {},
+  });
   return {
     engine,
     pool,
