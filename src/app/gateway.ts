@@ -227,6 +227,7 @@ async function open(
     remembersAgain: !isUnseen,
     isTestOnly,
     retryAfterSeconds,
+    mayBeLeftOut: allowsTestSignatures,
     ownUrls: servers.urls,
     emit,
     clock,

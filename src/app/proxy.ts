@@ -1,9 +1,11 @@
 /** The download proxy under its settings: sources and their gates, routes, the server. */
 
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
+import { addressClass, parseIpAddress } from "../codec/ip-address.ts";
 import type { Config } from "../config/settings.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Emit } from "../core/events.ts";
@@ -20,6 +22,7 @@ import { parseRouteTable, type Route } from "../front/proxy/routes/routes.ts";
 import { createSources, type Sources } from "../front/proxy/routes/sources.ts";
 import { dripDefaults } from "../front/proxy/shared/trickle.ts";
 import { createSystemNames, thisSystem } from "../names/system-names.ts";
+import { settingFault } from "./setting-fault.ts";
 
 export interface DownloadProxyOptions {
   readonly config: Config;
@@ -32,6 +35,8 @@ export interface DownloadProxyOptions {
   readonly remembersAgain: boolean;
   readonly isTestOnly: () => boolean;
   readonly retryAfterSeconds: number;
+  /** Whether a port that is taken is no reason to give up the start. */
+  readonly mayBeLeftOut: boolean;
   /** Addresses of our own that no download may lead to, besides those that the settings tell. */
   readonly ownUrls: readonly string[];
   readonly emit: Emit;
@@ -46,7 +51,25 @@ export interface DownloadProxy {
   close(): Promise<void>;
 }
 
-/** Listens. Rejects with an Error for the operator where a file or the address is unusable; nothing is left then. Null where it is off. */
+export interface ProxyPlace {
+  readonly host: string;
+  /** True where it would listen on HOST, if only something said what it is for. */
+  readonly isKeptHere: boolean;
+}
+
+/** An open relay for whoever reaches it is nothing that somebody gets without having asked for it. */
+export function proxyPlace(config: Config): ProxyPlace {
+  const { HOST, DOWNLOAD_PROXY_HOST: named, DOWNLOAD_ORIGINS: origins } = config;
+  if (named !== null) return { host: named, isKeptHere: false };
+  const hasPurpose =
+    origins.every(({ kind }) => kind !== "any") || config.DOWNLOAD_TRUSTED_PEERS.length > 0 || config.DOWNLOAD_ROUTES !== null;
+  return hasPurpose || isLoopback(HOST) ? { host: HOST, isKeptHere: false } : { host: "127.0.0.1", isKeptHere: true };
+}
+
+/**
+ * Listens. Rejects with an Error for the operator where a file or the address is unusable; nothing is left then. Null where it is off, or
+ * left out.
+ */
 export async function startDownloadProxy(options: DownloadProxyOptions): Promise<DownloadProxy | null> {
   const { config, emit, clock } = options;
   if (config.DOWNLOAD_PROXY_PORT === null) return null;
@@ -88,15 +111,28 @@ export async function startDownloadProxy(options: DownloadProxyOptions): Promise
     limits: { ...proxyLimits, headersTimeoutMs: config.CLIENT_HEAD_TIMEOUT, maxConnections: config.MAX_CONNECTIONS },
   });
 
-  await new Promise<void>((resolve, reject) => {
-    proxy.server.once("error", reject);
-    proxy.server.listen(config.DOWNLOAD_PROXY_PORT ?? 0, config.HOST, resolve);
-  });
+  const { host, isKeptHere } = proxyPlace(config);
+  const shownHost = host.includes(":") ? `[${host}]` : host;
+  try {
+    proxy.server.listen(config.DOWNLOAD_PROXY_PORT, host);
+    await once(proxy.server, "listening");
+  } catch (error) {
+    await sources.close();
+    const place = `${shownHost}:${config.DOWNLOAD_PROXY_PORT}`;
+    const isTaken = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
+    if (!isTaken || !options.mayBeLeftOut) {
+      throw settingFault("DOWNLOAD_PROXY_HOST, DOWNLOAD_PROXY_PORT", `${place} cannot be listened on`, error);
+    }
+    const remedy = "DOWNLOAD_PROXY_PORT gives it another port, or is `off`";
+    emit({ kind: "notice", level: "warn", message: `the download proxy is left out: ${place} is taken; ${remedy}` });
+    return null;
+  }
   const { port } = proxy.server.address() as AddressInfo; // it listens on TCP
-  ownEndpoints.push({ host: config.HOST, port });
+  ownEndpoints.push({ host, port });
   emit({ kind: "notice", level: "info", message: `download proxy: ${describePolicy(config, sources.routes.length)}` });
+  if (isKeptHere) emit({ kind: "notice", level: "info", message: keptHere });
   return {
-    url: `http://${config.HOST.includes(":") ? `[${config.HOST}]` : config.HOST}:${port}`,
+    url: `http://${shownHost}:${port}`,
     async reload() {
       const before = sources;
       sources = await openSources();
@@ -152,6 +188,14 @@ function endpointOf(url: string): Endpoint {
 
 function localAddresses(): readonly string[] {
   return Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address));
+}
+
+const keptHere =
+  "download proxy: listens on 127.0.0.1 only, as none of DOWNLOAD_ORIGINS, DOWNLOAD_TRUSTED_PEERS and DOWNLOAD_ROUTES says what it is for; DOWNLOAD_PROXY_HOST names another address";
+
+function isLoopback(host: string): boolean {
+  const ip = parseIpAddress(host);
+  return ip === null ? host.toLowerCase() === "localhost" : addressClass(ip) === "loopback";
 }
 
 function describePolicy(config: Config, routes: number): string {

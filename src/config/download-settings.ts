@@ -3,7 +3,7 @@
 import { parseForwardedField } from "../codec/field-name.ts";
 import { parseIpRange } from "../codec/ip-address.ts";
 import { parseOriginRule, parsePrivateRule } from "../codec/origin-rule.ts";
-import { path } from "./addresses.ts";
+import { host, path } from "./addresses.ts";
 import { duration, longestTimerMs, secondMs, wholeNumber } from "./numbers.ts";
 import { choice, list, type Parser, readBy } from "./parser.ts";
 import { setting, unset, written } from "./setting.ts";
@@ -48,6 +48,13 @@ export const downloadSettings = [
     parser: portOrOff(),
     default: written(String(defaultDownloadProxyPort)),
     help: "Port of the download proxy. `0` takes any free one; `off`: there is none. Unset, it is off where PORT or SSL_PORT is 8080.",
+  }),
+  setting({
+    name: "DOWNLOAD_PROXY_HOST",
+    group,
+    parser: host(),
+    default: unset,
+    help: "Address that the download proxy listens on. Unset: HOST where DOWNLOAD_ORIGINS (other than `any`), DOWNLOAD_TRUSTED_PEERS or DOWNLOAD_ROUTES says what it is for, else 127.0.0.1: this machine alone.",
   }),
   setting({
     name: "DOWNLOAD_ORIGINS",

@@ -66,6 +66,7 @@ const defaults: Config = {
   ON_UNSCANNABLE: new Set(),
   UNSUPPORTED_FORMATS: [],
   DOWNLOAD_PROXY_PORT: 8080,
+  DOWNLOAD_PROXY_HOST: null,
   DOWNLOAD_FORWARD_HEADERS: [],
   DOWNLOAD_ORIGINS: [{ kind: "any" }],
   DOWNLOAD_REDIRECT_ORIGINS: [],
@@ -149,6 +150,7 @@ const examples: { readonly [Name in keyof Config]: readonly [text: string, value
   QUEUE_MAX_PER_CLIENT: ["200", 200],
   ON_UNSCANNABLE: ["allow:encrypted", new Set(["encrypted"] as const)],
   DOWNLOAD_PROXY_PORT: ["off", null],
+  DOWNLOAD_PROXY_HOST: ["10.0.0.1", "10.0.0.1"],
   DOWNLOAD_ORIGINS: [
     "*.example.com",
     [

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, test } from "node:test";
+import { proxyPlace } from "../../src/app/proxy.ts";
 import { configInImage, deployDirectory, isWritable, writtenDirectories } from "./image.ts";
 import { readOneYaml } from "./yaml-file.ts";
 
@@ -35,6 +36,10 @@ describe("compose.proxy.yaml", () => {
     assert.match(upstream, new RegExp(`server clamgate:${config.DOWNLOAD_PROXY_PORT};`));
     assert.deepEqual(gateway.at("networks", "default", "aliases").value, ["clamav-scanservice"]);
     assert.equal(config.DOWNLOAD_PROXY_PORT, 80, "where clamav-proxy's templates look");
+  });
+
+  test("is reached by nginx: its settings say what it is for", () => {
+    assert.deepEqual(proxyPlace(config), { host: "::", isKeptHere: false });
   });
 
   test("allows the origin that the template names, and that alone", () => {

@@ -46,24 +46,51 @@ describe("a start that cannot be", () => {
     assertFails(env, `PORT and SSL_PORT must differ; both are ${port}.`);
   });
 
-  test("names PORT when it is taken", async () => {
+  for (const [name, names] of [
+    ["PORT", "HOST, PORT"],
+    ["DOWNLOAD_PROXY_PORT", "DOWNLOAD_PROXY_HOST, DOWNLOAD_PROXY_PORT"],
+  ] as const) {
+    test(`names ${name} when it is taken`, async () => {
+      const taken = createServer().listen(0, "127.0.0.1");
+      await once(taken, "listening");
+      const { port } = taken.address() as AddressInfo; // it listens on TCP
+      try {
+        // Not spawnSync: the port is held by this very process.
+        const child = spawn(process.execPath, [main, "serve"], {
+          env: environment({ [name]: String(port) }),
+          stdio: ["ignore", "ignore", "pipe"],
+        });
+        let errors = "";
+        child.stderr.setEncoding("utf8").on("data", (text) => {
+          errors += text;
+        });
+        const [code] = await once(child, "close");
+        assert.equal(code, 1);
+        assert.ok(errors.includes(`${names}: 127.0.0.1:${port} cannot be listened on (EADDRINUSE)`), errors);
+      } finally {
+        taken.close();
+      }
+    });
+  }
+
+  test("leaves out a download proxy whose port is taken, where the gateway is only tried", async () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
-    const address = taken.address();
-    const port = String(address !== null && typeof address === "object" ? address.port : 0);
+    const { port } = taken.address() as AddressInfo; // it listens on TCP
     try {
-      // Not spawnSync: the port is held by this very process.
-      const child = spawn(process.execPath, [main, "serve"], {
-        env: environment({ PORT: port }),
-        stdio: ["ignore", "ignore", "pipe"],
+      const child = spawn(process.execPath, [main, "serve", "--allow-test-signatures"], {
+        env: environment({ HOST: "127.0.0.1", DOWNLOAD_PROXY_PORT: String(port), LOG_FORMAT: "json" }),
+        stdio: ["ignore", "pipe", "inherit"],
       });
-      let errors = "";
-      child.stderr.setEncoding("utf8").on("data", (text) => {
-        errors += text;
+      let said = "";
+      child.stdout.setEncoding("utf8").on("data", (text) => {
+        said += text;
       });
-      const [code] = await once(child, "close");
-      assert.equal(code, 1);
-      assert.match(errors, new RegExp(`HOST, PORT: 127\\.0\\.0\\.1:${port} cannot be listened on \\(EADDRINUSE\\)`));
+      await eventually("it listens", () => said.includes("listening on "));
+      child.kill("SIGTERM");
+      assert.deepEqual(await once(child, "close"), [0, null]);
+      assert.ok(said.includes(`the download proxy is left out: 127.0.0.1:${port} is taken; DOWNLOAD_PROXY_PORT `), said);
+      assert.ok(!said.includes("download proxy on "), said);
     } finally {
       taken.close();
     }
