@@ -6,16 +6,16 @@ import type { Emit } from "../../core/events.ts";
 import type { Scan } from "../../core/scan.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
 import type { LingerBounds } from "../../http/linger.ts";
+import { createScanRoots } from "../paths/scan-roots.ts";
+import { createTurns, type TurnLimits } from "../paths/turns.ts";
+import type { WalkLimits } from "../paths/walk.ts";
 import { type AnswerOptions, sendError } from "./answer.ts";
 import { addBodyRoute } from "./body-route.ts";
 import { addCors } from "./cors.ts";
 import { addPathRoutes } from "./path-routes.ts";
-import { createScanRoots } from "./scan-roots.ts";
 import { addStateRoutes, type PoolStats } from "./state-routes.ts";
-import { createTurns, type TurnLimits } from "./turns.ts";
 import type { SkipLimits } from "./upload.ts";
 import { addUploadRoutes, type UploadPace } from "./upload-routes.ts";
-import type { WalkLimits } from "./walk.ts";
 import { addWrongRoutes } from "./wrong-routes.ts";
 
 export interface RestFrontOptions {

@@ -5,16 +5,16 @@ import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import type { Scan } from "../../core/scan.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
 import { clientGone } from "../../http/client-gone.ts";
+import type { OpenedFile, ScanRoots } from "../paths/scan-roots.ts";
+import type { Turns } from "../paths/turns.ts";
+import { type Walked, type WalkLimits, walk } from "../paths/walk.ts";
 import { type AnswerOptions, sendAnswer, textType } from "./answer.ts";
 import { clientOf } from "./client-of.ts";
 import { findings, formatJson, type Result, resultOfError, resultOfScan } from "./result.ts";
-import type { OpenedFile, ScanRoots } from "./scan-roots.ts";
 import { scanFileSchema, scanPathSchema } from "./schemas.ts";
 import { mostSevere } from "./status.ts";
-import type { Turns } from "./turns.ts";
 import { type Judgement, judge } from "./upload.ts";
 import { verdictHeaders } from "./verdict-headers.ts";
-import { type Walked, type WalkLimits, walk } from "./walk.ts";
 
 export interface PathRoutesOptions extends AnswerOptions {
   readonly scan: Scan;

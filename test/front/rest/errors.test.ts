@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type ErrorCode, errorCodes } from "../../../src/core/errors.ts";
+import { scratchDirectory } from "../paths/scratch-directory.ts";
 import { form, upload } from "./form.ts";
 import { exchange, request, startRest } from "./rest-server.ts";
-import { scratchDirectory } from "./scratch-directory.ts";
 
 /** What each endpoint answers when the scan fails with a code: written out here, not taken from the code under test. */
 const table = {

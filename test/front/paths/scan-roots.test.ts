@@ -9,7 +9,7 @@ import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { ClamgateError, type ErrorCode } from "../../../src/core/errors.ts";
-import { createScanRoots, type ScanRoots } from "../../../src/front/rest/scan-roots.ts";
+import { createScanRoots, type ScanRoots } from "../../../src/front/paths/scan-roots.ts";
 import { scratchDirectory } from "./scratch-directory.ts";
 
 async function refuses(roots: ScanRoots, path: string, code: ErrorCode): Promise<void> {
