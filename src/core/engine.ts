@@ -26,3 +26,11 @@ export interface Engine {
    */
   scan(body: SpooledBody, signal: AbortSignal, client: string): Promise<EngineScan>;
 }
+
+/** All backends together. */
+export interface PoolStats {
+  readonly backendsUp: number;
+  readonly slots: number;
+  readonly inFlight: number;
+  readonly queued: number;
+}

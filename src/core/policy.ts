@@ -1,6 +1,6 @@
 /** What passes: clean always, infected never, unscannable only for the reasons that the operator has named. */
 
-import type { UnscannableReason, Verdict } from "./verdict.ts";
+import { namesOf, type ScanReport, type UnscannableReason, type Verdict } from "./verdict.ts";
 
 export interface Policy {
   /** Reasons of `ON_UNSCANNABLE=allow:…`; empty blocks all that is not clean. */
@@ -24,4 +24,17 @@ export function decide(verdict: Verdict, policy: Policy): Decision {
       return { isAllowed, relaxedFor: isAllowed ? verdict.reason : null };
     }
   }
+}
+
+/** The names under which a body was found, most telling first; empty when it may pass. */
+export function findings({
+  report: { verdict },
+  decision,
+}: {
+  readonly report: Pick<ScanReport, "verdict">;
+  readonly decision: Decision;
+}): readonly string[] {
+  if (decision.isAllowed) return [];
+  // A clean body is allowed. Said so that no change of policy ever answers OK by accident.
+  return verdict.kind === "clean" ? ["Heuristics.Clamgate.Policy"] : namesOf(verdict);
 }

@@ -9,7 +9,9 @@ import { ClamgateError } from "../../core/errors.ts";
 export type Opened =
   | { readonly kind: "file"; readonly file: OpenedFile }
   /** @param path has no links in it. */
-  | { readonly kind: "directory"; readonly path: Buffer };
+  | { readonly kind: "directory"; readonly path: Buffer }
+  /** A FIFO, a socket or a device. */
+  | { readonly kind: "other" };
 
 export interface OpenedFile extends AsyncDisposable {
   /** Bytes, when it was opened. */
@@ -26,7 +28,7 @@ export interface ScanRoots {
   /**
    * Links are followed while they stay below a root. Never waits for a FIFO and never opens a device.
    * Rejects with `forbidden` outside the roots, with `malformed` for what is no absolute path, and with `not-found` for what is
-   * not there, not readable, or neither file nor directory.
+   * not there or not readable.
    */
   open(path: Buffer): Promise<Opened>;
 }
@@ -54,7 +56,7 @@ export function createScanRoots(roots: readonly string[]): ScanRoots {
         throw new ClamgateError("forbidden", "Scanning by path is switched off; set SCAN_PATH_ROOTS to the directories to open");
       }
       const text = path.toString("latin1");
-      if (/[\0\r\n]/.test(text)) throw new ClamgateError("malformed", "The path contains a control character");
+      if (text.includes("\0")) throw new ClamgateError("malformed", "The path contains a control character");
       if (!text.startsWith("/")) throw new ClamgateError("malformed", "The path must be absolute");
       const realRoots = await realPaths(writtenRoots);
       // Asked of the text first, so that nobody learns what exists elsewhere; asked of the real path below, where links end.
@@ -63,7 +65,7 @@ export function createScanRoots(roots: readonly string[]): ScanRoots {
       if (!isBelow(real.toString("latin1"), realRoots)) throw outside();
       const stats = await lstat(real).catch(missing);
       if (stats.isDirectory()) return { kind: "directory", path: real };
-      if (!stats.isFile()) throw notAFile();
+      if (!stats.isFile()) return { kind: "other" };
       return { kind: "file", file: await openFile(real, realRoots) };
     },
   };
@@ -73,7 +75,7 @@ async function openFile(path: Buffer, realRoots: readonly string[]): Promise<Ope
   const handle = await open(path, flags).catch(missing);
   try {
     const stats = await handle.stat({ bigint: true });
-    if (!stats.isFile()) throw notAFile();
+    if (!stats.isFile()) throw new ClamgateError("not-found", "The path leads to a file no more");
     const opened = await pathOf(handle, path, stats);
     if (opened === null || !isBelow(opened.toString("latin1"), realRoots)) throw outside();
     const atRest = await statAtRest(handle, stats);
@@ -162,10 +164,6 @@ function withoutDots(path: string): string {
 
 function outside(): ClamgateError {
   return new ClamgateError("forbidden", "The path is not below a directory of SCAN_PATH_ROOTS");
-}
-
-function notAFile(): ClamgateError {
-  return new ClamgateError("not-found", "The path leads to neither a file nor a directory");
 }
 
 function changed(): ClamgateError {

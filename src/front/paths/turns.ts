@@ -8,6 +8,9 @@ export interface TurnLimits {
   readonly maxWaitMs: number;
 }
 
+/** Of directories: each walk holds up to some megabytes of names and results. */
+export const walkTurnLimits: TurnLimits = { maxAtOnce: 4, maxWaitMs: 30_000 };
+
 export interface Turns {
   /**
    * Those of one client in their order, clients in turn. Resolves with what ends the turn, to be called once.

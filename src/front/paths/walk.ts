@@ -10,6 +10,8 @@ export interface WalkLimits {
   readonly maxEntries: number;
 }
 
+export const walkLimits: WalkLimits = { maxDepth: 15, maxEntries: 10_000 };
+
 export type Walked =
   | { readonly kind: "file"; readonly path: Buffer }
   /** A directory that cannot be listed: what is in it was not seen. */

@@ -1,19 +1,20 @@
 /** The REST front as one Fastify plugin: clamav-rest's routes, and its manners for every route of the server. */
 
 import type { FastifyInstance, FastifyPluginAsync } from "fastify";
+import type { PoolStats } from "../../core/engine.ts";
 import { toClamgateError } from "../../core/errors.ts";
 import type { Emit } from "../../core/events.ts";
 import type { Scan } from "../../core/scan.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
 import type { LingerBounds } from "../../http/linger.ts";
 import { createScanRoots } from "../paths/scan-roots.ts";
-import { createTurns, type TurnLimits } from "../paths/turns.ts";
-import type { WalkLimits } from "../paths/walk.ts";
+import { createTurns, type TurnLimits, walkTurnLimits } from "../paths/turns.ts";
+import { type WalkLimits, walkLimits } from "../paths/walk.ts";
 import { type AnswerOptions, sendError } from "./answer.ts";
 import { addBodyRoute } from "./body-route.ts";
 import { addCors } from "./cors.ts";
 import { addPathRoutes } from "./path-routes.ts";
-import { addStateRoutes, type PoolStats } from "./state-routes.ts";
+import { addStateRoutes } from "./state-routes.ts";
 import type { SkipLimits } from "./upload.ts";
 import { addUploadRoutes, type UploadPace } from "./upload-routes.ts";
 import { addWrongRoutes } from "./wrong-routes.ts";
@@ -52,8 +53,8 @@ const defaults = {
   skip: { maxMs: 10_000, maxBytes: 256 * 1024 * 1024 },
   maxParts: 10_000,
   maxUnfinished: 4,
-  walkLimits: { maxDepth: 15, maxEntries: 10_000 },
-  walkTurns: { maxAtOnce: 4, maxWaitMs: 30_000 },
+  walkLimits,
+  walkTurns: walkTurnLimits,
 };
 
 /**

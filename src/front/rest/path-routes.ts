@@ -1,28 +1,20 @@
 /** `GET /scanFile` and `GET /scanPath`: files that the gateway itself opens (rest.md 39-48). */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { ClamgateError, toClamgateError } from "../../core/errors.ts";
-import type { Scan } from "../../core/scan.ts";
-import type { EngineVersion } from "../../core/verdict.ts";
+import { ClamgateError } from "../../core/errors.ts";
+import { findings } from "../../core/policy.ts";
 import { clientGone } from "../../http/client-gone.ts";
-import type { OpenedFile, ScanRoots } from "../paths/scan-roots.ts";
-import type { Turns } from "../paths/turns.ts";
-import { type Walked, type WalkLimits, walk } from "../paths/walk.ts";
+import { type PathFinding, type PathScanOptions, scanPath } from "../paths/path-scan.ts";
 import { type AnswerOptions, sendAnswer, textType } from "./answer.ts";
 import { clientOf } from "./client-of.ts";
-import { findings, formatJson, type Result, resultOfError, resultOfScan } from "./result.ts";
+import { formatJson, type Result, resultOfError, resultOfScan } from "./result.ts";
 import { scanFileSchema, scanPathSchema } from "./schemas.ts";
 import { mostSevere } from "./status.ts";
-import { type Judgement, judge } from "./upload.ts";
+import type { Judgement } from "./upload.ts";
 import { verdictHeaders } from "./verdict-headers.ts";
 
-export interface PathRoutesOptions extends AnswerOptions {
-  readonly scan: Scan;
-  readonly engineVersion: () => EngineVersion | null;
-  readonly roots: ScanRoots;
-  readonly walkLimits: WalkLimits;
-  readonly walkTurns: Turns;
-}
+export type PathRoutesOptions = AnswerOptions &
+  Pick<PathScanOptions, "scan" | "engineVersion" | "roots" | "walkLimits" | "walkTurns">;
 
 /** What clamd's line about a path without a file becomes in clamav-rest (rest.md 41, 46). */
 const noMatch = "Regex had no matches";
@@ -57,9 +49,15 @@ export function addPathRoutes(server: FastifyInstance, options: PathRoutesOption
     return send(request, reply, { status, body: `[${results.map(formatJson).join(",")}]` }, judgements);
   });
 
-  function judged(path: Buffer, request: FastifyRequest, reply: FastifyReply): AsyncGenerator<Judgement> {
+  async function* judged(path: Buffer, request: FastifyRequest, reply: FastifyReply): AsyncGenerator<Judgement> {
+    // rest.md 45
+    if (/[\r\n]/.test(path.toString("latin1"))) {
+      yield { kind: "failed", error: new ClamgateError("malformed", "The path contains a control character") };
+      return;
+    }
     const signal = clientGone(request.raw, reply.raw);
-    return judgePath(path, { ...options, requestId: request.id, client: clientOf(request), signal });
+    const asked = { via: "rest", requestId: request.id, client: clientOf(request), signal, maxAtOnce: 1 } as const;
+    for await (const finding of scanPath(path, { ...options, ...asked })) yield judgementOf(finding);
   }
 
   function send(
@@ -81,6 +79,18 @@ function pathIn(request: FastifyRequest): Buffer | null {
   return queryBytes(request.raw.url ?? "", "path");
 }
 
+function judgementOf(finding: PathFinding): Judgement {
+  switch (finding.kind) {
+    case "scanned":
+    case "failed":
+      return finding;
+    case "other":
+      return { kind: "failed", error: new ClamgateError("not-found", "The path leads to neither a file nor a directory") };
+    case "limit":
+      return { kind: "failed", error: new ClamgateError("malformed", "The directory has too many files or levels") };
+  }
+}
+
 /** ALLMATCHSCAN has a line for each signature, and none for a clean file (rest.md 46). */
 function allMatches(judgement: Judgement): readonly Result[] {
   if (judgement.kind === "failed") return [failedResult(judgement, "", noMatch)];
@@ -96,83 +106,6 @@ function failedResult({ error }: Judgement & { kind: "failed" }, fileName: strin
 
 function clean(fileName: string): Result {
   return { status: "OK", description: "", fileName, httpStatus: 200 };
-}
-
-export interface PathScanOptions {
-  readonly scan: Scan;
-  readonly engineVersion: () => EngineVersion | null;
-  readonly roots: ScanRoots;
-  readonly walkLimits: WalkLimits;
-  readonly walkTurns: Turns;
-  readonly requestId: string;
-  readonly client: string;
-  readonly signal: AbortSignal;
-}
-
-/**
- * One judgement for a file. For a directory one for each file in its tree, and a failed one for each part of it that was not seen;
- * none for an empty one. Never rejects.
- */
-export async function* judgePath(path: Buffer, options: PathScanOptions): AsyncGenerator<Judgement> {
-  try {
-    const opened = await options.roots.open(path);
-    if (opened.kind === "file") {
-      yield await judgeFile(path, opened.file, options);
-      return;
-    }
-    const endTurn = await options.walkTurns.take(options.client, options.signal);
-    try {
-      yield* judgeTree(opened.path, options);
-    } finally {
-      endTurn();
-    }
-  } catch (error) {
-    yield failed(error);
-  }
-}
-
-async function* judgeTree(directory: Buffer, options: PathScanOptions): AsyncGenerator<Judgement> {
-  let isEmpty = true;
-  for await (const walked of walk(directory, options.walkLimits, options.signal)) {
-    isEmpty = false;
-    options.signal.throwIfAborted();
-    yield await judgeWalked(walked, options);
-  }
-  // Else an empty directory would be called clean while nothing could be found in a full one.
-  if (isEmpty && options.engineVersion() === null) {
-    throw new ClamgateError("engine-unavailable", "The scan engine is not available");
-  }
-}
-
-async function judgeWalked(walked: Walked, options: PathScanOptions): Promise<Judgement> {
-  switch (walked.kind) {
-    case "limit":
-      return failed(new ClamgateError("malformed", "The directory has too many files or levels"));
-    case "unreadable":
-      return failed(new ClamgateError("not-found", "A directory cannot be read"));
-    case "file":
-      try {
-        const opened = await options.roots.open(walked.path);
-        if (opened.kind === "file") return await judgeFile(walked.path, opened.file, options);
-        return failed(new ClamgateError("not-found", "A file became a directory"));
-      } catch (error) {
-        return failed(error);
-      }
-  }
-}
-
-async function judgeFile(path: Buffer, file: OpenedFile, options: PathScanOptions): Promise<Judgement> {
-  const { scan, requestId, client, signal } = options;
-  const asked = { requestId, name: path.toString(), client, signal, codings: null, expectedBytes: file.size };
-  try {
-    return await judge(scan, file.read(), asked);
-  } finally {
-    await file[Symbol.asyncDispose]();
-  }
-}
-
-function failed(error: unknown): Judgement {
-  return { kind: "failed", error: toClamgateError(error) };
 }
 
 /**

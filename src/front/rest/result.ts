@@ -1,8 +1,8 @@
 /** One line of clamav-rest's answer: what became of one body, in its words and its formats. */
 
 import type { ClamgateError } from "../../core/errors.ts";
+import { findings } from "../../core/policy.ts";
 import type { ScannedBody } from "../../core/scan.ts";
-import { namesOf } from "../../core/verdict.ts";
 import { errorStatus, type Status } from "./status.ts";
 import type { Judgement } from "./upload.ts";
 
@@ -24,13 +24,6 @@ export const namelessPart: Result = {
 
 /** Of a form without any part. */
 export const formWithoutFile: Result = { ...namelessPart, description: "The form has no file" };
-
-/** The names under which a body was found, most telling first; empty when it may pass. */
-export function findings({ report: { verdict }, decision }: Pick<ScannedBody, "report" | "decision">): readonly string[] {
-  if (decision.isAllowed) return [];
-  // A clean body is allowed. Said so that no change of policy ever answers OK by accident.
-  return verdict.kind === "clean" ? ["Heuristics.Clamgate.Policy"] : namesOf(verdict);
-}
 
 /** clamav-rest names one signature per body; the others are in a header (verdict-headers.ts). */
 export function resultOfScan(scanned: Pick<ScannedBody, "report" | "decision">, fileName: string): Result {

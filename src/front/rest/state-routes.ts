@@ -1,18 +1,11 @@
 /** `GET /version` and `GET /`: what clamav-rest passes on from clamd, told from the gateway's own figures (rest.md 49-52). */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { PoolStats } from "../../core/engine.ts";
 import { ClamgateError } from "../../core/errors.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
 import { type AnswerOptions, jsonType, sendAnswer, sendError } from "./answer.ts";
 import { statsSchema, versionSchema } from "./schemas.ts";
-
-/** All backends together. */
-export interface PoolStats {
-  readonly backendsUp: number;
-  readonly slots: number;
-  readonly inFlight: number;
-  readonly queued: number;
-}
 
 export interface StateRoutesOptions extends AnswerOptions {
   readonly engineVersion: () => EngineVersion | null;

@@ -1,7 +1,7 @@
 /** Response headers of ours beside clamav-rest's body: what it has no room for, of closed or checked characters only. */
 
+import { findings } from "../../core/policy.ts";
 import { visible } from "../../core/verdict.ts";
-import { findings } from "./result.ts";
 import type { Judgement } from "./upload.ts";
 
 /**
