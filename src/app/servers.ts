@@ -1,7 +1,6 @@
 /** The gateway's HTTP servers: one plain, one with TLS, the same fronts on both. */
 
 import { randomUUID } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
 import type { RequestListener } from "node:http";
 import type { Server } from "node:net";
 import swagger from "@fastify/swagger";
@@ -10,8 +9,9 @@ import type { Emit } from "../core/events.ts";
 import { unparsableAnswers } from "../front/rest/unparsable.ts";
 import { type Connections, trackConnections } from "../http/connections.ts";
 import { inTurn, type Turns } from "../http/in-turn.ts";
-import { type Certificate, type ListenerLimits, plainServer, secureServer } from "../http/listener.ts";
+import { type ListenerLimits, plainServer, secureServer } from "../http/listener.ts";
 import { cutUnreadAnswers } from "../http/unread-answers.ts";
+import { type CertificateWatch, certificateFault, readCertificate, type TlsFiles, watchCertificate } from "./certificate.ts";
 import { settingFault } from "./setting-fault.ts";
 
 export interface ServersOptions {
@@ -40,7 +40,6 @@ export interface Servers {
   close(): Promise<void>;
 }
 
-const certificatePollMs = 5_000;
 const limits = { keepAliveTimeoutMs: 75_000, maxHeaderBytes: 64 * 1024 } as const;
 
 /** Rejects when an address cannot be had or the certificate is unusable; nothing listens then. */
@@ -88,7 +87,6 @@ interface Running {
 type ListenOptions = Omit<ServersOptions, "tls" | "emit"> & {
   readonly scheme: "http" | "https";
 };
-type TlsFiles = NonNullable<ServersOptions["tls"]> & { readonly certificate: Certificate; readonly emit: Emit };
 
 async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Running> {
   const { headTimeoutMs, maxConnections } = options;
@@ -108,7 +106,7 @@ async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Run
       if (tls === null) server = plainServer(turns.listener, allLimits);
       else {
         const secure = openSecureServer(turns.listener, allLimits, tls);
-        certificate = watchCertificate(tls, (certificate) => secure.setSecureContext({ ...certificate }));
+        certificate = watchCertificate(tls, ({ cert, key }) => secure.setSecureContext({ cert, key }));
         server = secure;
       }
       connections = trackConnections(server);
@@ -157,53 +155,4 @@ function openSecureServer(handler: RequestListener, allLimits: ListenerLimits, t
   } catch (error) {
     throw certificateFault(tls, error);
   }
-}
-
-function certificateFault({ certPath, keyPath }: { certPath: string; keyPath: string }, error: unknown): Error {
-  return settingFault("SSL_CERT, SSL_KEY", `${certPath} and ${keyPath} cannot be used`, error);
-}
-
-async function readCertificate({ certPath, keyPath }: { certPath: string; keyPath: string }): Promise<Certificate | null> {
-  try {
-    return { cert: await readFile(certPath, "utf8"), key: await readFile(keyPath, "utf8") };
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
-    throw error;
-  }
-}
-
-interface CertificateWatch {
-  look(): Promise<void>;
-  close(): void;
-}
-
-/** Renewed certificates are taken up without a restart; a broken one leaves the old in place. */
-function watchCertificate(tls: TlsFiles, use: (certificate: Certificate) => void): CertificateWatch {
-  let current = tls.certificate;
-  let seen = "";
-  const look = async () => {
-    try {
-      const marks = await Promise.all([stat(tls.certPath), stat(tls.keyPath)]);
-      const mark = marks.map(({ mtimeMs, ino, size }) => `${mtimeMs} ${ino} ${size}`).join("; ");
-      if (mark === seen) return;
-      const next = await readCertificate(tls);
-      if (next === null) return;
-      if (next.cert !== current.cert || next.key !== current.key) {
-        use(next);
-        tls.emit({ kind: "notice", level: "info", message: "the TLS certificate was renewed" });
-      }
-      current = next;
-      seen = mark;
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      tls.emit({
-        kind: "notice",
-        level: "error",
-        message: `the TLS certificate could not be renewed, the old one stays: ${reason}`,
-      });
-    }
-  };
-  const timer = setInterval(() => void look(), certificatePollMs);
-  timer.unref();
-  return { look, close: () => clearInterval(timer) };
 }
