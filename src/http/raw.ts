@@ -1,6 +1,6 @@
 /** Node's requests and responses, whatever the HTTP version. */
 
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { IncomingMessage, type ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 
 export type RawRequest = IncomingMessage | Http2ServerRequest;
@@ -12,4 +12,10 @@ export type RawResponse = ServerResponse | Http2ServerResponse;
  */
 export function linesOf({ rawHeaders }: Pick<RawRequest, "rawHeaders">, name: string): string[] {
   return rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name);
+}
+
+/** Whether its body, if it has one, has come and been read to its end, or will not come any more. Of HTTP/1 a little before Node says so by "end". */
+export function isWhollyRead(request: RawRequest): boolean {
+  if (request.readableEnded) return true;
+  return request instanceof IncomingMessage && request.complete && request.readableLength === 0;
 }

@@ -1,13 +1,14 @@
-/** The body of an HTTP/1 or HTTP/2 request as a pull-based iterable that never ends well unless the whole message has come. */
+/** The body of an HTTP/1 or HTTP/2 request, read as far as it has come. It never ends well unless the whole message has come. */
 
 import { IncomingMessage } from "node:http";
 import { performance } from "node:perf_hooks";
+import { ChunkSource } from "../core/chunk-source.ts";
 import type { Clock } from "../core/clock.ts";
 import { ClamgateError } from "../core/errors.ts";
 import { freeChunk } from "../core/free-chunk.ts";
 import { Pace } from "../core/pace.ts";
 import { tellToContinue } from "./expectations.ts";
-import type { RawRequest, RawResponse } from "./raw.ts";
+import { isWhollyRead, type RawRequest, type RawResponse } from "./raw.ts";
 
 export interface RequestBodyOptions {
   /** A wait for a byte that lasts as long fails; also the window in which the rate is measured. */
@@ -21,40 +22,31 @@ export interface RequestBodyOptions {
   readonly clock?: Clock;
 }
 
-export interface IncomingBody extends AsyncIterableIterator<Uint8Array> {
-  /**
-   * Ends the reading. A read that still waits throws `client-gone` at once: it would stand in the way of the linger. Cheaper than a
-   * signal for the same: one made of others costs more than all the rest of a small request's body.
-   */
-  leave(): void;
-}
-
-/**
- * Single use, one reader. A chunk is the reader's until it asks for the next one: its memory is gone then.
- * Throws `client-gone` where the message ends early, `client-slow`, or the signal's reason; the error stays.
- * Whoever stops reading it before its end or its error says `leave`. Either leaves the socket usable and the rest unread: whoever answers then must `linger`.
- */
-export function requestBody(request: RawRequest, options: RequestBodyOptions): IncomingBody {
-  return new RequestBody(request, options);
-}
-
 /** What may have changed when a read found nothing. "end", "close" and "aborted" come alone or together, in any order. */
 const changes = ["readable", "end", "close", "aborted", "error"] as const;
 
-class RequestBody implements IncomingBody {
+/**
+ * A chunk is the reader's until it asks for the next one: its memory is gone then. Throws `client-gone` where the message ends early or
+ * after `leave`, `client-slow`, or the signal's reason. Whoever stops reading before the end says `leave`, which also ends a wait: it
+ * would stand in the way of the linger. The socket stays usable and the rest unread: whoever answers then must `linger`.
+ */
+export class RequestBody extends ChunkSource {
   readonly #request: RawRequest;
   readonly #signal: AbortSignal | undefined;
   readonly #response: RawResponse | undefined;
   readonly #pace: Pace;
-  #isClosed = false;
+  #isAtEnd = false;
   #failure: unknown = null;
+  #waiting: Promise<void> | null = null;
   #wake: (() => void) | null = null;
   #timer: NodeJS.Timeout | undefined;
+  #hasWaited = false;
   #isListening = false;
   /** What the reader was given. */
   #last: Uint8Array | null = null;
 
   constructor(request: RawRequest, options: RequestBodyOptions) {
+    super();
     this.#request = request;
     this.#signal = options.signal;
     this.#response = options.response;
@@ -65,21 +57,16 @@ class RequestBody implements IncomingBody {
     });
   }
 
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async next(): Promise<IteratorResult<Uint8Array, undefined>> {
+  take(): Uint8Array | null | undefined {
     if (this.#failure !== null) throw this.#failure;
-    if (this.#isClosed) return { done: true, value: undefined };
+    if (this.#isAtEnd) return null;
     this.#freeLast();
     try {
-      const chunk = await this.#read();
-      this.#last = chunk;
-      if (chunk !== null) return { done: false, value: chunk };
-      this.#isClosed = true;
-      this.#ignore();
-      return { done: true, value: undefined };
+      const chunk = this.#read();
+      this.#isAtEnd = chunk === null;
+      if (chunk === null) this.#ignore();
+      else if (chunk !== undefined) this.#last = chunk;
+      return chunk;
     } catch (thrown) {
       this.#failure = thrown;
       this.#ignore();
@@ -87,13 +74,16 @@ class RequestBody implements IncomingBody {
     }
   }
 
-  async return(): Promise<IteratorResult<Uint8Array, undefined>> {
-    this.leave();
-    return { done: true, value: undefined };
+  ready(): Promise<void> {
+    this.#waiting ??= new Promise((resolve) => {
+      this.#wake = resolve;
+      this.#waitForChange();
+    });
+    return this.#waiting;
   }
 
   leave(): void {
-    this.#isClosed = true;
+    if (!this.#isAtEnd) this.#failure ??= gone();
     this.#ignore();
     this.#onChange();
   }
@@ -104,46 +94,48 @@ class RequestBody implements IncomingBody {
     this.#last = null;
   }
 
-  async #read(): Promise<Uint8Array | null> {
+  #read(): Uint8Array | null | undefined {
     const request = this.#request;
-    for (;;) {
-      this.#signal?.throwIfAborted();
-      // HTTP/2: a reset stream may emit "end" like a whole one, but it is marked as aborted before.
-      if (request.aborted) throw gone();
-      const chunk: Uint8Array | null = request.read();
-      if (chunk !== null) {
-        this.#pace.received(chunk.length);
-        if (this.#pace.isTooSlow()) throw slow();
-        return chunk;
-      }
-      if (request.readableEnded) {
-        if (!request.complete) throw gone();
-        return null;
-      }
-      if (request.destroyed || this.#isClosed) throw gone();
-      if (this.#response !== undefined) tellToContinue(request, this.#response);
-      this.#pace.wait();
-      await this.#change();
-      // Bytes that have come are counted before the client is judged.
-      if (request.readableLength === 0 && !request.readableEnded && this.#pace.isTooSlow()) throw slow();
+    this.#signal?.throwIfAborted();
+    // HTTP/2: a reset stream may emit "end" like a whole one, but it is marked as aborted before.
+    if (request.aborted) throw gone();
+    const chunk: Uint8Array | null = request.read();
+    if (chunk !== null) {
+      this.#pace.received(chunk.length);
+      if (this.#pace.isTooSlow()) throw slow();
+      return chunk;
     }
+    if (isWhollyRead(request)) {
+      if (!request.complete) throw gone();
+      return null;
+    }
+    if (request.destroyed) throw gone();
+    // Bytes that have come are counted before the client is judged.
+    if (this.#pace.isTooSlow()) throw slow();
+    if (this.#response !== undefined) tellToContinue(request, this.#response);
+    this.#pace.wait();
+    return undefined;
   }
 
   /**
    * One timer and one set of listeners for all waits of a body: thousands of clients that trickle wait for a second each, and what is made
-   * for every wait grows old meanwhile, which is the dearest kind of garbage.
+   * for every wait grows old meanwhile, which is the dearest kind of garbage. The first wait does without: a small body comes in one piece
+   * with its head, which is parsed to its end before the next tick.
    */
-  #change(): Promise<void> {
+  #waitForChange(): void {
+    if (!this.#hasWaited) {
+      this.#hasWaited = true;
+      process.nextTick(this.#onChange);
+      return;
+    }
     this.#listen();
     this.#timer ??= setTimeout(this.#onTime, this.#pace.remainingMs());
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
   }
 
   readonly #onChange = (): void => {
     const wake = this.#wake;
     this.#wake = null;
+    this.#waiting = null;
     wake?.();
   };
 

@@ -11,17 +11,40 @@ export interface BodyContent {
   readonly path: string | null;
   /** At least one and up to `length` bytes from `position`, which is before the end. */
   read(position: number, length: number): Promise<Uint8Array>;
-  /** Frees the bytes; once is enough. */
-  remove(): Promise<void>;
+  /** Frees the bytes, once; null where that is done at once. */
+  remove(): Promise<void> | null;
 }
 
-/** One body's content and the number of its open handles. */
-export interface SharedContent {
-  /** Null once the bytes are gone: at the last disposal, or when the spool closed under its holders. */
-  content: BodyContent | null;
-  holders: number;
+/** What a disposal answers that had nothing to wait for. */
+export const released: Promise<void> = Promise.resolve();
+
+/** One body's content, until its last handle is disposed or the spool closes under its holders. */
+export class SharedContent {
+  holders = 0;
+  readonly #remove: (removal: Promise<void> | null) => Promise<void>;
+  #content: BodyContent | null;
+  #removal: Promise<void> | null = null;
+
+  /** @param onRemove told of the removal, answers when all is done; never rejects. */
+  constructor(content: BodyContent, onRemove: (removal: Promise<void> | null) => Promise<void>) {
+    this.#content = content;
+    this.#remove = onRemove;
+  }
+
+  /** Null once the bytes are gone. */
+  get content(): BodyContent | null {
+    return this.#content;
+  }
+
   /** Frees the bytes, whoever still holds them; called again, it waits for the first. Never rejects. */
-  readonly release: () => Promise<void>;
+  release(): Promise<void> {
+    if (this.#content !== null) {
+      const removal = this.#content.remove();
+      this.#content = null;
+      this.#removal = this.#remove(removal);
+    }
+    return this.#removal ?? released;
+  }
 }
 
 const usualPieceBytes = 64 * 1024;
@@ -68,7 +91,10 @@ export class BodyHandle implements SpooledBody {
 
   /** Never rejects; twice is harmless. */
   [Symbol.asyncDispose](): Promise<void> {
-    this.#disposal ??= this.#dispose();
+    if (this.#disposal === null) {
+      this.#shared.holders -= 1;
+      this.#disposal = this.#shared.holders === 0 ? this.#shared.release() : released;
+    }
     return this.#disposal;
   }
 
@@ -80,11 +106,6 @@ export class BodyHandle implements SpooledBody {
       position += piece.length;
       yield piece;
     }
-  }
-
-  async #dispose(): Promise<void> {
-    this.#shared.holders -= 1;
-    if (this.#shared.holders === 0) await this.#shared.release();
   }
 
   #content(): BodyContent {

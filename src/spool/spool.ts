@@ -4,13 +4,13 @@ import { randomUUID } from "node:crypto";
 import { open, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { ActiveSet } from "../core/active-set.ts";
+import { chunksOf } from "../core/chunk-source.ts";
 import { ClamgateError, toClamgateError } from "../core/errors.ts";
 import type { Emit } from "../core/events.ts";
 import type { Spool, SpooledBody, SpoolOptions } from "../core/spool.ts";
-import { type BodyContent, BodyHandle, type SharedContent } from "./body-handle.ts";
-import { BodyWriter } from "./body-writer.ts";
+import { Arrival } from "./arrival.ts";
+import { type BodyContent, BodyHandle, released, SharedContent } from "./body-handle.ts";
 import { Budget } from "./budget.ts";
-import { ChunkSource } from "./chunk-source.ts";
 import { claimDirectory, spoolFileName } from "./spool-directory.ts";
 import { createSpoolFile, type FileSystem } from "./spool-file.ts";
 
@@ -47,7 +47,7 @@ class DiskSpool implements Spool {
   readonly #files: Budget;
   /** At most 256 KiB for each body on its way into a file; counted, not limited: the front limits its connections. */
   readonly #staging = new Budget(Number.POSITIVE_INFINITY);
-  readonly #arrivals = new ActiveSet<{ readonly source: ChunkSource; readonly ended: Promise<void> }>();
+  readonly #arrivals = new ActiveSet<Arrival>();
   readonly #held = new ActiveSet<SharedContent>();
   #isClosed = false;
 
@@ -62,24 +62,26 @@ class DiskSpool implements Spool {
   async take(body: AsyncIterable<Uint8Array>, options: SpoolOptions): Promise<SpooledBody> {
     if (this.#isClosed) throw stopping();
     options.signal.throwIfAborted();
-    const source = new ChunkSource(body, options.signal);
-    const arrival = Promise.withResolvers<void>();
-    const arrived = this.#arrivals.add({ source, ended: arrival.promise });
-    const arriving = new BodyWriter({
+    const arrival = new Arrival({
+      source: chunksOf(body),
+      signal: options.signal,
+      maxBytes: options.maxBytes,
       memory: this.#memory,
       memoryBytesPerBody: this.#settings.memoryBytesPerBody,
       expectedBytes: options.expectedBytes ?? 0,
       createFile: () => this.#createFile(),
     });
+    const arrived = this.#arrivals.add(arrival);
     try {
-      return this.#hold(await receive(source, arriving, options.maxBytes));
+      for (let wait = arrival.advance(); wait !== null; wait = arrival.advance()) await wait;
+      const content = arrival.content();
+      return this.#hold(content instanceof Promise ? await content : content);
     } catch (thrown) {
-      await this.#warnOnFailure(arriving.discard());
+      await this.#removed(arrival.discard());
       throw thrown;
     } finally {
-      source.release();
       arrived();
-      arrival.resolve();
+      arrival.end();
     }
   }
 
@@ -96,7 +98,7 @@ class DiskSpool implements Spool {
   async close(): Promise<void> {
     this.#isClosed = true;
     const arrivals = this.#arrivals.items();
-    for (const { source } of arrivals) source.stop(stopping());
+    for (const arrival of arrivals) arrival.stop(stopping());
     await Promise.all(arrivals.map(({ ended }) => ended));
     await Promise.all(this.#held.items().map((shared) => shared.release()));
   }
@@ -108,23 +110,16 @@ class DiskSpool implements Spool {
   }
 
   #hold(content: BodyContent): SpooledBody {
-    let removal: Promise<void> | null = null;
-    const release = (): Promise<void> => {
-      removal ??= this.#release(shared, content).then(forget);
-      return removal;
-    };
-    const shared: SharedContent = { content, holders: 0, release };
+    const shared = new SharedContent(content, (removal) => {
+      if (removal === null) forget();
+      return removal === null ? released : this.#removed(removal).then(forget);
+    });
     const forget = this.#held.add(shared);
     return new BodyHandle(shared, content);
   }
 
-  async #release(shared: SharedContent, content: BodyContent): Promise<void> {
-    shared.content = null;
-    await this.#warnOnFailure(content.remove());
-  }
-
   /** A file that cannot be removed is the operator's to know; it must not turn a finished scan into an error. */
-  async #warnOnFailure(removal: Promise<void>): Promise<void> {
+  async #removed(removal: Promise<void> | null): Promise<void> {
     try {
       await removal;
     } catch (thrown) {
@@ -132,21 +127,6 @@ class DiskSpool implements Spool {
       this.#settings.emit?.({ kind: "notice", level: "error", message });
     }
   }
-}
-
-async function receive(source: ChunkSource, arriving: BodyWriter, maxBytes: number): Promise<BodyContent> {
-  let size = 0;
-  for (let chunk = await source.next(); chunk !== null; chunk = await source.next()) {
-    size += chunk.length;
-    // Not `size > maxBytes`: a limit that is no number must refuse everything, not allow it.
-    if (!(size <= maxBytes)) {
-      throw new ClamgateError("too-large", "The body is larger than the limit", { detail: `more than ${maxBytes} bytes` });
-    }
-    await arriving.append(chunk);
-  }
-  const content = await arriving.finish();
-  source.throwIfStopped();
-  return content;
 }
 
 function stopping(): ClamgateError {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { finished } from "node:stream/promises";
 import { Busboy } from "@fastify/busboy";
 import { ClamgateError } from "../../src/core/errors.ts";
-import { readParts } from "../../src/http/multipart-reader.ts";
+import { readParts } from "../http/read-parts.ts";
 import { marker } from "../live/clamd.ts";
 import { type Campaign, campaign } from "./campaign.ts";
 import type { Client } from "./client.ts";

@@ -9,7 +9,7 @@ import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { answerEarly } from "../../src/http/early-answer.ts";
 import type { LingerBounds, LingerOutcome } from "../../src/http/linger.ts";
-import { requestBody } from "../../src/http/request-body.ts";
+import { RequestBody } from "../../src/http/request-body.ts";
 import { answer, RawClient, serve } from "./exchange.ts";
 import { frame, Http2Bytes } from "./http2-bytes.ts";
 
@@ -24,9 +24,10 @@ async function refusingServer(version: 1 | 2, bounds: LingerBounds, readFirst = 
   let wake: (() => void) | undefined;
   const server = await serve(version, async (request, response) => {
     if (request.method === "GET") return answer(response, 200, "still here");
-    const body = requestBody(request, { idleTimeoutMs: 60_000, minBytesPerSecond: 0 });
+    const body = new RequestBody(request, { idleTimeoutMs: 60_000, minBytesPerSecond: 0 });
+    const chunks = body[Symbol.asyncIterator]();
     // Left before its end, as by a scan that fails.
-    for (let length = 0; length < readFirst; ) length += (await body.next()).value?.length ?? readFirst;
+    for (let length = 0; length < readFirst; ) length += (await chunks.next()).value?.length ?? readFirst;
     body.leave();
     const headers = { "content-type": "application/json" };
     outcomes.push(answerEarly(request, response, { status: 413, headers, body: text }, bounds));
@@ -250,7 +251,8 @@ describe("answerEarly to a client that has left", () => {
       await using server = await serve(version, async (request, response) => {
         const closed = new Promise((resolve) => response.on("close", resolve));
         started.resolve();
-        await assert.rejects(requestBody(request, { idleTimeoutMs: 60_000, minBytesPerSecond: 0 }).next());
+        const body = new RequestBody(request, { idleTimeoutMs: 60_000, minBytesPerSecond: 0 });
+        await assert.rejects(body[Symbol.asyncIterator]().next());
         await closed;
         outcome.resolve(answerEarly(request, response, { status: 413, headers: {}, body: text }, generous));
       });

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { describe, test } from "node:test";
 import { answerEarly } from "../../src/http/early-answer.ts";
 import { hasUnknownExpectation } from "../../src/http/expectations.ts";
-import { requestBody } from "../../src/http/request-body.ts";
+import { RequestBody } from "../../src/http/request-body.ts";
 import { listen, openConnection, openSession, textUntilEnd } from "./both-servers.ts";
 
 const bounds = { maxMs: 10_000, idleMs: 5_000, maxBytes: 1024 };
@@ -17,7 +17,7 @@ async function serve(request: IncomingMessage, response: ServerResponse): Promis
     return;
   }
   let text = "";
-  for await (const chunk of requestBody(request, { idleTimeoutMs: 10_000, minBytesPerSecond: 0, response })) {
+  for await (const chunk of new RequestBody(request, { idleTimeoutMs: 10_000, minBytesPerSecond: 0, response })) {
     text += Buffer.from(chunk).toString();
   }
   response.end(text);

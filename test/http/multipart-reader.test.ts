@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ProtocolError } from "../../src/codec/protocol-error.ts";
 import { ClamgateError } from "../../src/core/errors.ts";
-import { readParts } from "../../src/http/multipart-reader.ts";
+import { readParts } from "./read-parts.ts";
 
 /** A source that counts what is pulled and notices when it is returned. */
 class Source implements AsyncIterableIterator<Uint8Array> {
@@ -55,7 +55,7 @@ async function failure(promise: Promise<unknown>): Promise<ClamgateError> {
 
 const two = `${part("a.txt", "first body")}${part("dir/b.txt", "second")}--bnd--\r\n`;
 
-describe("readParts", () => {
+describe("MultipartReader", () => {
   test("gives each part's name, headers and body", async () => {
     const found: unknown[] = [];
     for await (const { fileName, headers, body } of readParts(new Source(two), "bnd")) {

@@ -4,7 +4,7 @@ import { connect as connectHttp2 } from "node:http2";
 import { describe, test } from "node:test";
 import { ClamgateError } from "../../src/core/errors.ts";
 import type { RawRequest } from "../../src/http/raw.ts";
-import { type RequestBodyOptions, requestBody } from "../../src/http/request-body.ts";
+import { RequestBody, type RequestBodyOptions } from "../../src/http/request-body.ts";
 import { answer, RawClient, say, serve } from "./exchange.ts";
 import { frame, Http2Bytes } from "./http2-bytes.ts";
 
@@ -41,20 +41,24 @@ async function bodyServer(version: 1 | 2, options: RequestBodyOptions = patient)
 }
 
 async function outcomeOf(request: RawRequest, options: RequestBodyOptions): Promise<number | string> {
-  const body = requestBody(request, options);
+  const body = new RequestBody(request, options);
   let length = 0;
   try {
     for await (const chunk of body) length += chunk.length;
-    assert.equal((await body.next()).done, true);
+    assert.equal(body.take(), null);
     return length;
   } catch (thrown) {
-    await assert.rejects(body.next(), (again) => again === thrown, "the error stays");
+    assert.throws(
+      () => body.take(),
+      (again) => again === thrown,
+      "the error stays",
+    );
     if (thrown instanceof ClamgateError) return thrown.code;
     return thrown instanceof Error ? thrown.message : String(thrown);
   }
 }
 
-describe("requestBody over HTTP/1", () => {
+describe("RequestBody over HTTP/1", () => {
   test("reads a body of known length, one in chunks and an empty one on one connection", async () => {
     await using server = await bodyServer(1);
     using client = new RawClient(server.port);
@@ -72,7 +76,7 @@ describe("requestBody over HTTP/1", () => {
   test("takes the memory of a chunk back when the next one is asked for", async () => {
     const sizes: (readonly number[])[] = [];
     await using server = await serve(1, async (request, response) => {
-      const body = requestBody(request, patient);
+      const body = new RequestBody(request, patient)[Symbol.asyncIterator]();
       for (let chunk = await body.next(); !chunk.done; ) {
         const before = chunk.value.length;
         const next = await body.next();
@@ -133,7 +137,8 @@ describe("requestBody over HTTP/1", () => {
   test("is client-slow for one who trickles below the minimum", async () => {
     const time = { now: 0 };
     await using server = await serve(1, async (request, response) => {
-      const body = requestBody(request, { idleTimeoutMs: 10_000, minBytesPerSecond: 100, clock: () => time.now });
+      const options = { idleTimeoutMs: 10_000, minBytesPerSecond: 100, clock: () => time.now };
+      const body = new RequestBody(request, options)[Symbol.asyncIterator]();
       try {
         for (;;) {
           const next = body.next();
@@ -164,7 +169,7 @@ describe("requestBody over HTTP/1", () => {
 
   test("leaves the socket to the answer when it is left early", async () => {
     await using server = await serve(1, async (request, response) => {
-      for await (const _ of requestBody(request, patient)) break;
+      for await (const _ of new RequestBody(request, patient)) break;
       answer(response, 400, "enough");
     });
     using client = new RawClient(server.port);
@@ -175,9 +180,10 @@ describe("requestBody over HTTP/1", () => {
   test("ends a wait when it is left, and listens to nothing any more", async () => {
     await using server = await serve(1, async (request, response) => {
       const before = listened.map((event) => request.listenerCount(event));
-      const body = requestBody(request, patient);
-      await body.next();
-      const waiting = body.next();
+      const body = new RequestBody(request, patient);
+      const chunks = body[Symbol.asyncIterator]();
+      await chunks.next();
+      const waiting = chunks.next();
       body.leave();
       await assert.rejects(waiting, { code: "client-gone" });
       assert.deepEqual(
@@ -194,7 +200,7 @@ describe("requestBody over HTTP/1", () => {
   test("holds the client back while nobody reads", async () => {
     const release = Promise.withResolvers<void>();
     await using server = await serve(1, async (request, response) => {
-      const body = requestBody(request, patient);
+      const body = new RequestBody(request, patient)[Symbol.asyncIterator]();
       await body.next();
       await release.promise;
       assert.ok(request.readableLength <= 2 * request.readableHighWaterMark);
@@ -219,7 +225,7 @@ describe("requestBody over HTTP/1", () => {
   });
 });
 
-describe("requestBody over HTTP/2", () => {
+describe("RequestBody over HTTP/2", () => {
   test("reads a whole body", async () => {
     await using server = await bodyServer(2);
     const session = connectHttp2(server.url);

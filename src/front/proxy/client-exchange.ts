@@ -7,7 +7,7 @@ import { freeChunk } from "../../core/free-chunk.ts";
 import { type HeaderLines, pairs } from "../../egress/header-lines.ts";
 import { clientGone } from "../../http/client-gone.ts";
 import { answerEarly } from "../../http/early-answer.ts";
-import { requestBody } from "../../http/request-body.ts";
+import { RequestBody } from "../../http/request-body.ts";
 import { resetConnection } from "../../http/reset-connection.ts";
 
 export interface ClientExchangeOptions {
@@ -165,7 +165,7 @@ export async function forgetBody({ request, response, signal }: ClientExchange):
   }
   if (Number(length) > maxBytes) return false;
   let bytes = 0;
-  for await (const chunk of requestBody(request, { idleTimeoutMs, minBytesPerSecond: 0, signal, response })) {
+  for await (const chunk of new RequestBody(request, { idleTimeoutMs, minBytesPerSecond: 0, signal, response })) {
     bytes += chunk.length;
     if (bytes > maxBytes) return false;
   }

@@ -5,7 +5,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { ClamgateError } from "../../core/errors.ts";
 import { answerEarly } from "../../http/early-answer.ts";
 import type { LingerBounds } from "../../http/linger.ts";
-import type { RawRequest } from "../../http/raw.ts";
+import { isWhollyRead, type RawRequest } from "../../http/raw.ts";
 import { formatJson, resultOfError } from "./result.ts";
 
 export const jsonType = "application/json; charset=utf-8";
@@ -67,7 +67,7 @@ export function sendError(
 
 /** True also where there is no body to read. */
 function isRead(request: RawRequest): boolean {
-  if (request.readableEnded) return true;
+  if (isWhollyRead(request)) return true;
   if ("stream" in request) return request.stream.endAfterHeaders;
   const { "content-length": length = "0", "transfer-encoding": coding } = request.headers;
   return coding === undefined && Number(length) === 0;

@@ -6,7 +6,7 @@ import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import { worstOf } from "../../core/scan-layers.ts";
 import { clientGone } from "../../http/client-gone.ts";
 import { linesOf } from "../../http/raw.ts";
-import { requestBody } from "../../http/request-body.ts";
+import { RequestBody } from "../../http/request-body.ts";
 import { jsonType, sendAnswer } from "./answer.ts";
 import { clientOf } from "./client-of.ts";
 import { formatGoStruct, formatJson, resultOfJudgement } from "./result.ts";
@@ -35,7 +35,7 @@ export function addBodyRoute(server: FastifyInstance, options: BodyRouteOptions)
 
     async function judgeBody(): Promise<Judgement> {
       const signal = clientGone(request.raw, reply.raw);
-      const body = requestBody(request.raw, { ...options.upload, signal, response: reply.raw });
+      const body = new RequestBody(request.raw, { ...options.upload, signal, response: reply.raw });
       const expected = expectedBytes === undefined ? {} : { expectedBytes };
       try {
         const codings = uploadCodings(request.raw);

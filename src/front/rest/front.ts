@@ -7,6 +7,7 @@ import type { Emit } from "../../core/events.ts";
 import type { Scan } from "../../core/scan.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
 import type { LingerBounds } from "../../http/linger.ts";
+import type { DrainLimits } from "../../http/multipart-reader.ts";
 import { createScanRoots } from "../paths/scan-roots.ts";
 import { createTurns, type TurnLimits, walkTurnLimits } from "../paths/turns.ts";
 import { type WalkLimits, walkLimits } from "../paths/walk.ts";
@@ -15,7 +16,6 @@ import { addBodyRoute } from "./body-route.ts";
 import { addCors } from "./cors.ts";
 import { addPathRoutes } from "./path-routes.ts";
 import { addStateRoutes } from "./state-routes.ts";
-import type { SkipLimits } from "./upload.ts";
 import { addUploadRoutes, type UploadPace } from "./upload-routes.ts";
 import { addWrongRoutes } from "./wrong-routes.ts";
 
@@ -37,7 +37,7 @@ export interface RestFrontOptions {
   /** How long a client that was answered early is read on, so that it gets to read the answer. */
   readonly linger?: LingerBounds;
   /** How long the rest of a file that is too large is read on, for the files behind it. */
-  readonly skip?: SkipLimits;
+  readonly drain?: DrainLimits;
   /** Parts of one form; more are malformed. */
   readonly maxParts?: number;
   /** Scans of one form that wait for their verdicts at once. */
@@ -50,7 +50,7 @@ export interface RestFrontOptions {
 
 const defaults = {
   linger: { maxMs: 30_000, idleMs: 5_000, maxBytes: 256 * 1024 * 1024 },
-  skip: { maxMs: 10_000, maxBytes: 256 * 1024 * 1024 },
+  drain: { maxMs: 10_000, maxBytes: 256 * 1024 * 1024 },
   maxParts: 10_000,
   maxUnfinished: 4,
   walkLimits,

@@ -8,15 +8,15 @@ import type { Emit } from "../../core/events.ts";
 import type { Scan } from "../../core/scan.ts";
 import type { Codings } from "../../core/scan-layers.ts";
 import { clientGone } from "../../http/client-gone.ts";
-import { readParts } from "../../http/multipart-reader.ts";
+import type { DrainLimits } from "../../http/multipart-reader.ts";
 import { linesOf, type RawRequest } from "../../http/raw.ts";
-import { requestBody } from "../../http/request-body.ts";
+import { RequestBody } from "../../http/request-body.ts";
 import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer, textType } from "./answer.ts";
 import { clientOf } from "./client-of.ts";
 import { formatJson, formWithoutFile, namelessPart, type Result, resultOfJudgement } from "./result.ts";
 import { deprecatedUploadSchema, uploadSchema } from "./schemas.ts";
 import { mostSevere } from "./status.ts";
-import { type PartOutcome, type SkipLimits, scanUpload } from "./upload.ts";
+import { type PartOutcome, scanUpload } from "./upload.ts";
 import { verdictHeaders } from "./verdict-headers.ts";
 import { scanWholeForm, type WholeForm } from "./whole-form.ts";
 
@@ -32,7 +32,7 @@ export interface UploadRoutesOptions extends AnswerOptions {
   readonly maxParts: number;
   /** Of one request, see `UploadOptions`. */
   readonly maxUnfinished: number;
-  readonly skip: SkipLimits;
+  readonly drain: DrainLimits;
   readonly emit: Emit;
 }
 
@@ -70,16 +70,23 @@ export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOp
   }
 
   async function outcomesOf(request: FastifyRequest, reply: FastifyReply, boundary: string): Promise<readonly PartOutcome[]> {
-    const { upload, maxParts } = options;
     const signal = clientGone(request.raw, reply.raw);
-    const body = requestBody(request.raw, { ...upload, signal, response: reply.raw });
+    const body = new RequestBody(request.raw, { ...options.upload, signal, response: reply.raw });
     const declared = request.raw.headers["content-length"];
     const declaredBytes = declared === undefined ? null : Number(declared);
-    const asked = { ...options, requestId: request.id, client: clientOf(request), signal, declaredBytes };
+    const asked = {
+      ...options,
+      boundary,
+      requestId: request.id,
+      client: clientOf(request),
+      signal,
+      declaredBytes,
+      isEveryPartScanned: false,
+    };
     try {
       const codings = uploadCodings(request.raw);
-      if (codings === null) return await scanUpload(readParts(body, boundary, { maxParts }), asked);
-      return outcomesIn(await scanWholeForm(body, { ...asked, boundary, codings, isEveryPartScanned: false }));
+      if (codings === null) return await scanUpload(body, asked);
+      return outcomesIn(await scanWholeForm(body, { ...asked, codings }));
     } catch (error) {
       return [{ kind: "judged", fileName: "", judgement: { kind: "failed", error: toClamgateError(error) } }];
     } finally {

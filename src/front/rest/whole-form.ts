@@ -2,8 +2,7 @@
 
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import { type Codings, type Decode, type ScannedLayers, scanLayers } from "../../core/scan-layers.ts";
-import { readParts } from "../../http/multipart-reader.ts";
-import { type FilePart, type Judgement, type PartOutcome, scanUpload, type UploadOptions } from "./upload.ts";
+import { type Judgement, type PartOutcome, scanUpload, type UploadOptions } from "./upload.ts";
 
 export interface WholeForm {
   readonly whole: Judgement;
@@ -12,11 +11,7 @@ export interface WholeForm {
 }
 
 export interface WholeFormOptions extends UploadOptions {
-  readonly boundary: string;
   readonly codings: Codings | null;
-  readonly maxParts: number;
-  /** Also parts that have no file name. */
-  readonly isEveryPartScanned: boolean;
 }
 
 /** Never rejects. */
@@ -42,16 +37,10 @@ export async function scanWholeForm(body: AsyncIterable<Uint8Array>, options: Wh
 }
 
 async function scanParts({ body, decoded }: ScannedLayers, options: WholeFormOptions): Promise<readonly PartOutcome[]> {
-  const { boundary, codings, maxParts, isEveryPartScanned } = options;
-  const form = codings === null || body.size === 0 ? body : decoded;
+  const form = options.codings === null || body.size === 0 ? body : decoded;
   // It may pass for its size, and nobody has seen its parts.
   if (form === undefined) throw new ClamgateError("too-large", "The form is larger than the limit");
-  const parts = readParts(form.read(), boundary, { maxParts });
-  return await scanUpload(isEveryPartScanned ? named(parts) : parts, { ...options, declaredBytes: form.size });
-}
-
-async function* named(parts: AsyncIterable<FilePart>): AsyncGenerator<FilePart, void, undefined> {
-  for await (const part of parts) yield { ...part, fileName: part.fileName ?? "" };
+  return await scanUpload(form.read(), { ...options, declaredBytes: form.size });
 }
 
 /**

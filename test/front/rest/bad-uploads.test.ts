@@ -155,7 +155,7 @@ describe("a file that is too large", () => {
 
   test("is answered while the client stalls", { timeout: 10_000 }, async () => {
     const linger = { maxMs: 200, idleMs: 100, maxBytes: 1_000_000 };
-    await using server = await startRest({ front: { skip: { maxMs: 100, maxBytes: 1e9 }, linger } });
+    await using server = await startRest({ front: { drain: { maxMs: 100, maxBytes: 1e9 }, linger } });
     const head = `POST /v2/scan HTTP/1.1\r\nhost: x\r\ncontent-type: ${formType}\r\ncontent-length: 10000000\r\n\r\n`;
     const answer = await exchange(server.port, head, part(infected), part({ name: "big", content: Buffer.alloc(maxBytes + 1) }));
     assert.deepEqual([answer.status, statusesOf(answer)], [406, ["FOUND", "PARSE ERROR"]]);
@@ -164,7 +164,7 @@ describe("a file that is too large", () => {
 
   test("is answered while the client sends for ever", { timeout: 20_000 }, async () => {
     const linger = { maxMs: 300, idleMs: 300, maxBytes: 1_000_000 };
-    await using server = await startRest({ front: { skip: { maxMs: 10_000, maxBytes: 1_000_000 }, linger } });
+    await using server = await startRest({ front: { drain: { maxMs: 10_000, maxBytes: 1_000_000 }, linger } });
     const socket = connect(server.port, "127.0.0.1");
     const chunks: Buffer[] = [];
     socket.on("data", (chunk: Buffer) => chunks.push(chunk));

@@ -106,7 +106,7 @@ function scanCoded(chunks: readonly Buffer[], mark: string) {
     signal: new AbortController().signal,
     declaredBytes: null,
     maxUnfinished: 1,
-    skip: { maxBytes: 0, maxMs: 0 },
+    drain: { maxBytes: 0, maxMs: 0 },
     boundary: mark,
     codings: readCodings(["gzip"]),
     maxParts: 10,
