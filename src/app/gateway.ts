@@ -137,7 +137,18 @@ async function open(
   const verdictTtlSeconds = Math.min(config.VERDICT_TTL, isUnseen ? config.GIVEN_VERDICT_TTL : Infinity) / 1000;
   const scan = createScan({
     spool,
-    engine: lookInside(readAgain(pool), createInspect({ maxMs: config.MAX_SCAN_TIME, maxFiles: config.MAX_FILES, clock })),
+    engine: lookInside(readAgain(pool), {
+      inspect: createInspect({ clock, maxFiles: config.MAX_FILES, formats: config.UNSUPPORTED_FORMATS }),
+      spool,
+      limits: {
+        maxMs: config.MAX_SCAN_TIME,
+        maxFiles: config.MAX_FILES === 0 ? Number.POSITIVE_INFINITY : config.MAX_FILES,
+        maxRecursion: config.MAX_RECURSION,
+        maxBytes: config.MAX_SCAN_SIZE,
+        maxPieceBytes: config.MAX_FILE_SIZE,
+      },
+      clock,
+    }),
     cache: caches.verdicts,
     policy: { allowedReasons: config.ON_UNSCANNABLE },
     emit,

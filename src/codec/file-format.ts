@@ -1,19 +1,17 @@
 /** File formats that an operator may call unsupported (UNSUPPORTED_FORMATS), by name. */
 
-/** clamd opens these, in part at least. */
-const opened = ["7z", "xz"] as const;
+/** clamd opens these, in part at least, or the gateway opens them for it. */
+const opened = ["7z", "ar", "deb", "makeself", "rpm", "xz", "zstd"] as const;
 
-/** clamd 1.4 opens none of these; each is told by its first bytes or its last. */
+/** Neither opens one of these; each is told by its first bytes or its last. */
 export const archiveFormats = [
   "activemime",
   "appimage",
-  "ar",
   "arc",
   "asar",
   "compress",
   "cramfs",
   "dar",
-  "deb",
   "erofs",
   "ext",
   "fat",
@@ -25,7 +23,6 @@ export const archiveFormats = [
   "lzip",
   "lzma",
   "lzop",
-  "makeself",
   "mbr",
   "nar",
   "ntfs",
@@ -35,7 +32,6 @@ export const archiveFormats = [
   "qed",
   "rar",
   "romfs",
-  "rpm",
   "rzip",
   "snappy",
   "squashfs",
@@ -48,12 +44,11 @@ export const archiveFormats = [
   "zchunk",
   "zlib",
   "zpaq",
-  "zstd",
 ] as const;
 
 export const fileFormats = [...opened, ...archiveFormats] as const;
 
 export type FileFormat = (typeof fileFormats)[number];
 
-/** What stands for all that clamd does not open. */
+/** What stands for all that nobody opens. */
 export const allArchives = "archives" as const;

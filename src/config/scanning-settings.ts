@@ -72,7 +72,7 @@ export const scanningSettings = [
     group: "Scanning",
     parser: unsupportedFormats(),
     default: written(""),
-    help: "Formats, told by their first or last bytes, that count as unscannable, for a clamd that does not open them. `archives` is all of the list but 7z and xz, which clamd opens.",
+    help: "Formats, told by their first or last bytes, that count as unscannable, in archives too. `archives` is all of the list but 7z, ar, deb, makeself, rpm, xz and zstd, which clamd or the gateway opens.",
   }),
   setting({
     name: "VERDICT_CACHE",

@@ -1,33 +1,18 @@
 /** Random access to a body for those who read its directories: within a time, in turn with whatever else the process does. */
 
 import type { Clock } from "../core/clock.ts";
+import { LimitReached, type Look, type Piece } from "../core/look-inside.ts";
 import type { SpooledBody } from "../core/spool.ts";
-import type { Unscannable } from "../core/verdict.ts";
-import { limitFinding } from "./finding.ts";
 
-/** What is left unread is not clean: thrown where a limit is reached. */
-export class LimitReached extends Error {
-  override readonly name = "LimitReached";
-  readonly finding: Unscannable;
-
-  constructor(reason: "limit-time" | "limit-size" | "limit-files") {
-    super(`reading a body reached its ${reason}`);
-    this.finding = limitFinding(reason);
-  }
-}
-
-export interface ReadingLimits {
-  /** From the first byte that is read of the body. */
-  readonly maxMs: number;
+export interface ReaderOptions {
+  readonly look: Look;
   /** Entries of one directory; 0: as many as there can be. */
   readonly maxFiles: number;
-}
-
-export interface ReaderOptions extends ReadingLimits {
   readonly clock: Clock;
-  readonly signal: AbortSignal;
   /** Resolves when it is this reader's turn again: see `createTurns`. */
   readonly nextTurn: () => Promise<void>;
+  /** Whether what begins so is worth a look of its own. */
+  readonly isWorthALook: (head: Buffer) => boolean;
 }
 
 /** A directory of so many entries takes some seconds; it is also what may be sorted at once. */
@@ -44,19 +29,16 @@ export class BodyReader {
   readonly maxEntries: number;
   readonly #body: SpooledBody;
   readonly #options: ReaderOptions;
-  readonly #endsAt: number;
   #sliceEndsAt: number;
   /** Newest first; of a body in a file. */
   #pages: readonly { readonly index: number; readonly bytes: Buffer }[] = [];
 
   constructor(body: SpooledBody, options: ReaderOptions) {
-    const now = options.clock();
     this.size = body.size;
     this.maxEntries = options.maxFiles === 0 ? mostEntries : Math.min(options.maxFiles, mostEntries);
     this.#body = body;
     this.#options = options;
-    this.#endsAt = now + options.maxMs;
-    this.#sliceEndsAt = now + sliceMs;
+    this.#sliceEndsAt = options.clock() + sliceMs;
   }
 
   /** The bytes from `at` on, fewer than `length` where the body ends before, none outside of it. Not to be written to. */
@@ -81,11 +63,30 @@ export class BodyReader {
   /**
    * The body in order, each piece with the last `overlap` bytes of the one before it in front, so that nothing shorter than that is cut.
    */
-  async *pieces(overlap: number, from = 0): AsyncGenerator<{ readonly at: number; readonly bytes: Buffer }, void, undefined> {
-    for (let at = from; at < this.size; at += pieceBytes) {
+  async *pieces(
+    overlap: number,
+    from = 0,
+    to = this.size,
+  ): AsyncGenerator<{ readonly at: number; readonly bytes: Buffer }, void, undefined> {
+    for (let at = from; at < Math.min(to, this.size); at += pieceBytes) {
       const start = Math.max(from, at - overlap);
-      yield { at: start, bytes: await this.some(start, at + pieceBytes - start) };
+      yield { at: start, bytes: await this.some(start, Math.min(at + pieceBytes, to) - start) };
     }
+  }
+
+  /** From `from` on, to `to` or the end. */
+  async *range(from: number, to = this.size): AsyncGenerator<Buffer, void, undefined> {
+    for await (const { bytes } of this.pieces(0, from, to)) yield bytes;
+  }
+
+  /** As `Look.handOver`. */
+  async handOver(piece: Piece): Promise<void> {
+    await this.#options.look.handOver(piece);
+    this.#sliceEndsAt = this.#options.clock() + sliceMs;
+  }
+
+  isWorthALook(head: Buffer): boolean {
+    return this.#options.isWorthALook(head);
   }
 
   /** Where the bytes stand first from `from` on; -1 where they do not. */
@@ -99,12 +100,11 @@ export class BodyReader {
 
   /** To be called every few hundred steps. Rejects with LimitReached, or the signal's reason. */
   async breathe(): Promise<void> {
-    const { clock, signal, nextTurn } = this.#options;
-    const now = clock();
-    if (now > this.#endsAt) throw new LimitReached("limit-time");
-    if (now < this.#sliceEndsAt) return;
+    const { clock, look, nextTurn } = this.#options;
+    if (look.remainingMs() < 0) throw new LimitReached("limit-time");
+    if (clock() < this.#sliceEndsAt) return;
     await nextTurn();
-    signal.throwIfAborted();
+    look.signal.throwIfAborted();
     this.#sliceEndsAt = clock() + sliceMs;
   }
 

@@ -1,18 +1,26 @@
-/** Where a gzip file or a tar ends, whatever stands behind it. */
+/** gzip files and tars: what they hold, and where they end, whatever stands behind that. */
 
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { createGunzip } from "node:zlib";
 import { isTarHeader, tarHeaderBytes } from "../codec/tar-header.ts";
-import { type BodyReader, LimitReached } from "./body-reader.ts";
+import { LimitReached } from "../core/look-inside.ts";
+import type { BodyReader } from "./body-reader.ts";
+import { headBytes } from "./kind.ts";
+import { startBytes, Unpacking, unpackedStart } from "./unpacking.ts";
 
-/** Behind the last member of a tar: where its end marks begin, or what is no header (POSIX.1 pax, "ustar Interchange Format"). */
-export async function tarEnd(reader: BodyReader): Promise<number> {
+/**
+ * Has members looked at that are worth it. Resolves with what is behind the last member: where its end marks begin, or what is no header
+ * (POSIX.1 pax, "ustar Interchange Format").
+ */
+export async function openTar(reader: BodyReader): Promise<number> {
   let at = 0;
   for (let member = 0; member <= reader.maxEntries; member += 1) {
     const header = await reader.exactly(at, tarHeaderBytes);
     if (header === null || !isTarHeader(header)) return at;
-    at += tarHeaderBytes + Math.ceil(memberSize(header) / tarHeaderBytes) * tarHeaderBytes;
+    const from = at + tarHeaderBytes;
+    const size = memberSize(header);
+    const to = from + size;
+    if (size > 0 && reader.isWorthALook(await reader.some(from, Math.min(size, headBytes))))
+      await reader.handOver({ isScanned: true, read: () => reader.range(from, to) });
+    at = from + Math.ceil(size / tarHeaderBytes) * tarHeaderBytes;
   }
   throw new LimitReached("limit-files");
 }
@@ -23,35 +31,24 @@ function memberSize(header: Buffer): number {
   return Number.parseInt(/^[\s\0]*([0-7]*)/.exec(header.toString("latin1", 124, 136))?.[1] || "0", 8);
 }
 
+/** Has what is packed looked at where that is worth it. */
+export async function openGzip(reader: BodyReader): Promise<void> {
+  if (!reader.isWorthALook(unpackedStart("gzip", await reader.some(0, startBytes)))) return;
+  const unpacking = new Unpacking(reader, { packing: "gzip", from: 0, to: reader.size });
+  await reader.handOver({ isScanned: true, read: () => unpacking.read() });
+}
+
 /** As with bodies that are decoded: gzip makes a thousandth of zeros. */
 const freeBytes = 128 * 1024 * 1024;
 const maxRatio = 256;
 
 /** Behind the last whole member of a gzip file (RFC 1952). Rejects with LimitReached where it unpacks to more than is bearable. */
 export async function gzipEnd(reader: BodyReader): Promise<number> {
-  const gunzip = createGunzip();
-  const running = pipeline(Readable.from(bytesOf(reader), { objectMode: false }), gunzip);
-  running.catch(() => {}); // told where the bytes are read
+  const unpacking = new Unpacking(reader, { packing: "gzip", from: 0, to: reader.size });
   let left = freeBytes + maxRatio * reader.size;
-  try {
-    for await (const { length } of gunzip as AsyncIterable<Buffer>) {
-      left -= length;
-      if (left < 0) throw new LimitReached("limit-size");
-    }
-  } catch (error) {
-    if (!isDataError(error)) throw error;
-  } finally {
-    gunzip.destroy();
-    await running.catch(() => {}); // as above
+  for await (const { length } of unpacking.read()) {
+    left -= length;
+    if (left < 0) throw new LimitReached("limit-size");
   }
-  return gunzip.bytesWritten;
-}
-
-async function* bytesOf(reader: BodyReader): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const { bytes } of reader.pieces(0)) yield bytes;
-}
-
-/** What is broken ends where it breaks. */
-function isDataError(error: unknown): boolean {
-  return error instanceof Error && "code" in error && String(error.code).startsWith("Z_");
+  return unpacking.packedBytes;
 }

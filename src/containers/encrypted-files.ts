@@ -1,8 +1,12 @@
-/** Encryption that clamd says nothing of, told by the directories of OLE2, ARJ and RAR files. */
+/** Encryption that clamd says nothing of, told by the directories of OLE2, ARJ and RAR files, and by the manifest of an OpenDocument. */
 
+import { promisify } from "node:util";
+import { inflateRaw } from "node:zlib";
+import { LimitReached } from "../core/look-inside.ts";
 import type { Unscannable } from "../core/verdict.ts";
-import { type BodyReader, LimitReached } from "./body-reader.ts";
+import type { BodyReader } from "./body-reader.ts";
 import { finding } from "./finding.ts";
+import type { Entry } from "./zip-entries.ts";
 
 const package_ = Buffer.from("EncryptedPackage", "utf16le");
 const entryBytes = 128;
@@ -138,5 +142,33 @@ class Numbers {
 
   last(length: number): Buffer {
     return this.#bytes.subarray(Math.max(0, this.#bytes.length - length));
+  }
+}
+
+const inflate = promisify(inflateRaw);
+const manifestName = Buffer.from("META-INF/manifest.xml");
+const element = "encryption-data";
+/** XML may come in any of these. */
+const spellings = [Buffer.from(element), Buffer.from(element, "utf16le"), Buffer.from(element, "utf16le").swap16()];
+/** Of a text of thousands of names. */
+const maxPackedBytes = 1024 * 1024;
+const maxBytes = 4 * maxPackedBytes;
+
+/** Whether the entry is a manifest that says that parts of the file are encrypted (OpenDocument 1.2 part 3, 3.4). Rejects with LimitReached. */
+export async function isEncryptedManifest(reader: BodyReader, { name, dataAt, method, packedSize }: Entry): Promise<boolean> {
+  if (!name.equals(manifestName) || (method !== 0 && method !== 8)) return false;
+  if (packedSize > maxPackedBytes) throw new LimitReached("limit-size");
+  const packed = await reader.some(dataAt, packedSize);
+  const manifest = method === 0 ? packed : await inflated(packed);
+  return spellings.some((spelling) => manifest.includes(spelling));
+}
+
+/** As much as can be unpacked: what no reader gets either is not looked for. */
+async function inflated(packed: Buffer): Promise<Buffer> {
+  try {
+    return await inflate(packed, { maxOutputLength: maxBytes });
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE") throw new LimitReached("limit-size");
+    return Buffer.alloc(0);
   }
 }

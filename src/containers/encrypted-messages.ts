@@ -3,6 +3,7 @@
 import type { Unscannable } from "../core/verdict.ts";
 import type { BodyReader } from "./body-reader.ts";
 import { finding } from "./finding.ts";
+import { isCmsEnvelope, longestCmsHead } from "./signed-message.ts";
 
 /** Packets of OpenPGP (RFC 9580 §5). */
 const publicKeySession = 1;
@@ -23,6 +24,12 @@ export async function inspectOpenPgp(reader: BodyReader): Promise<Unscannable | 
     at += packet.headerBytes + packet.length;
   }
   return null;
+}
+
+/** Whether an encrypted message begins so. */
+export function beginsWithSessionKey(head: Buffer): boolean {
+  const packet = readPacket(head);
+  return packet !== null && isSessionKey(packet);
 }
 
 interface Packet {
@@ -69,18 +76,6 @@ function readPacket(bytes: Buffer): Packet | null {
   return length === 255 ? made(tag, 6, bytes.readUInt32BE(2)) : made(tag, 2, 0);
 }
 
-/** The content type of what is encrypted, as CMS has it (RFC 5652 §6.1, RFC 5083 §2). */
-const envelopes = ["06092a864886f70d010703", "060b2a864886f70d0109100117"].map((hex) => Buffer.from(hex, "hex"));
-const longestEnvelopeHead = 6 + 13;
-
-/** Of the first bytes of a CMS object: a sequence, however its length is written, that begins with its content type. */
-export function isCmsEnvelope(head: Buffer): boolean {
-  if (head[0] !== 0x30) return false;
-  const first = head[1] ?? 0;
-  const typeAt = 2 + (first > 0x80 ? first - 0x80 : 0);
-  return typeAt <= 6 && envelopes.some((type) => head.subarray(typeAt, typeAt + type.length).equals(type));
-}
-
 const armour = "-----BEGIN PGP MESSAGE-----";
 /** All lengths of a sequence begin so in base64, but those under 128 bytes. */
 const sequence = "MI";
@@ -107,14 +102,15 @@ export async function inspectMessage(reader: BodyReader): Promise<Unscannable | 
 
 const judges = [
   { mark: armour, judge: judgeArmour, length: lookBytes },
-  { mark: sequence, judge: judgeBase64, length: 4 * longestEnvelopeHead },
+  { mark: sequence, judge: judgeBase64, length: 4 * longestCmsHead },
 ] as const;
 
 /** A message in armour may be signed only: its first packet tells. Headers may stand before an empty line (RFC 9580 §6.2). */
 function judgeArmour(text: string): Unscannable | null {
   const lines = text.split("\n").map((line) => line.trim());
-  const packet = readPacket(Buffer.from(lines.slice(lines.indexOf("") + 1).join(""), "base64"));
-  return packet !== null && isSessionKey(packet) ? finding("Encrypted.OpenPgp") : null;
+  return beginsWithSessionKey(Buffer.from(lines.slice(lines.indexOf("") + 1).join(""), "base64"))
+    ? finding("Encrypted.OpenPgp")
+    : null;
 }
 
 function judgeBase64(text: string): Unscannable | null {

@@ -18,6 +18,11 @@ const reasons = {
   "7Zip.Cut": "unsupported",
   "7Zip.Behind": "unsupported",
   "Pdf.Filter": "unsupported",
+  "Ar.Header": "unsupported",
+  "Rpm.Header": "unsupported",
+  "Makeself.Payload": "unsupported",
+  "Zstd.Stream": "unsupported",
+  "Smime.Content": "unsupported",
   "Encrypted.Zip": "encrypted",
   "Encrypted.7Zip": "encrypted",
   "Encrypted.Office": "encrypted",
@@ -34,9 +39,4 @@ export const findingNames = Object.keys(reasons) as readonly FindingName[];
 
 export function finding(name: FindingName): Unscannable {
   return { kind: "unscannable", reason: reasons[name], heuristic: `Heuristics.Clamgate.${name}` };
-}
-
-/** Of a body that has more to be read than may be. */
-export function limitFinding(reason: "limit-time" | "limit-size" | "limit-files"): Unscannable {
-  return { kind: "unscannable", reason, heuristic: null };
 }

@@ -10,21 +10,29 @@ const tailBytes = 512;
 
 /** Whether the body is of one of these formats. Rejects with what reading the body rejects with. */
 export async function isOfFormat(body: SpooledBody, formats: readonly FileFormat[]): Promise<boolean> {
-  const length = Math.min(headBytes, body.size);
-  // Zeros behind a short body are the number of no format.
-  const head = Buffer.concat([await bytesOf(body, 0, length)], headBytes);
-  const tail = await bytesOf(body, Math.max(0, body.size - tailBytes), body.size);
-  return formats.some((format) => tellers[format]({ head, length, tail }));
+  const head = await bytesOf(body, 0, Math.min(headBytes, body.size));
+  return areOfFormat({ head, tail: await bytesOf(body, Math.max(0, body.size - tailBytes), body.size) }, formats);
 }
 
-interface Ends {
+/** The first and last bytes of a body, as many as are known. */
+export interface Ends {
   readonly head: Buffer;
-  /** Of the head without the zeros behind it. */
-  readonly length: number;
   readonly tail: Buffer;
 }
 
-type Tell = (ends: Ends) => boolean;
+export function areOfFormat({ head, tail }: Ends, formats: readonly FileFormat[]): boolean {
+  if (formats.length === 0) return false;
+  // Zeros behind a short body are the number of no format.
+  const ends = { head: Buffer.concat([head], headBytes), length: Math.min(head.length, headBytes), tail };
+  return formats.some((format) => tellers[format](ends));
+}
+
+interface LongEnds extends Ends {
+  /** Of the head without the zeros behind it. */
+  readonly length: number;
+}
+
+type Tell = (ends: LongEnds) => boolean;
 
 const sectorEnd = 510;
 const superblock = 1024;
@@ -110,18 +118,18 @@ function isMultiple(value: number, of: number): boolean {
 }
 
 /** A method, and a name in twelve characters and a zero. */
-function isArc({ head }: Ends): boolean {
+function isArc({ head }: LongEnds): boolean {
   return head[0] === 0x1a && isWithin(head[1] ?? 0, 1, 9) && /^[!-~]{1,12}\0/.test(head.toString("latin1", 2, 15));
 }
 
 /** State, behaviour on errors, maker and revision have few values (ext2 on disk, "Super Block"). */
-function isExt({ head }: Ends): boolean {
+function isExt({ head }: LongEnds): boolean {
   const field = (place: number) => head.readUInt16LE(superblock + place);
   return field(56) === 0xef53 && field(58) <= 7 && isWithin(field(60), 1, 3) && field(72) <= 4 && field(76) <= 1;
 }
 
 /** Properties, a dictionary of a usual size, and a length that is unknown or bearable; the first packed byte is always zero. */
-function isLzma({ head, length }: Ends): boolean {
+function isLzma({ head, length }: LongEnds): boolean {
   const dictionary = head.readUInt32LE(1);
   const isUsual = Array.from({ length: 20 }, (_, index) => 2 ** (index + 12)).some(
     (size) => dictionary === size || dictionary === size * 1.5,
@@ -131,7 +139,7 @@ function isLzma({ head, length }: Ends): boolean {
 }
 
 /** Of four entries all are active or not, and one is of a type and has sectors. */
-function isPartitioned(ends: Ends): boolean {
+function isPartitioned(ends: LongEnds): boolean {
   if (!at(sectorEnd, "\x55\xaa")(ends)) return false;
   const entries = [0, 1, 2, 3].map((index) => ends.head.subarray(446 + 16 * index, 462 + 16 * index));
   return (
@@ -141,7 +149,7 @@ function isPartitioned(ends: Ends): boolean {
 }
 
 /** RFC 9580 §5.6: compressed data of unknown length, by ZIP, ZLIB or BZip2. */
-function isCompressedMessage({ head, length }: Ends): boolean {
+function isCompressedMessage({ head, length }: LongEnds): boolean {
   if (head[0] !== 0xa3) return false;
   const data = head.subarray(2, length);
   switch (head[1]) {

@@ -1,20 +1,26 @@
 /** What a body holds that clamd does not open: by its first bytes and its last, its directories are read. */
 
-import { isTarHeader } from "../codec/tar-header.ts";
+import type { FileFormat } from "../codec/file-format.ts";
 import type { Clock } from "../core/clock.ts";
-import type { Inspect } from "../core/look-inside.ts";
+import { type Inspect, LimitReached } from "../core/look-inside.ts";
 import { together, type Unscannable } from "../core/verdict.ts";
-import { BodyReader, createTurns, LimitReached, type ReadingLimits } from "./body-reader.ts";
-import { gzipEnd, tarEnd } from "./compressed-end.ts";
+import { BodyReader, createTurns } from "./body-reader.ts";
+import { joinBzip2 } from "./bzip2.ts";
+import { gzipEnd, openGzip, openTar } from "./compressed-end.ts";
 import { inspectArj, inspectOle2, inspectRar4, inspectRar5 } from "./encrypted-files.ts";
-import { inspectMessage, inspectOpenPgp, isCmsEnvelope } from "./encrypted-messages.ts";
+import { inspectMessage, inspectOpenPgp } from "./encrypted-messages.ts";
 import { finding } from "./finding.ts";
-import { inspectPdf, pdfMark, pdfSearchBytes } from "./pdf.ts";
+import { isOfFormat } from "./format.ts";
+import { headBytes, isWorthALook, type Kind, kindsOf } from "./kind.ts";
+import { openAttachments } from "./mail.ts";
+import { openAr, openMakeself, openRpm } from "./packages.ts";
+import { inspectPdf } from "./pdf.ts";
 import { inspectSevenZip, isSevenZipStart, sevenZipSignature, sevenZipStartBytes } from "./seven-zip.ts";
+import { openSignedMessage } from "./signed-message.ts";
+import { Unpacking } from "./unpacking.ts";
 import { inspectZip } from "./zip.ts";
 import { findZipEnd, longestTailBytes, type ZipDirectory, type ZipEnd } from "./zip-end.ts";
 
-const headBytes = 1088;
 /** OLE2, cpio, cab, ARJ, xar. */
 const unpacked = ["\xd0\xcf\x11\xe0", "070701", "070702", "070707", "\xc7q", "q\xc7", "MSCF", "\x60\xea", "xar!"];
 const isoMark = "\x01CD001";
@@ -22,64 +28,26 @@ const isoAt = 32_768;
 const hitsPerBreath = 256;
 const endSignature = Buffer.from("PK\x05\x06", "latin1");
 
-export function createInspect({ clock, ...limits }: ReadingLimits & { readonly clock: Clock }): Inspect {
+export interface InspectOptions {
+  readonly clock: Clock;
+  /** Entries of one directory; 0: as many as there can be. */
+  readonly maxFiles: number;
+  /** What the operator calls unsupported: looked for in pieces; of a body itself the scan tells. */
+  readonly formats: readonly FileFormat[];
+}
+
+const unsupported: Unscannable = { kind: "unscannable", reason: "unsupported", heuristic: null };
+
+export function createInspect({ clock, maxFiles, formats }: InspectOptions): Inspect {
   const nextTurn = createTurns();
-  return (body, signal) => {
+  const isWorth = (head: Buffer) => isWorthALook(head, formats);
+  return (body, look) => {
     const { bytes } = body;
-    if (bytes !== null && !maybeHolds(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))) return null;
-    return inspect(new BodyReader(body, { ...limits, clock, signal, nextTurn }));
+    const mayBeListed = look.isPiece && formats.length > 0;
+    if (bytes !== null && !mayBeListed && !maybeHolds(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))) return null;
+    const reader = new BodyReader(body, { look, maxFiles, clock, nextTurn, isWorthALook: isWorth });
+    return inspect(reader, async () => mayBeListed && (await isOfFormat(body, formats)));
   };
-}
-
-type Kind =
-  | "zip"
-  | "split-zip"
-  | "fronted-zip"
-  | "7z"
-  | "gzip"
-  | "tar"
-  | "ole2"
-  | "arj"
-  | "rar4"
-  | "rar5"
-  | "cms"
-  | "openpgp"
-  | "pdf"
-  | "message";
-
-const marks: readonly (readonly [Kind, string])[] = [
-  ["zip", "PK\x03\x04"],
-  ["split-zip", "PK\x07\x08PK\x03\x04"],
-  ["fronted-zip", "PK00PK\x03\x04"],
-  ["7z", sevenZipSignature.toString("latin1")],
-  ["gzip", "\x1f\x8b"],
-  ["ole2", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"],
-  ["arj", "\x60\xea"],
-  ["rar4", "Rar!\x1a\x07\0"],
-  ["rar5", "Rar!\x1a\x07\x01\0"],
-];
-
-/** One body may be of several kinds. */
-function kindsOf(head: Buffer): readonly Kind[] {
-  const kinds: Kind[] = [];
-  const start = head.toString("latin1", 0, 8);
-  for (const [kind, mark] of marks) if (start.startsWith(mark)) kinds.push(kind);
-  const first = head[0] ?? 0;
-  if (first === 0x30 && isCmsEnvelope(head)) kinds.push("cms");
-  if (first >= 0x80 && [1, 3].includes(first < 0xc0 ? (first >> 2) & 0x0f : first & 0x3f)) kinds.push("openpgp");
-  if (head.subarray(0, pdfSearchBytes + pdfMark.length).includes(pdfMark)) kinds.push("pdf");
-  if (isTarHeader(head)) kinds.push("tar");
-  if (isMessage(head)) kinds.push("message");
-  return kinds;
-}
-
-const firstLine = /^(?:\xef\xbb\xbf)?\s*(?:From |-----BEGIN |[!-9;-~]{1,76}:)/;
-const knownHeader =
-  /(?:^|\n)(?:-----BEGIN (?:PGP MESSAGE|PKCS7|CMS)-----|(?:MIME-Version|Content-Type|From|To|Subject|Date|Received|Return-Path|Message-ID|Delivered-To):)/i;
-
-function isMessage(head: Buffer): boolean {
-  const text = head.toString("latin1", 0, 1024);
-  return firstLine.test(text) && knownHeader.test(text);
 }
 
 function maybeHolds(bytes: Buffer): boolean {
@@ -90,20 +58,17 @@ function maybeHolds(bytes: Buffer): boolean {
 }
 
 /** Rejects as `Inspect` does. */
-async function inspect(reader: BodyReader): Promise<Unscannable | null> {
+async function inspect(reader: BodyReader, isListed: () => Promise<boolean>): Promise<Unscannable | null> {
   let worst: Unscannable | null = null;
   try {
+    if (await isListed()) worst = unsupported;
     const kinds = kindsOf(await reader.some(0, headBytes));
     const end = await findZipEnd(reader);
-    for (const kind of kinds) {
-      worst = together(worst, await inspectKind(reader, kind, end));
-      if (worst?.reason === "unsupported") return worst;
-    }
+    for (const kind of kinds) worst = together(worst, await inspectKind(reader, kind, end));
     const isFollowed = kinds.some((kind) => ["zip", "split-zip", "gzip", "tar"].includes(kind));
-    if (!isFollowed && end.kind === "ambiguous") return finding("Zip.TwoDirectories");
-    if (!isFollowed && end.kind === "directory" && (await isAttached(reader, end))) {
+    if (!isFollowed && end.kind === "ambiguous") return together(worst, finding("Zip.TwoDirectories"));
+    if (!isFollowed && end.kind === "directory" && (await isAttached(reader, end)))
       worst = together(worst, await inspectZip(reader, { directory: end, isWhole: false }));
-    }
     return worst;
   } catch (error) {
     if (error instanceof LimitReached) return together(worst, error.finding);
@@ -130,9 +95,21 @@ async function inspectKind(reader: BodyReader, kind: Kind, end: ZipEnd): Promise
     case "7z":
       return inspectSevenZip(reader);
     case "gzip":
+      await openGzip(reader);
       return inspectGzip(reader, end);
+    case "bzip2":
+      await joinBzip2(reader);
+      return null;
+    case "zstd":
+      return openZstd(reader);
+    case "ar":
+      return openAr(reader);
+    case "rpm":
+      return openRpm(reader);
+    case "makeself":
+      return openMakeself(reader);
     case "tar":
-      return inspectBehind(reader, await tarEnd(reader), end);
+      return inspectBehind(reader, await openTar(reader), end);
     case "ole2":
       return inspectOle2(reader);
     case "arj":
@@ -143,11 +120,14 @@ async function inspectKind(reader: BodyReader, kind: Kind, end: ZipEnd): Promise
       return inspectRar5(reader);
     case "cms":
       return finding("Encrypted.Smime");
+    case "signed-message":
+      return openSignedMessage(reader);
     case "openpgp":
       return inspectOpenPgp(reader);
     case "pdf":
       return inspectPdf(reader);
     case "message":
+      await openAttachments(reader);
       return inspectMessage(reader);
   }
 }
@@ -163,6 +143,12 @@ async function inspectFirstZip(reader: BodyReader, end: ZipEnd, isWhole: boolean
     case "directory":
       return end.trailing < 0 ? finding("Zip.NoDirectory") : inspectZip(reader, { directory: end, isWhole });
   }
+}
+
+async function openZstd(reader: BodyReader): Promise<Unscannable | null> {
+  const unpacking = new Unpacking(reader, { packing: "zstd", from: 0, to: reader.size });
+  await reader.handOver({ isScanned: false, read: () => unpacking.read() });
+  return unpacking.isWhole && unpacking.packedBytes === reader.size ? null : finding("Zstd.Stream");
 }
 
 /** To find its end it is unpacked; only where there is something that may stand behind it. */

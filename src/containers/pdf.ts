@@ -1,8 +1,10 @@
-/** Streams of a PDF whose filter clamd does not see, so that it looks at them packed (ISO 32000-1 §7.3.8). */
+/** Streams of a PDF whose filter clamd does not see, so that it looks at them packed (ISO 32000-1 §7.3.8): they are unpacked here. */
 
+import { LimitReached } from "../core/look-inside.ts";
 import type { Unscannable } from "../core/verdict.ts";
-import { type BodyReader, LimitReached } from "./body-reader.ts";
+import type { BodyReader } from "./body-reader.ts";
 import { finding } from "./finding.ts";
+import { Unpacking } from "./unpacking.ts";
 
 /** What stands before it is passed over, up to so far. */
 export const pdfSearchBytes = 1024;
@@ -19,6 +21,7 @@ const tokensPerBreath = 512;
 export async function inspectPdf(reader: BodyReader): Promise<Unscannable | null> {
   let left = freeBytes + 2 * reader.size;
   let objects = 0;
+  let found: Unscannable | null = null;
   for await (const { at, bytes } of reader.pieces(object.length - 1)) {
     for (let index = bytes.indexOf(object); index !== -1; index = bytes.indexOf(object, index + 1)) {
       if (objects % objectsPerBreath === 0) await reader.breathe();
@@ -33,18 +36,38 @@ export async function inspectPdf(reader: BodyReader): Promise<Unscannable | null
       }
       if (read.kind === "unfinished" && at + start + read.length < reader.size) throw new LimitReached("limit-size");
       if (left < 0) throw new LimitReached("limit-time");
-      if (read.kind === "hidden") return finding("Pdf.Filter");
+      if (read.kind === "hidden" && !(await handOverStream(reader, read.filters, at + start + read.length)))
+        found = finding("Pdf.Filter");
     }
   }
-  return null;
+  return found;
 }
 
-interface Reading {
-  /** hidden: a stream's dictionary with a filter that clamd does not see; unfinished: the bytes end before it does. */
-  readonly kind: "hidden" | "plain" | "unfinished";
+/** Whether it was unpacked to its end. Its own length is not asked for: packed bytes tell where they end. */
+async function handOverStream(reader: BodyReader, filters: readonly string[], wordEnd: number): Promise<boolean> {
+  const [filter, ...others] = filters;
+  if (others.length > 0 || (filter !== "FlateDecode" && filter !== "Fl")) return false;
+  const lineEnd = (await reader.some(wordEnd, 2)).toString("latin1");
+  const from = wordEnd + (lineEnd === "\r\n" ? 2 : 1);
+  const unpacking = new Unpacking(reader, { packing: "zlib", from, to: reader.size });
+  await reader.handOver({ isScanned: false, read: () => unpacking.read() });
+  return unpacking.isWhole;
+}
+
+type Reading = {
   /** How many bytes were looked at. */
   readonly length: number;
-}
+} & (
+  | { readonly kind: "plain" }
+  /** The bytes end before the dictionary does. */
+  | { readonly kind: "unfinished" }
+  /** A stream's dictionary with a filter that clamd does not see; the stream begins behind the bytes that were looked at. */
+  | {
+      readonly kind: "hidden";
+      /** None where another object has them. */
+      readonly filters: readonly string[];
+    }
+);
 
 /** Of what stands behind `obj`. */
 async function readStreamDictionary(reader: BodyReader, bytes: Buffer): Promise<Reading> {
@@ -58,6 +81,7 @@ async function readStreamDictionary(reader: BodyReader, bytes: Buffer): Promise<
   let isFilter = false;
   let isIndirect = false;
   let filterEnd = 0;
+  const filters: string[] = [];
   for (let count = 1; depth > 0; count += 1) {
     if (count % tokensPerBreath === 0) await reader.breathe();
     const token = tokens.next();
@@ -76,6 +100,7 @@ async function readStreamDictionary(reader: BodyReader, bytes: Buffer): Promise<
     } else if (isFilter) {
       filterEnd = tokens.at;
       isIndirect ||= token === "number";
+      if (token === "name") filters.push(tokens.name());
       isKeyNext = isOutside;
     } else isKeyNext = isOutside;
   }
@@ -84,7 +109,8 @@ async function readStreamDictionary(reader: BodyReader, bytes: Buffer): Promise<
   if (behind === null) return { kind: "unfinished", length: tokens.at };
   const isStream = behind === "word" && tokens.word() === "stream";
   const isHidden = isStream && hasFilter && (isIndirect || filterEnd > dictionaryEndByClamd(bytes, start, end));
-  return { kind: isHidden ? "hidden" : "plain", length: tokens.at };
+  const length = tokens.at;
+  return isHidden ? { kind: "hidden", filters: isIndirect ? [] : filters, length } : { kind: "plain", length };
 }
 
 /** Where clamd takes the dictionary to end: it does not know strings (libclamav 1.4 pdf.c:pdf_parseobj). -1 where it gives up. */

@@ -1,6 +1,7 @@
 /** The records of a 7z header as far as its folders: what is packed where, and by which coders (7zFormat.txt, "Streams Info"). */
 
-import { type BodyReader, LimitReached } from "./body-reader.ts";
+import { LimitReached } from "../core/look-inside.ts";
+import type { BodyReader } from "./body-reader.ts";
 
 /** The header is not what an archiver writes. */
 export class StreamsError extends Error {

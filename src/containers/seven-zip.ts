@@ -1,8 +1,9 @@
 /** The coders that a 7z archive was made with, by its header: packed or not (7zFormat.txt). */
 
 import { crc32 } from "node:zlib";
+import { LimitReached } from "../core/look-inside.ts";
 import { together, type Unscannable } from "../core/verdict.ts";
-import { type BodyReader, LimitReached } from "./body-reader.ts";
+import type { BodyReader } from "./body-reader.ts";
 import { finding } from "./finding.ts";
 import { LzmaError, lzmaProperties, unpackLzma, unpackLzma2 } from "./lzma.ts";
 import { type Folder, isKnownShape, readPackedStreams, type Streams, StreamsError } from "./seven-zip-streams.ts";

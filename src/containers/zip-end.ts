@@ -63,6 +63,7 @@ interface Record {
 async function directoryOf(reader: BodyReader, record: Record): Promise<ZipEnd> {
   const long = await longRecord(reader, record.at);
   if (long === "broken") return { kind: "unfit", at: record.at };
+  if (long === "ambiguous") return { kind: "ambiguous", at: record.at };
   if (long !== null) {
     const differs =
       (record.entries !== 0xffff && record.entries !== long.entries) ||
@@ -79,16 +80,20 @@ async function directoryOf(reader: BodyReader, record: Record): Promise<ZipEnd> 
   return { kind: "directory", at: record.at, start, end, entries, countsUpTo, writtenStart, isPlain, trailing: 0 };
 }
 
-async function longRecord(reader: BodyReader, shortAt: number): Promise<Record | "broken" | null> {
+/** ambiguous: readers that go by its place and those that go by the locator find two. */
+async function longRecord(reader: BodyReader, shortAt: number): Promise<Record | "broken" | "ambiguous" | null> {
   const locator = await reader.exactly(shortAt - locatorBytes, locatorBytes);
   if (locator === null || locator.toString("latin1", 0, 4) !== "PK\x06\x07") return null;
   // Where something stands before the zip, its own count of bytes does not hold.
-  for (const at of [Number(locator.readBigUInt64LE(8)), shortAt - locatorBytes - longRecordBytes]) {
-    const record = at <= shortAt ? await reader.exactly(at, longRecordBytes) : null;
-    if (record === null || record.toString("latin1", 0, 4) !== "PK\x06\x06") continue;
-    const [entries, size, start] = [32, 40, 48].map((field) => Number(record.readBigUInt64LE(field)));
-    if (entries === undefined || size === undefined || start === undefined) return "broken";
-    return { at, entries, size, start };
-  }
-  return "broken";
+  const pointed = await longRecordAt(reader, Number(locator.readBigUInt64LE(8)), shortAt);
+  const adjacent = await longRecordAt(reader, shortAt - locatorBytes - longRecordBytes, shortAt);
+  if (pointed !== null && adjacent !== null && pointed.at !== adjacent.at) return "ambiguous";
+  return pointed ?? adjacent ?? "broken";
+}
+
+async function longRecordAt(reader: BodyReader, at: number, shortAt: number): Promise<Record | null> {
+  const record = at <= shortAt ? await reader.exactly(at, longRecordBytes) : null;
+  if (record === null || record.toString("latin1", 0, 4) !== "PK\x06\x06") return null;
+  const [entries = 0, size = 0, start = 0] = [32, 40, 48].map((field) => Number(record.readBigUInt64LE(field)));
+  return { at, entries, size, start };
 }

@@ -1,21 +1,22 @@
-/** What of a zip clamd does not look into: one walk over its directory and the headers that the directory points to (APPNOTE.TXT 4.3). */
+/**
+ * What of a zip clamd does not look into: one walk over its directory and the headers that the directory points to (APPNOTE.TXT 4.3). What
+ * it cannot read for the way it is written is written anew.
+ */
 
 import { together, type Unscannable } from "../core/verdict.ts";
-import { type BodyReader, LimitReached } from "./body-reader.ts";
+import type { BodyReader } from "./body-reader.ts";
+import { isEncryptedManifest } from "./encrypted-files.ts";
 import { finding } from "./finding.ts";
-import { holdsEncryptedDocument } from "./open-document.ts";
+import { headBytes } from "./kind.ts";
+import { startBytes, Unpacking, unpackedStart } from "./unpacking.ts";
 import type { ZipDirectory } from "./zip-end.ts";
+import { copyOfZip, descriptorFlag, type Entry, localMark, readEntries, unknownSize } from "./zip-entries.ts";
 
-const localSignature = 0x04034b50;
-const centralSignature = 0x02014b50;
 const localBytes = 30;
-const centralBytes = 46;
-const unknownSize = 0xffff_ffff;
 /** Stored, imploded, deflate, deflate64, bzip2: what clamd 1.4 unpacks. */
 const methods = new Set([0, 6, 8, 9, 12]);
 const aesMethod = 99;
 const encryptedFlag = 1;
-const descriptorFlag = 8;
 const maskedFlag = 0x2000;
 /** The most that may stand between an entry's data and the next entry: a descriptor with signature and long sizes. */
 const longestDescriptorBytes = 24;
@@ -26,51 +27,45 @@ export interface ZipPlace {
   readonly isWhole: boolean;
 }
 
-interface Entry {
-  readonly flags: number;
-  readonly method: number;
-  readonly packedSize: number;
-  readonly size: number;
-  readonly localAt: number;
-  /** Whether a size of it is in the zip64 field alone. */
-  readonly isLong: boolean;
-  readonly isManifest: boolean;
-}
-
 /** Rejects with LimitReached. */
 export async function inspectZip(reader: BodyReader, { directory, isWhole }: ZipPlace): Promise<Unscannable | null> {
-  const shift = directory.start - directory.writtenStart;
-  if (isWhole && shift !== 0) return finding("Zip.Directory");
-  if (shift < 0) return finding("Zip.Directory");
+  const front = directory.start - directory.writtenStart;
+  if (front < 0) return finding("Zip.Directory");
+  const isSecond = isWhole && front > 0;
+  if (isSecond && (await reader.some(front, 4)).toString("latin1") !== localMark) return finding("Zip.Directory");
+  if (isSecond) await reader.handOver({ isScanned: false, read: () => reader.range(0, front) });
   const readsDirectory = isWhole && directory.isPlain;
   const extents = new Extents();
+  let isUnread = isSecond;
   let worst: Unscannable | null = null;
   let count = 0;
   let at = directory.start;
-  for (; at < directory.end; count += 1) {
-    if (count >= reader.maxEntries) throw new LimitReached("limit-files");
-    const header = await reader.exactly(at, centralBytes);
-    if (header?.readUInt32LE(0) !== centralSignature) break;
-    const nameBytes = header.readUInt16LE(28);
-    const extraBytes = header.readUInt16LE(30);
-    const entry = readCentral(header, await reader.some(at + centralBytes, nameBytes + extraBytes));
-    at += centralBytes + nameBytes + extraBytes + header.readUInt16LE(32);
-
-    if (entry.localAt === unknownSize) return finding("Zip.Zip64");
-    const localAt = entry.localAt + shift;
-    const local = await reader.exactly(localAt, localBytes);
-    if (local?.readUInt32LE(0) !== localSignature) return finding("Zip.Headers");
-    worst = together(worst, judge(entry, local, readsDirectory));
+  for await (const entry of readEntries(reader, directory)) {
+    count += 1;
+    at = entry.nextAt;
+    worst = together(worst, judge(entry));
+    const dataEnd = entry.dataAt + entry.packedSize;
+    if (dataEnd > directory.start) worst = together(worst, finding("Zip.Headers"));
     if (worst?.reason === "unsupported") return worst;
-    const dataAt = localAt + localBytes + local.readUInt16LE(26) + local.readUInt16LE(28);
-    if (dataAt + entry.packedSize > directory.start) return finding("Zip.Headers");
-    extents.add(localAt, dataAt + entry.packedSize);
-    const { method, packedSize } = entry;
-    if (entry.isManifest && (await holdsEncryptedDocument(reader, { at: dataAt, method, packedSize })))
-      worst = together(worst, finding("Encrypted.OpenDocument"));
+    extents.add(entry.localAt, dataEnd);
+    isUnread ||= !isReadByClamd(entry, readsDirectory);
+    if (await isEncryptedManifest(reader, entry)) worst = together(worst, finding("Encrypted.OpenDocument"));
+    else if (!isUnread) await openEntry(reader, entry);
   }
   if (at !== directory.end || count % directory.countsUpTo !== directory.entries) return finding("Zip.Directory");
-  return isWhole ? together(worst, await inspectUnlisted(reader, extents, directory.start)) : worst;
+  if (isUnread) await reader.handOver({ isScanned: false, read: () => copyOfZip(reader, directory) });
+  return isWhole && !isSecond ? together(worst, await inspectUnlisted(reader, extents, directory.start)) : worst;
+}
+
+/** Has what is in it looked at where that is worth it. */
+async function openEntry(reader: BodyReader, { flags, method, size, packedSize, dataAt }: Entry): Promise<void> {
+  if ((flags & encryptedFlag) !== 0 || size === 0 || packedSize === 0) return;
+  if (method !== 0 && method !== 8) return;
+  const packing = method === 0 ? "stored" : "deflate";
+  const start = await reader.some(dataAt, Math.min(packedSize, packing === "stored" ? headBytes : startBytes));
+  if (!reader.isWorthALook(packing === "stored" ? start : unpackedStart(packing, start))) return;
+  const unpacking = new Unpacking(reader, { packing, from: dataAt, to: dataAt + packedSize });
+  await reader.handOver({ isScanned: true, read: () => unpacking.read() });
 }
 
 /**
@@ -82,7 +77,7 @@ async function inspectUnlisted(reader: BodyReader, extents: Extents, end: number
   for (const extent of [...extents.inOrder(), { start: end, end }]) {
     while (at < extent.start) {
       const between = await reader.some(at, Math.min(extent.start - at, longestDescriptorBytes + 4));
-      const index = between.indexOf("PK\x03\x04", 0, "latin1");
+      const index = between.indexOf(localMark, 0, "latin1");
       const local = index === -1 ? null : await reader.exactly(at + index, localBytes);
       if (local === null) break;
       worst = together(worst, judgeUnlisted(local));
@@ -120,49 +115,23 @@ class Extents {
   }
 }
 
-function readCentral(header: Buffer, variable: Buffer): Entry {
-  const nameBytes = header.readUInt16LE(28);
-  const long = longValues(variable.subarray(nameBytes));
-  const written = [header.readUInt32LE(24), header.readUInt32LE(20)] as const;
-  const [size, packedSize] = written.map((value) => (value === unknownSize ? (long.shift() ?? unknownSize) : value));
-  return {
-    flags: header.readUInt16LE(8),
-    method: header.readUInt16LE(10),
-    size: size ?? unknownSize,
-    packedSize: packedSize ?? unknownSize,
-    localAt: header.readUInt32LE(42),
-    isLong: written.includes(unknownSize),
-    isManifest: variable.toString("latin1", 0, nameBytes) === "META-INF/manifest.xml",
-  };
-}
-
-/** Of the zip64 field (APPNOTE.TXT 4.5.3): sizes first, as far as the header leaves them out. */
-function longValues(extra: Buffer): number[] {
-  for (let at = 0; at + 4 <= extra.length; at += 4 + extra.readUInt16LE(at + 2)) {
-    if (extra.readUInt16LE(at) !== 1) continue;
-    const field = extra.subarray(at + 4, at + 4 + extra.readUInt16LE(at + 2));
-    return Array.from({ length: Math.floor(field.length / 8) }, (_, index) => Number(field.readBigUInt64LE(index * 8)));
-  }
-  return [];
-}
-
-/** clamd goes by the local header; other readers by the directory. */
-function judge(entry: Entry, local: Buffer, readsDirectory: boolean): Unscannable | null {
-  const flags = local.readUInt16LE(6);
-  const method = local.readUInt16LE(8);
-  const packedSize = local.readUInt32LE(18);
-  const size = local.readUInt32LE(22);
-  if (((flags ^ entry.flags) & (encryptedFlag | maskedFlag)) !== 0) return finding("Zip.Headers");
-  if (method !== entry.method) return finding("Zip.Headers");
+/** Some readers go by the local header, as clamd does, others by the directory. */
+function judge(entry: Entry): Unscannable | null {
+  const { local, flags, method } = entry;
+  if (local === null || local.method !== method) return finding("Zip.Headers");
+  if (((flags ^ local.flags) & (encryptedFlag | maskedFlag)) !== 0) return finding("Zip.Headers");
   if ((flags & maskedFlag) !== 0) return finding("Encrypted.Zip");
   const isEncrypted = (flags & encryptedFlag) !== 0;
   if (!methods.has(method) && !(isEncrypted && method === aesMethod)) return finding("Zip.Method");
-  if ((flags & descriptorFlag) !== 0) {
-    if (!readsDirectory) return finding("Zip.Descriptor");
-    if (entry.isLong) return finding("Zip.Zip64");
-  } else {
-    if (packedSize === unknownSize) return finding("Zip.Zip64");
-    if (packedSize !== entry.packedSize || (size !== unknownSize && size !== entry.size)) return finding("Zip.Headers");
-  }
+  const hasSizes = (local.flags & descriptorFlag) === 0;
+  if (hasSizes && (local.packedSize !== entry.packedSize || (local.size !== unknownSize && local.size !== entry.size)))
+    return finding("Zip.Headers");
   return isEncrypted ? finding("Encrypted.Zip") : null;
+}
+
+/** clamd takes sizes that stand behind the data from the directory, where it reads that, and long ones from nowhere. */
+function isReadByClamd({ local, isLong, isLocalAtLong }: Entry, readsDirectory: boolean): boolean {
+  if (local === null || isLocalAtLong) return false;
+  const hasSizes = (local.flags & descriptorFlag) === 0;
+  return hasSizes ? !local.isPackedSizeLong : readsDirectory && !isLong;
 }

@@ -4,7 +4,7 @@
  * How the gateway has a body looked at. Raise it whenever a body can get another verdict by a change of ours: what an older gateway
  * remembered, in a file or in Redis, is not asked for any more then.
  */
-export const coverage = 3;
+export const coverage = 4;
 
 /** Why an engine could not look at all of a body. A closed set: it labels metrics and is named in `ON_UNSCANNABLE`. */
 export const unscannableReasons = [

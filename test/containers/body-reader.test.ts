@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { BodyReader, createTurns, LimitReached, type ReaderOptions } from "../../src/containers/body-reader.ts";
+import { BodyReader, createTurns, type ReaderOptions } from "../../src/containers/body-reader.ts";
 import { createInspect } from "../../src/containers/inspect.ts";
-import { inFile, inMemory, inspectBody } from "./inspecting.ts";
+import { LimitReached } from "../../src/core/look-inside.ts";
+import { inFile, inMemory, inspectBody, looking } from "./inspecting.ts";
 import { madeZip } from "./made-zip.ts";
 
 const bytes = Buffer.from(Array.from({ length: 700_000 }, (_, index) => (index * 7919) >> 5));
@@ -10,11 +11,11 @@ const bodies = { "in memory": inMemory(bytes), "in a file": inFile(bytes) };
 
 function options(given: Partial<ReaderOptions> = {}): ReaderOptions {
   return {
-    maxMs: 1000,
+    look: looking(),
     maxFiles: 10,
     clock: () => 0,
-    signal: new AbortController().signal,
     nextTurn: async () => {},
+    isWorthALook: () => false,
     ...given,
   };
 }
@@ -50,11 +51,10 @@ describe("BodyReader", () => {
   }
 
   test("reaches its limit of time, whatever it does", async () => {
-    let now = 0;
-    const reader = new BodyReader(bodies["in memory"], options({ clock: () => now }));
-    now = 1000;
+    let left = 0;
+    const reader = new BodyReader(bodies["in memory"], options({ look: looking({ remainingMs: () => left }) }));
     await reader.some(0, 10);
-    now = 1001;
+    left = -1;
     for (const read of [reader.some(0, 10), reader.breathe(), reader.pieces(0).next()]) {
       await assert.rejects(read, (error) => error instanceof LimitReached && error.finding.reason === "limit-time");
     }
@@ -66,7 +66,10 @@ describe("BodyReader", () => {
     const nextTurn = async () => {
       turns += 1;
     };
-    const reader = new BodyReader(bodies["in memory"], options({ clock: () => now, nextTurn, signal: abort.signal }));
+    const reader = new BodyReader(
+      bodies["in memory"],
+      options({ clock: () => now, nextTurn, look: looking({ signal: abort.signal }) }),
+    );
     for (now = 0; now < 9; now += 1) await reader.breathe();
     assert.equal(turns, 2);
     abort.abort(new Error("gone"));
@@ -112,9 +115,9 @@ describe("createInspect", () => {
   });
 
   test("answers at once for what is no container, in memory", () => {
-    const inspect = createInspect({ clock: () => 0, maxMs: 1000, maxFiles: 10 });
+    const inspect = createInspect({ clock: () => 0, maxFiles: 10, formats: [] });
     for (const text of ["", "a", "no harm in this", "PK", "x^2", "Rar! BZh9 PACK ID3 %PDF", "key: value\n", "{}"]) {
-      assert.equal(inspect(inMemory(Buffer.from(text)), new AbortController().signal), null, text);
+      assert.equal(inspect(inMemory(Buffer.from(text)), looking()), null, text);
     }
   });
 });

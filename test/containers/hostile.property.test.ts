@@ -2,12 +2,13 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { gzipSync } from "node:zlib";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
 import { findingNames } from "../../src/containers/finding.ts";
 import { tar } from "../fault/tar.ts";
 import { sevenZip } from "../fuzz/seven-zip.ts";
-import { inMemory, inspectBody, inspected } from "./inspecting.ts";
+import { inMemory, inspectBody, inspected, opened } from "./inspecting.ts";
+import { ar, makeself, rpm } from "./made-packages.ts";
 import { endRecord, type Headers, type MadeEntry, type MadeZip, madeZip } from "./made-zip.ts";
 import { type ToolSample, toolSample } from "./tool-samples.ts";
 
@@ -24,12 +25,19 @@ const tools = (
     "key.asc",
     "enveloped.eml",
     "attachment.pdf",
+    "four.bz2",
+    "signed.eml",
+    "streamed.p7m",
   ] as const satisfies readonly ToolSample[]
 ).map((name) => toolSample(name));
 const seeds: readonly Buffer[] = [
   ...tools,
   madeZip([{ bytes: short }, { bytes: short, name: "b", hasDescriptor: true }], { isZip64: true, comment: short }),
   sevenZip([{ name: "a", bytes: short }]),
+  ar(["a/", gzipSync(short)], ["b/", short]),
+  rpm(zstdCompressSync(short)),
+  makeself(gzipSync(short)),
+  Buffer.concat([zstdCompressSync(short), zstdCompressSync(tar("a", zstdCompressSync(short)))]),
   Buffer.concat([gzipSync(short), madeZip([{ bytes: short }])]),
   Buffer.concat([tar("a", short), sevenZip([{ name: "a", bytes: short }])]),
   Buffer.concat([Buffer.from("Rar!\x1a\x07\x01\0", "latin1"), Buffer.alloc(200, 3)]),
@@ -136,10 +144,11 @@ describe("whatever a body says", () => {
     await fc.assert(property, { numRuns: 2000 });
   });
 
-  test("two zips or archives one behind the other are never called whole where the first is a zip", async () => {
+  test("two zips or archives one behind the other are never called whole, but taken apart, where the first is a zip", async () => {
     for (const seed of seeds) {
       if (!seed.subarray(0, 4).equals(Buffer.from("PK\x03\x04", "latin1"))) continue;
-      assert.notEqual(await inspected(Buffer.concat([seed, seed])), null);
+      const { found, pieces } = await opened(Buffer.concat([seed, seed]));
+      assert.ok(found !== null || pieces[0]?.bytes.equals(seed));
     }
   });
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { deflateSync } from "node:zlib";
-import { nameOf } from "./inspecting.ts";
+import { nameOf, opened } from "./inspecting.ts";
 import { toolSample } from "./tool-samples.ts";
 
 const data = deflateSync("no harm in this");
@@ -16,6 +16,16 @@ function pdf(keys: string, front = "", behind = ""): Buffer {
   ]);
 }
 
+function cut(bytes: Buffer): Buffer {
+  return bytes.subarray(0, bytes.indexOf(data) + 10);
+}
+
+function encrypted(bytes: Buffer): Buffer {
+  const at = bytes.indexOf(data);
+  return Buffer.concat([bytes.subarray(0, at), Buffer.alloc(data.length, 0xee), bytes.subarray(at + data.length)]);
+}
+
+/** clamd does not see it. */
 const hidden: Readonly<Record<string, Buffer>> = {
   "an attachment by qpdf": toolSample("attachment.pdf"),
   "a hex string in a dictionary before it": pdf("/P << /C <00> /S 1 >> /Filter /FlateDecode"),
@@ -26,6 +36,16 @@ const hidden: Readonly<Record<string, Buffer>> = {
   "the end of a dictionary in a string before it": pdf("/P (>>) /Filter /FlateDecode"),
   "the beginning of one in a string": pdf("/P (<<) /Filter /FlateDecode"),
   "the end of a dictionary in a comment": pdf("% >>\n/Filter /FlateDecode"),
+  "the filter by its short name": pdf("/P (>>) /Filter /Fl"),
+  "the filter in an array": pdf("/P (>>) /Filter [ /FlateDecode ]"),
+};
+
+/** Nor does anybody here unpack them. */
+const refused: Readonly<Record<string, Buffer>> = {
+  "another filter": pdf("/P (>>) /Filter /LZWDecode"),
+  "two filters": pdf("/P (>>) /Filter [/FlateDecode /FlateDecode]"),
+  "a stream that is cut": cut(pdf("/P (>>) /Filter /FlateDecode")),
+  "a stream that is encrypted": encrypted(pdf("/P (>>) /Filter /FlateDecode")),
   "the filter in another object": pdf("/Filter 6 0 R"),
   "one of its filters in another object": pdf("/Filter [/FlateDecode 6 0 R]"),
   "two filters, one of them in another object": pdf("/Filter /FlateDecode /Filter 6 0 R"),
@@ -54,6 +74,15 @@ const seen: Readonly<Record<string, Buffer>> = {
 
 describe("a PDF", () => {
   for (const [name, bytes] of Object.entries(hidden)) {
+    test(`has its stream unpacked with ${name}`, async () => {
+      const { found, pieces } = await opened(bytes);
+      assert.equal(found, null);
+      const [piece, ...others] = pieces;
+      assert.ok(piece !== undefined && others.length === 0 && !piece.isScanned);
+      assert.match(piece.bytes.toString(), name.includes("qpdf") ? /^CLAMGATE-/ : /^no harm in this$/);
+    });
+  }
+  for (const [name, bytes] of Object.entries(refused)) {
     test(`hides a filter with ${name}`, async () => assert.equal(await nameOf(bytes), "Pdf.Filter"));
   }
   for (const [name, bytes] of Object.entries(seen)) {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { gzipSync } from "node:zlib";
+import { gzipSync, inflateRawSync, zstdCompressSync } from "node:zlib";
 import { tar } from "../fault/tar.ts";
 import { sevenZip } from "../fuzz/seven-zip.ts";
 import { iso } from "../live/iso.ts";
-import { nameOf } from "./inspecting.ts";
+import { nameOf, opened } from "./inspecting.ts";
 import { endRecord, harmless, longSizes, type MadeEntry, type MadeZip, madeZip, noBytes } from "./made-zip.ts";
 import { toolSample } from "./tool-samples.ts";
 
@@ -34,37 +34,13 @@ const refused: Readonly<Record<string, readonly [name: string, bytes: Buffer]>> 
   "an entry that begins nowhere": ["Zip.Headers", whole({}, { central: { offset: 5 } })],
   "an entry that begins behind the end": ["Zip.Headers", whole({}, { central: { offset: 1_000_000 } })],
   "data beyond the directory": ["Zip.Headers", whole({ local: { packedSize: 5000 }, central: { packedSize: 5000 } })],
-  "zip64 by Info-ZIP from a pipe": ["Zip.Zip64", toolSample("stdin.zip")],
-  "long sizes in the local header": [
-    "Zip.Zip64",
+  "long sizes in the local header that are not those of the directory": [
+    "Zip.Headers",
     whole({ local: { packedSize: long, size: long, extra: longSizes(packed.size, packed.packedSize) } }),
   ],
-  "long sizes and a descriptor": [
-    "Zip.Zip64",
-    whole({ hasDescriptor: true, central: { packedSize: long, size: long, extra: longSizes(480, 20) } }),
-  ],
-  "a long offset": ["Zip.Zip64", whole({ central: { offset: long, extra: longSizes(0) } })],
   "long sizes in the directory that are not those of the local header": [
     "Zip.Headers",
     whole({ central: { packedSize: long, size: long, extra: longSizes(480, 1) } }),
-  ],
-  "a descriptor behind a script": ["Zip.Descriptor", madeZip([{ hasDescriptor: true }], { front: script })],
-  "a descriptor behind a script that is counted": [
-    "Zip.Descriptor",
-    madeZip([{ hasDescriptor: true }], { front: script, countsFront: true }),
-  ],
-  "a descriptor where the end record is zip64": ["Zip.Descriptor", madeZip([{ hasDescriptor: true }], { isZip64: true })],
-  "a descriptor behind an end record": [
-    "Zip.Descriptor",
-    madeZip([{ hasDescriptor: true }], { front: endRecord({ entries: 0, size: 0, offset: 0 }) }),
-  ],
-  "a descriptor behind a span mark": [
-    "Zip.Descriptor",
-    madeZip([{ hasDescriptor: true }], { front: Buffer.from("PK\x07\x08"), countsFront: true }),
-  ],
-  "a descriptor between a script and 700 bytes": [
-    "Zip.Descriptor",
-    madeZip([{ hasDescriptor: true }], { front: script, behind: Buffer.alloc(700) }),
   ],
   "a span mark and no directory": ["Zip.NoDirectory", Buffer.concat([Buffer.from("PK\x07\x08"), whole({}).subarray(0, -22)])],
   "another method behind a script": [
@@ -79,7 +55,10 @@ const refused: Readonly<Record<string, readonly [name: string, bytes: Buffer]>> 
   "a directory that is not there": ["Zip.NoDirectory", one({ end: { size: 10 } })],
   "a directory before the beginning": ["Zip.NoDirectory", one({ end: { size: 1_000_000 } })],
   "a directory that is said to be elsewhere": ["Zip.Directory", one({ end: { offset: 3 } })],
-  "a zip behind a zip": ["Zip.Directory", Buffer.concat([whole({ bytes: Buffer.from("first") }), whole({})])],
+  "an end record of nothing behind a zip": [
+    "Zip.Directory",
+    Buffer.concat([whole({}), endRecord({ entries: 0, size: 0, offset: 0 })]),
+  ],
   "a count that is too low": ["Zip.Directory", madeZip([{}, {}], { end: { entries: 1 } })],
   "a count that is too high": ["Zip.Directory", madeZip([{}, {}], { end: { entries: 3 } })],
   "no entries by the end record, behind a script": ["Zip.Directory", one({ front: script, end: { entries: 0 } })],
@@ -94,10 +73,15 @@ const refused: Readonly<Record<string, readonly [name: string, bytes: Buffer]>> 
     one({ front: script, comment: endRecord({ entries: 0, size: 0, offset: 0 }) }),
   ],
   "end records to the end": ["Zip.NoDirectory", Buffer.concat([whole({}).subarray(0, 40), Buffer.alloc(100, "PK\x05\x06")])],
+  "zip64 behind zip64": ["Zip.TwoDirectories", Buffer.concat([one({ isZip64: true }), one({ isZip64: true })])],
   "zip64 that says two things": ["Zip.TwoDirectories", twoCounts()],
   "PK00 in front": ["Zip.Front", Buffer.concat([Buffer.from("PK00"), whole({})])],
   "an entry in front of another that is not listed and of another method": ["Zip.Method", unlisted({ local: { method: 14 } })],
   "an entry that is not listed and has a descriptor": ["Zip.Descriptor", unlisted({ hasDescriptor: true })],
+  "an entry that is not listed and has long sizes": [
+    "Zip.Zip64",
+    unlisted({ local: { packedSize: long, size: long, extra: longSizes(480, packedBytes()) } }),
+  ],
   "a zip behind gzip": ["Zip.Behind", Buffer.concat([gzipSync(harmless), whole({})])],
   "a zip and a line feed behind two members of gzip": [
     "Zip.Behind",
@@ -176,7 +160,72 @@ const passed: Readonly<Record<string, Buffer>> = {
   "bytes that look like an end record": Buffer.concat([harmless, endRecord({ entries: 1, size: 46, offset: 100 })]),
 };
 
+const descriptor: MadeEntry = { name: "d", bytes: Buffer.from("another"), hasDescriptor: true };
+
+/** clamd does not read them as they are written. */
+const writtenAnew: Readonly<Record<string, Buffer>> = {
+  "zip64 by Info-ZIP from a pipe": toolSample("stdin.zip"),
+  "long sizes in the local header": whole({
+    local: { packedSize: long, size: long, extra: longSizes(480, packedBytes()) },
+  }),
+  "long sizes and a descriptor": whole({
+    hasDescriptor: true,
+    central: { packedSize: long, size: long, extra: longSizes(480, packedBytes()) },
+  }),
+  "a long offset": whole({ central: { offset: long, extra: longSizes(0) } }),
+  "a descriptor behind a script": madeZip([{}, descriptor], { front: script }),
+  "a descriptor behind a script that is counted": madeZip([{}, descriptor], { front: script, countsFront: true }),
+  "a descriptor where the end record is zip64": madeZip([{}, descriptor], { isZip64: true }),
+  "a descriptor behind a span mark": madeZip([{}, descriptor], { front: Buffer.from("PK\x07\x08"), countsFront: true }),
+  "a descriptor between a script and 700 bytes": madeZip([{}, descriptor], { front: script, behind: Buffer.alloc(700) }),
+};
+
 describe("a zip", () => {
+  for (const [name, bytes] of Object.entries(writtenAnew)) {
+    test(`is written anew with ${name}, and is a plain zip of the same then`, async () => {
+      const { found, pieces } = await opened(bytes);
+      assert.equal(found, null);
+      const [piece, ...others] = pieces;
+      assert.ok(piece !== undefined && others.length === 0 && !piece.isScanned);
+      const again = await opened(piece.bytes);
+      assert.deepEqual(again, { found: null, pieces: [] });
+      assert.deepEqual(textsOf(piece.bytes), textsOf(bytes));
+    });
+  }
+
+  test("is taken apart where it stands behind another, and what is between them goes with the first", async () => {
+    const first = whole({ bytes: Buffer.from("first") });
+    for (const between of [noBytes, Buffer.from("between")]) {
+      const { found, pieces } = await opened(Buffer.concat([first, between, whole({}, descriptor)]));
+      assert.equal(found, null);
+      assert.deepEqual(
+        pieces.map(({ isScanned }) => isScanned),
+        [false, false],
+      );
+      assert.deepEqual(pieces[0]?.bytes, Buffer.concat([first, between]));
+      assert.deepEqual(textsOf(pieces[1]?.bytes ?? Buffer.alloc(0)), textsOf(whole({}, descriptor)));
+    }
+  });
+
+  for (const method of [0, 8]) {
+    test(`has looked into what is worth it, by method ${method}`, async () => {
+      const inner = [toolSample("BZip2.7z"), toolSample("LZMA.zip"), zstdCompressSync(harmless), gzipSync(tar("a", harmless))];
+      const entries = inner.map((bytes, index) => ({ name: `${index}`, bytes, ...packedBy(method, bytes) }));
+      const { found, pieces } = await opened(whole({}, ...entries, {}));
+      assert.equal(found, null);
+      assert.deepEqual(
+        pieces,
+        inner.map((bytes) => ({ isScanned: true, bytes })),
+      );
+    });
+  }
+
+  test("has looked into what the operator calls unsupported", async () => {
+    const lz4 = Buffer.from("04224d18", "hex");
+    assert.deepEqual((await opened(whole({ bytes: lz4 }))).pieces, []);
+    assert.deepEqual((await opened(whole({ bytes: lz4 }), { formats: ["lz4"] })).pieces, [{ isScanned: true, bytes: lz4 }]);
+  });
+
   for (const [name, [expected, bytes]] of Object.entries(refused)) {
     test(`is ${expected} with ${name}`, async () => assert.equal(await nameOf(bytes), expected));
   }
@@ -199,6 +248,20 @@ describe("a zip", () => {
     assert.equal(await nameOf(bytes, { maxFiles: 0 }), null);
   });
 });
+
+function packedBy(method: number, bytes: Buffer): MadeEntry {
+  return method === 8 ? {} : { packed: bytes, local: { method }, central: { method } };
+}
+
+/** What a reader that goes by the directory takes out; entries are deflated. */
+function textsOf(zip: Buffer): readonly string[] {
+  const texts: string[] = [];
+  for (let at = zip.indexOf("PK\x03\x04"); at !== -1; at = zip.indexOf("PK\x03\x04", at + 1)) {
+    const dataAt = at + 30 + zip.readUInt16LE(at + 26) + zip.readUInt16LE(at + 28);
+    texts.push(inflateRawSync(zip.subarray(dataAt)).toString());
+  }
+  return texts;
+}
 
 function packedBytes(): number {
   return madeZip([{}]).readUInt32LE(18);

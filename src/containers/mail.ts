@@ -1,0 +1,45 @@
+/** What a mail carries in base64: each text of it behind an empty line, or behind the first line of an armour. */
+
+import type { BodyReader } from "./body-reader.ts";
+import { headBytes } from "./kind.ts";
+
+const beforeText = ["\n\n", "\n\r\n", "-----\n", "-----\r\n"];
+const overlapBytes = 6;
+const firstLine = /^[A-Za-z0-9+/]{8,}={0,2}[ \t]*(?:\r?\n|$)/;
+const lookCharacters = Math.ceil((headBytes * 4) / 3) + 100;
+
+/** clamd unpacks and scans them: what that is worth is looked at here. */
+export async function openAttachments(reader: BodyReader): Promise<void> {
+  for await (const { at, bytes } of reader.pieces(overlapBytes)) {
+    for (const mark of beforeText) {
+      for (let index = bytes.indexOf(mark, 0, "latin1"); index !== -1; index = bytes.indexOf(mark, index + 1, "latin1")) {
+        const from = index + mark.length;
+        const wasSeen = at > 0 && from <= overlapBytes;
+        if (wasSeen) continue;
+        const text = (await reader.some(at + from, lookCharacters)).toString("latin1");
+        if (!firstLine.test(text) || !reader.isWorthALook(Buffer.from(text.slice(0, endOfText(text)), "base64"))) continue;
+        await reader.handOver({ isScanned: true, read: () => decoded(reader, at + from) });
+      }
+    }
+  }
+}
+
+async function* decoded(reader: BodyReader, from: number): AsyncGenerator<Uint8Array, void, undefined> {
+  let waiting = "";
+  for await (const bytes of reader.range(from)) {
+    const text = bytes.toString("latin1");
+    const end = endOfText(text);
+    const characters = waiting + text.slice(0, end).replace(/\s+/g, "");
+    const whole = end === text.length ? characters.length - (characters.length % 4) : characters.length;
+    yield Buffer.from(characters.slice(0, whole), "base64");
+    if (end < text.length) return;
+    waiting = characters.slice(whole);
+  }
+  yield Buffer.from(waiting, "base64");
+}
+
+/** Where something else stands: a boundary, an empty line. */
+function endOfText(text: string): number {
+  const index = text.search(/[^A-Za-z0-9+/=\s]|\n\r?\n/);
+  return index === -1 ? text.length : index;
+}

@@ -1,0 +1,99 @@
+/** Streams within a body that Node unpacks: whole, as pieces of it, or their first bytes. */
+
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import {
+  constants,
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  createInflateRaw,
+  createZstdDecompress,
+  gunzipSync,
+  inflateRawSync,
+} from "node:zlib";
+import type { BodyReader } from "./body-reader.ts";
+
+export type Packing = "stored" | "gzip" | "zlib" | "deflate" | "zstd" | "brotli";
+
+export interface PackedRange {
+  readonly packing: Packing;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What is broken yields what comes before the break, as lenient readers have it. */
+export class Unpacking {
+  readonly #reader: BodyReader;
+  readonly #range: PackedRange;
+  /** Bytes of the body that were unpacked. */
+  packedBytes = 0;
+  /** Whether it was unpacked to its end; bytes may be left behind that. */
+  isWhole = false;
+
+  constructor(reader: BodyReader, range: PackedRange) {
+    this.#reader = reader;
+    this.#range = range;
+  }
+
+  async *read(): AsyncGenerator<Uint8Array, void, undefined> {
+    const { packing, from, to } = this.#range;
+    const decoder = decoderOf(packing);
+    if (decoder === null) {
+      for await (const bytes of this.#reader.range(from, to)) yield bytes;
+      this.isWhole = true;
+      return;
+    }
+    const running = pipeline(Readable.from(this.#reader.range(from, to), { objectMode: false }), decoder);
+    running.catch(() => {}); // told where the bytes are read
+    try {
+      for await (const bytes of decoder as AsyncIterable<Buffer>) {
+        this.packedBytes = decoder.bytesWritten;
+        yield bytes;
+      }
+      this.isWhole = true;
+    } catch (error) {
+      if (!isDataError(error)) throw error;
+    } finally {
+      this.packedBytes = decoder.bytesWritten;
+      decoder.destroy();
+      await running.catch(() => {}); // as above
+    }
+  }
+}
+
+function decoderOf(packing: Packing) {
+  switch (packing) {
+    case "stored":
+      return null;
+    case "gzip":
+      return createGunzip();
+    case "zlib":
+      return createInflate();
+    case "deflate":
+      return createInflateRaw();
+    case "zstd":
+      return createZstdDecompress();
+    case "brotli":
+      return createBrotliDecompress();
+  }
+}
+
+function isDataError(error: unknown): boolean {
+  return error instanceof Error && "code" in error && /^(Z_|ZSTD_|ERR_(BROTLI|ZLIB|_ERROR))/.test(String(error.code));
+}
+
+/** So many packed bytes tell what begins there; of zeros they make a megabyte. */
+export const startBytes = 1024;
+const beginning = { finishFlush: constants.Z_SYNC_FLUSH };
+
+/** What the first bytes unpack to, none where they do not. */
+export function unpackedStart(packing: "gzip" | "deflate", bytes: Buffer): Buffer {
+  const start = bytes.subarray(0, startBytes);
+  try {
+    return packing === "gzip" ? gunzipSync(start, beginning) : inflateRawSync(start, beginning);
+  } catch {
+    // It only looked like it.
+    return Buffer.alloc(0);
+  }
+}
