@@ -40,9 +40,16 @@ const freeBytes = 128 * 1024 * 1024;
 const maxRatio = 256;
 
 /** Rejects as `scan` does, and with what a decoder throws, unless a layer before that may not pass. Nothing is kept then. */
-export async function scanLayers(scan: Scan, source: AsyncIterable<Uint8Array>, options: LayersOptions): Promise<ScannedLayers> {
-  if (options.codings === null) return scan(source, options);
-  const { decoders, unknown } = options.codings;
+export function scanLayers(scan: Scan, source: AsyncIterable<Uint8Array>, options: LayersOptions): Promise<ScannedLayers> {
+  return options.codings === null ? scan(source, options) : scanCoded(scan, source, options, options.codings);
+}
+
+async function scanCoded(
+  scan: Scan,
+  source: AsyncIterable<Uint8Array>,
+  options: ScanOptions,
+  { decoders, unknown }: Codings,
+): Promise<ScannedLayers> {
   const isUnknown = (depth: number) => unknown !== null && depth === decoders.length;
   const raw = await scan(source, isUnknown(0) ? { ...options, insteadOfClean: unknownCoding } : options);
   if (decoders.length === 0 || raw.body.size === 0) return raw;

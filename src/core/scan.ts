@@ -1,15 +1,21 @@
 /** The one function behind every front: a body in, one report or one error out. */
 
+import { ActiveSet } from "./active-set.ts";
 import type { Clock } from "./clock.ts";
 import { createDoNotRetry } from "./do-not-retry.ts";
 import type { Engine, EngineScan } from "./engine.ts";
 import { ClamgateError, toClamgateError } from "./errors.ts";
 import type { Emit, FrontName, GatewayEvent } from "./events.ts";
-import { createFlight, type Finding, type Flight } from "./flight.ts";
-import { type Decision, decide, type Policy } from "./policy.ts";
 import type { Spool, SpooledBody } from "./spool.ts";
 import { untilAborted } from "./until-aborted.ts";
-import type { EngineVersion, ScanReport, Unscannable, Verdict } from "./verdict.ts";
+import {
+  type EngineVersion,
+  namesOf,
+  type ScanReport,
+  type Unscannable,
+  type UnscannableReason,
+  type Verdict,
+} from "./verdict.ts";
 import type { Lease, Lookup, VerdictCache, VerdictKey } from "./verdict-cache.ts";
 
 export interface ScanOptions {
@@ -36,8 +42,20 @@ export interface ScannedBody extends AsyncDisposable {
   readonly body: SpooledBody;
 }
 
+/** What passes: clean always, infected never, unscannable only for the reasons that the operator has named. */
+export interface Policy {
+  /** Reasons of `ON_UNSCANNABLE=allow:…`; empty blocks all that is not clean. */
+  readonly allowedReasons: ReadonlySet<UnscannableReason>;
+}
+
+export interface Decision {
+  readonly isAllowed: boolean;
+  /** The relaxation that let a body pass which is not clean; null when none was needed or none applied. */
+  readonly relaxedFor: UnscannableReason | null;
+}
+
 /**
- * Reads the body to its end, then finds its verdict.
+ * Reads the body to its end, as far as it is there without waiting where it is a `ChunkSource`, then finds its verdict.
  * Rejects with a ClamgateError, or with the error that `body` threw; the body is not read further then, and nothing is kept.
  */
 export type Scan = (body: AsyncIterable<Uint8Array>, options: ScanOptions) => Promise<ScannedBody>;
@@ -56,14 +74,16 @@ export interface ScanParts {
   readonly isUnsupported?: (body: SpooledBody) => Promise<boolean>;
 }
 
+const unsupported: Unscannable = { kind: "unscannable", reason: "unsupported", heuristic: null };
+
 const doNotRetryMs = 10 * 60_000;
 const doNotRetryEntries = 10_000;
 
 export function createScan(parts: ScanParts): Scan {
-  const { spool, engine, cache, policy, emit, clock } = parts;
+  const { spool, engine, cache, policy, emit, clock, isUnsupported } = parts;
   const doNotRetry = createDoNotRetry({ ttlMs: doNotRetryMs, maxEntries: doNotRetryEntries, clock });
-  /** No Map, for the reason that `ActiveSet` gives. */
-  const inFlight: Record<string, Flight> = Object.create(null);
+  /** Scans under way, which requests with the same bytes share. No Map, for the reason that `ActiveSet` gives. */
+  const underWay: Record<string, SharedScan> = Object.create(null);
 
   return async function scan(source, options) {
     const startedAt = clock();
@@ -74,20 +94,22 @@ export function createScan(parts: ScanParts): Scan {
         ...(options.expectedBytes === undefined ? {} : { expectedBytes: options.expectedBytes }),
       });
       try {
-        const finding = await find(body, options);
-        const verdict = await withUnsupported(finding.verdict, body, options.insteadOfClean);
+        const version = engine.version();
+        const found = known(body, version) ?? (await find(body, version, options));
+        let { verdict } = found;
+        if (verdict.kind === "clean" && options.insteadOfClean !== undefined && body.size > 0) verdict = options.insteadOfClean;
+        else if (verdict.kind === "clean" && isUnsupported !== undefined && (await isUnsupported(body))) verdict = unsupported;
         const decision = decide(verdict, policy);
-        const elapsedMs = clock() - startedAt;
-        emit(scannedEvent(options, body, { ...finding, verdict }, decision, elapsedMs));
         const report: ScanReport = {
           verdict,
           sha256: body.sha256,
           size: body.size,
-          engine: finding.version,
-          isCached: finding.scan === null,
-          isRemembered: finding.source === "cache",
-          elapsedMs,
+          engine: found.version,
+          isCached: found.scan === null,
+          isRemembered: found.source === "cache",
+          elapsedMs: clock() - startedAt,
         };
+        emit(scannedEvent(options, report, decision, found));
         return { report, decision, body, [Symbol.asyncDispose]: () => body[Symbol.asyncDispose]() };
       } catch (error) {
         await body[Symbol.asyncDispose]();
@@ -102,67 +124,61 @@ export function createScan(parts: ScanParts): Scan {
     }
   };
 
-  async function find(body: SpooledBody, { signal, client }: ScanOptions): Promise<Finding> {
-    const version = engine.version();
-    // While no engine is up nothing is known about the body; the engine decides how long it is worth waiting for one.
-    const key = `${body.sha256}:${version?.tag ?? ""}`;
-    if (version !== null) {
-      const refused = doNotRetry.find(key) ?? doNotRetry.find(`${body.sha256}:`);
-      if (refused !== null) return { verdict: refused, version, source: "blocklist", scan: null };
-      const known = cache.peek?.({ sha256: body.sha256, tag: version.tag }) ?? null;
-      if (known !== null) return { verdict: known, version, source: "cache", scan: null };
-    }
-    const joined = inFlight[key];
-    if (joined === undefined) return await launch(key, body, version, client).join(signal);
-    try {
-      return shared(await joined.join(signal));
-    } catch (error) {
+  /** What is known without asking anybody. While no engine is up that is nothing. */
+  function known({ sha256 }: SpooledBody, version: EngineVersion | null): Found | null {
+    if (version === null) return null;
+    const refused = doNotRetry.find(keyOf(sha256, version)) ?? doNotRetry.find(keyOf(sha256, null));
+    if (refused !== null) return { verdict: refused, version, source: "blocklist", scan: null };
+    const verdict = cache.peek?.({ sha256, tag: version.tag }) ?? null;
+    return verdict === null ? null : { verdict, version, source: "cache", scan: null };
+  }
+
+  function find(body: SpooledBody, version: EngineVersion | null, { client, signal }: ScanOptions): Promise<Found> {
+    const key = keyOf(body.sha256, version);
+    const joined = underWay[key];
+    if (joined === undefined) return launch().join(signal);
+    return joined.join(signal).then(shared, (error: unknown) => {
       if (joined.client === client || !isRefusal(error)) throw error;
       // Another client's line was too long for it: this one has a turn of its own.
-      const next = inFlight[key];
-      return next === undefined || next === joined
-        ? await launch(key, body, version, client).join(signal)
-        : shared(await next.join(signal));
+      const next = underWay[key];
+      return next === undefined || next === joined ? launch().join(signal) : next.join(signal).then(shared);
+    });
+
+    function launch(): SharedScan {
+      const scan = new SharedScan(client, body, () => forget(key, scan));
+      underWay[key] = scan;
+      void run(scan, key, version);
+      return scan;
     }
   }
 
-  function launch(key: string, body: SpooledBody, version: EngineVersion | null, client: string): Flight {
+  function forget(key: string, scan: SharedScan): void {
+    if (underWay[key] === scan) delete underWay[key];
+  }
+
+  /** Never rejects. Whoever joins before the verdict is remembered has it from the scan. */
+  async function run(scan: SharedScan, key: string, version: EngineVersion | null): Promise<void> {
     let lease: Lease | null = null;
-    const flight = createFlight({ client, body, run, onCalledOff: forget });
-    inFlight[key] = flight;
-    void settle();
-    return flight;
-
-    async function run(held: SpooledBody, signal: AbortSignal): Promise<Finding> {
-      if (version !== null) {
-        const found = await lookUp({ sha256: body.sha256, tag: version.tag }, signal);
-        if (found.kind === "known") {
-          return { verdict: found.value, version, source: found.isAwaited ? "shared" : "cache", scan: null };
-        }
-        lease = found.lease;
+    let rememberedTag: string | null = null;
+    try {
+      const stored = version === null ? null : await lookUp({ sha256: scan.body.sha256, tag: version.tag }, scan.signal);
+      if (version !== null && stored?.kind === "known") {
+        scan.end({ verdict: stored.value, version, source: stored.isAwaited ? "shared" : "cache", scan: null });
+      } else {
+        lease = stored?.kind === "unknown" ? stored.lease : null;
+        const made = await engine.scan(scan.body, scan.signal, scan.client);
+        scan.end({ verdict: made.verdict, version: made.version, source: "engine", scan: made });
+        rememberedTag = await remember(scan.body.sha256, made);
       }
-      const scan = await engine.scan(held, signal, client);
-      return { verdict: scan.verdict, version: scan.version, source: "engine", scan };
+    } catch (error) {
+      scan.fail(error);
+      refuseNext(key, error);
     }
-
-    async function settle(): Promise<void> {
-      let rememberedTag: string | null = null;
-      try {
-        const { scan } = await flight.outcome;
-        if (scan !== null) rememberedTag = await remember(body.sha256, scan);
-      } catch (error) {
-        refuseNext(key, error);
-      }
-      lease?.end(rememberedTag !== null && rememberedTag === version?.tag);
-      forget();
-    }
-
-    function forget(): void {
-      if (inFlight[key] === flight) delete inFlight[key];
-    }
+    lease?.end(rememberedTag !== null && rememberedTag === version?.tag);
+    forget(key, scan);
   }
 
-  /** A cache that breaks its promise never to fail must cost no scan, and no rejection may go unheard. */
+  /** A cache that breaks its promise never to fail must cost no scan. */
   async function lookUp(key: VerdictKey, signal: AbortSignal): Promise<Lookup<Verdict>> {
     try {
       if (cache.lookUp !== undefined) return await cache.lookUp(key, signal);
@@ -192,17 +208,98 @@ export function createScan(parts: ScanParts): Scan {
     if (error.code === "scan-timeout") doNotRetry.add(key, "limit-time");
     if (error.code === "engine-killed") doNotRetry.add(key, "poison");
   }
+}
 
-  async function withUnsupported(verdict: Verdict, body: SpooledBody, insteadOfClean?: Unscannable): Promise<Verdict> {
-    if (verdict.kind === "clean" && insteadOfClean !== undefined && body.size > 0) return insteadOfClean;
-    if (verdict.kind !== "clean" || !(await parts.isUnsupported?.(body))) return verdict;
-    return { kind: "unscannable", reason: "unsupported", heuristic: null };
+/** What is found out about a body, and how. */
+interface Found {
+  readonly verdict: Verdict;
+  readonly version: EngineVersion;
+  readonly source: (GatewayEvent & { kind: "scanned" })["source"];
+  /** Null where the engine was not asked for it. */
+  readonly scan: EngineScan | null;
+}
+
+interface Waiter {
+  readonly resolve: (found: Found) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** One search for a verdict that any number of requests with the same bytes wait for. */
+class SharedScan {
+  /** In whose turn it waits for the engine. */
+  readonly client: string;
+  /** Its own until the search ends, so the request that brought it may leave. */
+  readonly body: SpooledBody;
+  readonly #onCalledOff: () => void;
+  readonly #calledOff = new AbortController();
+  readonly #waiters = new ActiveSet<Waiter>();
+  #settle: ((waiter: Waiter) => void) | null = null;
+
+  /** @param onCalledOff told once, when the last waiter has left: nobody may join from then on. */
+  constructor(client: string, body: SpooledBody, onCalledOff: () => void) {
+    this.client = client;
+    this.body = body.hold();
+    this.#onCalledOff = onCalledOff;
+  }
+
+  /** Aborts when the last waiter has left. */
+  get signal(): AbortSignal {
+    return this.#calledOff.signal;
+  }
+
+  /** Waits for the end; rejects with the signal's reason when that comes first. */
+  join(signal: AbortSignal): Promise<Found> {
+    return new Promise((resolve, reject) => {
+      if (this.#settle !== null) return this.#settle({ resolve, reject });
+      const leave = (): void => {
+        remove();
+        signal.removeEventListener("abort", onAbort);
+      };
+      const onAbort = (): void => {
+        leave();
+        reject(signal.reason);
+        if (this.#waiters.size === 0) this.#callOff();
+      };
+      const remove = this.#waiters.add({
+        resolve(found) {
+          leave();
+          resolve(found);
+        },
+        reject(error) {
+          leave();
+          reject(error);
+        },
+      });
+      if (signal.aborted) onAbort();
+      else signal.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
+  end(found: Found): void {
+    this.#tell((waiter) => waiter.resolve(found));
+  }
+
+  fail(error: unknown): void {
+    this.#tell((waiter) => waiter.reject(error));
+  }
+
+  #tell(settle: (waiter: Waiter) => void): void {
+    if (this.#settle !== null) return;
+    this.#settle = settle;
+    // It never rejects, and whoever closes the spool waits for it.
+    void this.body[Symbol.asyncDispose]();
+    for (const waiter of this.#waiters.items()) settle(waiter);
+  }
+
+  #callOff(): void {
+    this.#onCalledOff();
+    this.#calledOff.abort(new ClamgateError("client-gone", "Every client has gone"));
   }
 }
 
-/** Of whoever joined a flight, which is told of the engine once. */
-function shared(finding: Finding): Finding {
-  return finding.source === "engine" ? { ...finding, source: "shared", scan: null } : finding;
+/** For whoever joined, the engine was not asked: it was for the one that began the scan. */
+function shared(found: Found): Found {
+  return found.source === "engine" ? { ...found, source: "shared", scan: null } : found;
 }
 
 /** Nothing but the queue was in the way. */
@@ -210,26 +307,54 @@ function isRefusal(error: unknown): boolean {
   return error instanceof ClamgateError && (error.code === "queue-full" || error.code === "queue-timeout");
 }
 
+function keyOf(sha256: string, version: EngineVersion | null): string {
+  return `${sha256}:${version?.tag ?? ""}`;
+}
+
+export function decide(verdict: Verdict, policy: Policy): Decision {
+  switch (verdict.kind) {
+    case "clean":
+      return { isAllowed: true, relaxedFor: null };
+    case "infected":
+      return { isAllowed: false, relaxedFor: null };
+    case "unscannable": {
+      const isAllowed = policy.allowedReasons.has(verdict.reason);
+      return { isAllowed, relaxedFor: isAllowed ? verdict.reason : null };
+    }
+  }
+}
+
+/** The names under which a body was found, most telling first; empty when it may pass. */
+export function findings({ report, decision }: Scanned): readonly string[] {
+  if (decision.isAllowed) return [];
+  // A clean body is allowed. Said so that no change of policy ever answers OK by accident.
+  return report.verdict.kind === "clean" ? ["Heuristics.Clamgate.Policy"] : namesOf(report.verdict);
+}
+
+interface Scanned {
+  readonly report: Pick<ScanReport, "verdict">;
+  readonly decision: Decision;
+}
+
 function scannedEvent(
   { via, requestId, name }: ScanOptions,
-  { sha256, size }: SpooledBody,
-  { verdict, source, scan }: Finding,
+  report: ScanReport,
   { isAllowed }: Decision,
-  elapsedMs: number,
+  { source, scan }: Found,
 ): GatewayEvent {
   return {
     kind: "scanned",
     via,
     requestId,
     name,
-    sha256,
-    size,
-    verdict,
+    sha256: report.sha256,
+    size: report.size,
+    verdict: report.verdict,
     isAllowed,
     source,
     backend: scan?.backend ?? null,
     queueSeconds: (scan?.queueMs ?? 0) / 1000,
     scanSeconds: (scan?.scanMs ?? 0) / 1000,
-    seconds: elapsedMs / 1000,
+    seconds: report.elapsedMs / 1000,
   };
 }

@@ -2,7 +2,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { ClamgateError } from "../../core/errors.ts";
-import { findings } from "../../core/policy.ts";
+import { findings } from "../../core/scan.ts";
 import { clientGone } from "../../http/client-gone.ts";
 import { type PathFinding, type PathScanOptions, scanPath } from "../paths/path-scan.ts";
 import { type AnswerOptions, sendAnswer, textType } from "./answer.ts";

@@ -1,8 +1,7 @@
 /** One line of clamav-rest's answer: what became of one body, in its words and its formats. */
 
 import type { ClamgateError } from "../../core/errors.ts";
-import { findings } from "../../core/policy.ts";
-import type { ScannedBody } from "../../core/scan.ts";
+import { findings, type ScannedBody } from "../../core/scan.ts";
 import { errorStatus, type Status } from "./status.ts";
 import type { Judgement } from "./upload.ts";
 

@@ -1,6 +1,6 @@
 /** Response headers of ours beside clamav-rest's body: what it has no room for, of closed or checked characters only. */
 
-import { findings } from "../../core/policy.ts";
+import { findings } from "../../core/scan.ts";
 import { visible } from "../../core/verdict.ts";
 import type { Judgement } from "./upload.ts";
 

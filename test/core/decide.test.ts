@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { decide } from "../../src/core/policy.ts";
+import { decide } from "../../src/core/scan.ts";
 import { unscannableReasons, type Verdict } from "../../src/core/verdict.ts";
 
 const none = { allowedReasons: new Set<never>() };
