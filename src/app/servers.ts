@@ -6,6 +6,7 @@ import type { Server } from "node:net";
 import swagger from "@fastify/swagger";
 import fastify, { type FastifyInstance, type FastifyPluginAsync } from "fastify";
 import type { Emit } from "../core/events.ts";
+import { formatFault } from "../front/rest/result.ts";
 import { unparsableAnswers } from "../front/rest/unparsable.ts";
 import { type Connections, trackConnections } from "../http/connections.ts";
 import { inTurn, type Turns } from "../http/in-turn.ts";
@@ -97,7 +98,7 @@ async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Run
   const app: FastifyInstance = fastify({
     logger: false,
     genReqId: () => randomUUID(),
-    ...unparsableAnswers((socket, answer) => (turns === null ? answer() : turns.refuse(socket, answer))),
+    ...unparsableAnswers((socket, answer) => (turns === null ? answer() : turns.refuse(socket, answer)), formatFault),
     // Paths come as they were sent: the routes decide about their cleanness.
     routerOptions: { ignoreTrailingSlash: false, caseSensitive: true, maxParamLength: 4096 },
     serverFactory: (handler) => {

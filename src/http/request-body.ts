@@ -120,12 +120,12 @@ export class RequestBody extends ChunkSource {
   /**
    * One timer and one set of listeners for all waits of a body: thousands of clients that trickle wait for a second each, and what is made
    * for every wait grows old meanwhile, which is the dearest kind of garbage. The first wait does without: a small body comes in one piece
-   * with its head, which is parsed to its end before the next tick.
+   * with its head, and has been parsed to its end by then. The next tick would be too soon: Node runs it between the bytes and their end.
    */
   #waitForChange(): void {
     if (!this.#hasWaited) {
       this.#hasWaited = true;
-      process.nextTick(this.#onChange);
+      setImmediate(this.#onChange);
       return;
     }
     this.#listen();

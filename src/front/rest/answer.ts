@@ -2,11 +2,9 @@
 
 import { type OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { ClamgateError } from "../../core/errors.ts";
 import { answerEarly } from "../../http/early-answer.ts";
 import type { LingerBounds } from "../../http/linger.ts";
 import { isWhollyRead, type RawRequest } from "../../http/raw.ts";
-import { formatJson, resultOfError } from "./result.ts";
 
 export const jsonType = "application/json; charset=utf-8";
 /** What Go's server guesses where clamav-rest names no type (rest.md 23, 42, 47). */
@@ -28,13 +26,13 @@ export interface AnswerOptions {
   readonly linger: LingerBounds;
 }
 
-/** Answers once. Headers that hooks have set on `reply` go along. To be returned by the handler or hook that calls it. */
-export async function sendAnswer(
+/** Answers once. Headers that hooks have set on `reply` go along. To be returned by the handler that calls it. */
+export function sendAnswer(
   request: FastifyRequest,
   reply: FastifyReply,
   { status, headers = {}, contentType, body }: Answer,
   { retryAfterSeconds, linger }: AnswerOptions,
-): Promise<FastifyReply> {
+): FastifyReply {
   if (reply.raw.destroyed) return reply.hijack(); // nobody is there to read it
   reply.code(status).headers(headers);
   // Go's words, which clients may look for; Node has others. HTTP/2 has none.
@@ -46,23 +44,14 @@ export async function sendAnswer(
   reply.hijack();
   const all: OutgoingHttpHeaders = {};
   for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) all[name] = value;
-  await answerEarly(request.raw, reply.raw, { status, headers: all, body }, linger);
+  // It never rejects.
+  void answerEarly(request.raw, reply.raw, { status, headers: all, body }, linger);
   return reply;
 }
 
 /** As Go's `http.Error` sends it. */
 export function textAnswer(status: number, body: string, headers: Readonly<Record<string, string>> = {}): Answer {
   return { status, contentType: textType, headers: { ...headers, "x-content-type-options": "nosniff" }, body };
-}
-
-export function sendError(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  error: ClamgateError,
-  options: AnswerOptions,
-): Promise<FastifyReply> {
-  const result = resultOfError(error, "");
-  return sendAnswer(request, reply, { status: result.httpStatus, contentType: jsonType, body: formatJson(result) }, options);
 }
 
 /** True also where there is no body to read. */

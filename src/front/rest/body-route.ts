@@ -38,7 +38,7 @@ export function addBodyRoute(server: FastifyInstance, options: BodyRouteOptions)
       const body = new RequestBody(request.raw, { ...options.upload, signal, response: reply.raw });
       const expected = expectedBytes === undefined ? {} : { expectedBytes };
       try {
-        const codings = uploadCodings(request.raw);
+        const codings = uploadCodings(linesOf(request.raw, "content-encoding"));
         const boundary = boundaryIn(linesOf(request.raw, "content-type"));
         const asked = { requestId: request.id, client: clientOf(request), signal, codings };
         if (boundary === null) return await judge(options.scan, body, { ...asked, name: "", ...expected });

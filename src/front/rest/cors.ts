@@ -1,6 +1,6 @@
 /** Cross-origin answers as rs/cors 1.11.1 gives them (rest.md 60-63), for every path, known or not. */
 
-import type { FastifyInstance } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import { trimBlanks } from "../../core/blanks.ts";
 
 export interface CorsOptions {
@@ -12,27 +12,27 @@ const allowedMethods = new Set(["GET", "POST", "OPTIONS"]);
 const allowedHeaders = new Set(["content-type", "accept-language", "accept"]);
 const preflightVary = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
 
-/** To be added before any route, so that no answer goes without its `Vary`. */
-export function addCors(server: FastifyInstance, { allowOrigins }: CorsOptions): void {
-  const allowOrigin = createOriginRule(allowOrigins);
+/** Sets the headers of an answer, known or not yet. True where that is all there is to answer: a preflight. */
+export type Cors = (request: FastifyRequest, reply: FastifyReply) => boolean;
 
-  server.addHook("onRequest", async (request, reply) => {
-    const origin = request.headers.origin;
+export function createCors({ allowOrigins }: CorsOptions): Cors {
+  const allowOrigin = createOriginRule(allowOrigins);
+  return ({ method, raw: { headers } }, reply) => {
+    const { origin, "access-control-request-method": requestedMethod } = headers;
     const allowed = origin === undefined ? null : allowOrigin(origin);
-    const requestedMethod = request.headers["access-control-request-method"];
-    if (request.method !== "OPTIONS" || !requestedMethod) {
+    if (method !== "OPTIONS" || !requestedMethod) {
       reply.header("vary", "Origin");
-      if (allowed !== null && allowedMethods.has(request.method)) reply.header("access-control-allow-origin", allowed);
-      return;
+      if (allowed !== null && allowedMethods.has(method)) reply.header("access-control-allow-origin", allowed);
+      return false;
     }
     reply.code(204).header("vary", preflightVary);
-    const requestedHeaders = request.headers["access-control-request-headers"];
+    const requestedHeaders = headers["access-control-request-headers"];
     if (allowed !== null && allowedMethods.has(requestedMethod) && areAllowed(requestedHeaders)) {
       reply.header("access-control-allow-origin", allowed).header("access-control-allow-methods", requestedMethod);
       if (requestedHeaders) reply.header("access-control-allow-headers", requestedHeaders);
     }
-    return reply.send();
-  });
+    return true;
+  };
 }
 
 /** Gives what `Access-Control-Allow-Origin` says to an origin, or null. */

@@ -11,13 +11,13 @@ import type { DrainLimits } from "../../http/multipart-reader.ts";
 import { createScanRoots } from "../paths/scan-roots.ts";
 import { createTurns, type TurnLimits, walkTurnLimits } from "../paths/turns.ts";
 import { type WalkLimits, walkLimits } from "../paths/walk.ts";
-import { type AnswerOptions, sendError } from "./answer.ts";
+import { type AnswerOptions, sendAnswer } from "./answer.ts";
 import { addBodyRoute } from "./body-route.ts";
-import { addCors } from "./cors.ts";
 import { addPathRoutes } from "./path-routes.ts";
+import { errorAnswer, formatFault } from "./result.ts";
 import { addStateRoutes } from "./state-routes.ts";
 import { addUploadRoutes, type UploadPace } from "./upload-routes.ts";
-import { addWrongRoutes } from "./wrong-routes.ts";
+import { addManners } from "./wrong-routes.ts";
 
 export interface RestFrontOptions {
   readonly scan: Scan;
@@ -64,9 +64,7 @@ const defaults = {
 export function restFront(given: RestFrontOptions): FastifyPluginAsync {
   const options = { ...defaults, ...given };
   const plugin: FastifyPluginAsync = async (server) => {
-    addTestMark(server, options.isTestOnly);
-    addCors(server, options);
-    addWrongRoutes(server, options);
+    addManners(server, { ...options, formatFault });
     await server.register(async (scope) => {
       keepBodiesRaw(scope);
       // The schemas are for people: bad requests get clamav-rest's answers, from the routes.
@@ -86,18 +84,12 @@ export function restFront(given: RestFrontOptions): FastifyPluginAsync {
   return Object.assign(plugin, { [Symbol.for("skip-override")]: true });
 }
 
-function addTestMark(server: FastifyInstance, isTestOnly: () => boolean): void {
-  server.addHook("onRequest", async (_request, reply) => {
-    if (isTestOnly()) reply.header("x-clamgate-signatures", "test-only");
-  });
-}
-
 /** No route throws on purpose: this is for faults of ours, and tells the client no more than that. */
 function addErrorAnswer(scope: FastifyInstance, options: AnswerOptions & { readonly emit: Emit }): void {
   scope.setErrorHandler((thrown, request, reply) => {
     const error = toClamgateError(thrown);
     options.emit({ kind: "notice", level: "error", message: `request ${request.id} failed: ${error.message}` });
-    return sendError(request, reply, error, options);
+    return sendAnswer(request, reply, errorAnswer(error), options);
   });
 }
 
@@ -105,8 +97,9 @@ function addErrorAnswer(scope: FastifyInstance, options: AnswerOptions & { reado
 function keepBodiesRaw(scope: FastifyInstance): void {
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser("*", (_request, _payload, done) => done(null));
-  // Fastify answers 415 to a type that it cannot parse, even so; the routes look at `request.raw` for the real one.
-  scope.addHook("onRequest", async (request) => {
-    request.headers = { ...request.raw.headers, "content-type": "application/octet-stream" };
+  // Fastify answers 415 to a type that it cannot parse, even so; the routes look at the raw lines for the real one.
+  scope.addHook("onRequest", ({ raw }, _reply, next) => {
+    raw.headers["content-type"] = "application/octet-stream";
+    next();
   });
 }

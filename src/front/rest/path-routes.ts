@@ -65,11 +65,11 @@ export function addPathRoutes(server: FastifyInstance, options: PathRoutesOption
     reply: FastifyReply,
     { status, body }: { readonly status: number; readonly body: string },
     judgements: readonly Judgement[] = [],
-  ): Promise<FastifyReply> {
+  ): FastifyReply {
     return sendAnswer(request, reply, { status, contentType: textType, body, headers: verdictHeaders(judgements) }, options);
   }
 
-  function sendMissing(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  function sendMissing(request: FastifyRequest, reply: FastifyReply): FastifyReply {
     return send(request, reply, { status: 400, body: "URL param 'path' is missing" });
   }
 }

@@ -1,7 +1,8 @@
 /** One line of clamav-rest's answer: what became of one body, in its words and its formats. */
 
-import type { ClamgateError } from "../../core/errors.ts";
+import { ClamgateError } from "../../core/errors.ts";
 import { findings, type ScannedBody } from "../../core/scan.ts";
+import { type Answer, jsonType } from "./answer.ts";
 import { errorStatus, type Status } from "./status.ts";
 import type { Judgement } from "./upload.ts";
 
@@ -40,6 +41,17 @@ export function resultOfJudgement(judgement: Judgement, fileName: string): Resul
 export function resultOfError(error: ClamgateError, fileName: string): Result {
   if (error.code === "too-large") return tooLarge(fileName);
   return { status: "ERROR", description: error.publicMessage, fileName, httpStatus: errorStatus[error.code] };
+}
+
+/** To a request that no scan came of. */
+export function errorAnswer(error: ClamgateError): Answer {
+  const result = resultOfError(error, "");
+  return { status: result.httpStatus, contentType: jsonType, body: formatJson(result) };
+}
+
+/** The JSON body for what never became a request to scan. */
+export function formatFault(description: string): string {
+  return formatJson(resultOfError(new ClamgateError("malformed", description), ""));
 }
 
 /** Keys in this order, no blank, no line end (rest.md 7). */

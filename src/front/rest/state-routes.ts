@@ -4,7 +4,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { PoolStats } from "../../core/engine.ts";
 import { ClamgateError } from "../../core/errors.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
-import { type AnswerOptions, jsonType, sendAnswer, sendError } from "./answer.ts";
+import { type AnswerOptions, jsonType, sendAnswer } from "./answer.ts";
+import { errorAnswer } from "./result.ts";
 import { statsSchema, versionSchema } from "./schemas.ts";
 
 export interface StateRoutesOptions extends AnswerOptions {
@@ -24,13 +25,13 @@ export function addStateRoutes(server: FastifyInstance, options: StateRoutesOpti
     return stats.backendsUp <= 0 ? sendUnavailable(request, reply) : send(request, reply, formatStats(stats));
   });
 
-  function send(request: FastifyRequest, reply: FastifyReply, body: string): Promise<FastifyReply> {
+  function send(request: FastifyRequest, reply: FastifyReply, body: string): FastifyReply {
     return sendAnswer(request, reply, { status: 200, contentType: jsonType, body }, options);
   }
 
-  function sendUnavailable(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  function sendUnavailable(request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const error = new ClamgateError("engine-unavailable", "The scan engine is not available");
-    return sendError(request, reply, error, options);
+    return sendAnswer(request, reply, errorAnswer(error), options);
   }
 }
 

@@ -2,20 +2,19 @@
 
 import type { Socket } from "node:net";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { ClamgateError } from "../../core/errors.ts";
 import type { Turns } from "../../http/in-turn.ts";
 import { isTransferCodingError, type ParseError, transferCodingFault } from "../../http/transfer-coding.ts";
-import { formatJson, resultOfError } from "./result.ts";
 
 /**
  * For Fastify's options: its own words would be the only ones of another shape.
  * @param refuse see `Turns`.
+ * @param formatFault makes the JSON body of a description.
  */
-export const unparsableAnswers = (refuse: Turns["refuse"]) => ({
+export const unparsableAnswers = (refuse: Turns["refuse"], formatFault: (description: string) => string) => ({
   clientErrorHandler(error: ParseError, socket: Socket): void {
     if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
     const { status, reason, description } = faultOf(error);
-    const body = failure(description);
+    const body = formatFault(description);
     const head = [
       "Content-Type: application/json; charset=utf-8",
       `Content-Length: ${Buffer.byteLength(body)}`,
@@ -26,7 +25,7 @@ export const unparsableAnswers = (refuse: Turns["refuse"]) => ({
     });
   },
   frameworkErrors(_error: Error, _request: FastifyRequest, reply: FastifyReply): void {
-    reply.code(400).type("application/json; charset=utf-8").send(failure("The request target is malformed"));
+    reply.code(400).type("application/json; charset=utf-8").send(formatFault("The request target is malformed"));
   },
 });
 
@@ -45,9 +44,4 @@ function faultOf(error: ParseError): { readonly status: number; readonly reason:
     default:
       return { status: 400, reason: "Bad Request", description: "The request is malformed or ends early" };
   }
-}
-
-/** A JSON body that is no result of a scan. */
-export function failure(description: string): string {
-  return formatJson(resultOfError(new ClamgateError("malformed", description), ""));
 }

@@ -9,14 +9,14 @@ import type { Scan } from "../../core/scan.ts";
 import type { Codings } from "../../core/scan-layers.ts";
 import { clientGone } from "../../http/client-gone.ts";
 import type { DrainLimits } from "../../http/multipart-reader.ts";
-import { linesOf, type RawRequest } from "../../http/raw.ts";
+import { linesOf } from "../../http/raw.ts";
 import { RequestBody } from "../../http/request-body.ts";
 import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer, textType } from "./answer.ts";
 import { clientOf } from "./client-of.ts";
 import { formatJson, formWithoutFile, namelessPart, type Result, resultOfJudgement } from "./result.ts";
 import { deprecatedUploadSchema, uploadSchema } from "./schemas.ts";
 import { mostSevere } from "./status.ts";
-import { type PartOutcome, scanUpload } from "./upload.ts";
+import { type PartOutcome, scanUpload, type UploadOptions } from "./upload.ts";
 import { verdictHeaders } from "./verdict-headers.ts";
 import { scanWholeForm, type WholeForm } from "./whole-form.ts";
 
@@ -37,63 +37,69 @@ export interface UploadRoutesOptions extends AnswerOptions {
 }
 
 export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOptions): void {
-  server.post("/v2/scan", { schema: uploadSchema }, async (request, reply) => {
-    return sendAnswer(request, reply, await answerTo(request, reply, arrayAnswer), options);
-  });
+  server.post("/v2/scan", { schema: uploadSchema }, (request, reply) => scanForm(request, reply, arrayAnswer));
 
-  server.post("/scan", { schema: deprecatedUploadSchema }, async (request, reply) => {
+  server.post("/scan", { schema: deprecatedUploadSchema }, (request, reply) => {
     options.emit({ kind: "deprecated-endpoint" });
     const { host = request.raw.headers[":authority"] ?? "" } = request.raw.headers;
     // Neither is how RFC 8288 or RFC 9745 would write it; clients of clamav-rest get what they know.
     reply.header("deprecation", "version=v1").header("link", `${host}/v2/scan; rel=successor-version`);
-    return sendAnswer(request, reply, await answerTo(request, reply, sequenceAnswer), options);
+    return scanForm(request, reply, sequenceAnswer);
   });
 
-  async function answerTo(
+  async function scanForm(
     request: FastifyRequest,
     reply: FastifyReply,
     write: (outcomes: readonly PartOutcome[]) => Answer,
-  ): Promise<Answer> {
-    const kind = bodyKind(linesOf(request.raw, "content-type"));
-    switch (kind.kind) {
+  ): Promise<FastifyReply> {
+    const form = bodyKind(linesOf(request.raw, "content-type"));
+    switch (form.kind) {
       case "not-multipart":
-        return textAnswer(400, "request Content-Type isn't multipart/form-data\n");
+        return sendAnswer(request, reply, textAnswer(400, "request Content-Type isn't multipart/form-data\n"), options);
       case "no-boundary":
-        return textAnswer(400, "no multipart boundary param in Content-Type\n");
+        return sendAnswer(request, reply, textAnswer(400, "no multipart boundary param in Content-Type\n"), options);
       case "ambiguous": {
-        const error = new ClamgateError("malformed", `Malformed multipart body: ${kind.why}`);
-        return write([{ kind: "judged", fileName: "", judgement: { kind: "failed", error } }]);
+        const error = new ClamgateError("malformed", `Malformed multipart body: ${form.why}`);
+        return sendAnswer(request, reply, write([failed(error)]), options);
       }
-      case "multipart":
-        return write(await outcomesOf(request, reply, kind.boundary));
+      case "multipart": {
+        const signal = clientGone(request.raw, reply.raw);
+        const body = new RequestBody(request.raw, { ...options.upload, signal, response: reply.raw });
+        const declared = request.raw.headers["content-length"];
+        const asked = {
+          ...options,
+          boundary: form.boundary,
+          requestId: request.id,
+          client: clientOf(request),
+          signal,
+          declaredBytes: declared === undefined ? null : Number(declared),
+          isEveryPartScanned: false,
+        };
+        const outcomes = await scanCoded(body, asked, linesOf(request.raw, "content-encoding"));
+        // A read that still waits would stand in the way of the linger.
+        body.leave();
+        return sendAnswer(request, reply, write(outcomes), options);
+      }
     }
   }
+}
 
-  async function outcomesOf(request: FastifyRequest, reply: FastifyReply, boundary: string): Promise<readonly PartOutcome[]> {
-    const signal = clientGone(request.raw, reply.raw);
-    const body = new RequestBody(request.raw, { ...options.upload, signal, response: reply.raw });
-    const declared = request.raw.headers["content-length"];
-    const declaredBytes = declared === undefined ? null : Number(declared);
-    const asked = {
-      ...options,
-      boundary,
-      requestId: request.id,
-      client: clientOf(request),
-      signal,
-      declaredBytes,
-      isEveryPartScanned: false,
-    };
-    try {
-      const codings = uploadCodings(request.raw);
-      if (codings === null) return await scanUpload(body, asked);
-      return outcomesIn(await scanWholeForm(body, { ...asked, codings }));
-    } catch (error) {
-      return [{ kind: "judged", fileName: "", judgement: { kind: "failed", error: toClamgateError(error) } }];
-    } finally {
-      // A read that still waits would stand in the way of the linger.
-      body.leave();
-    }
+/** Never rejects. */
+function scanCoded(
+  body: RequestBody,
+  options: UploadOptions,
+  contentEncodings: readonly string[],
+): Promise<readonly PartOutcome[]> {
+  try {
+    const codings = uploadCodings(contentEncodings);
+    return codings === null ? scanUpload(body, options) : scanWholeForm(body, { ...options, codings }).then(outcomesIn);
+  } catch (error) {
+    return Promise.resolve([failed(toClamgateError(error))]);
   }
+}
+
+function failed(error: ClamgateError): PartOutcome {
+  return { kind: "judged", fileName: "", judgement: { kind: "failed", error } };
 }
 
 /** A coded form as a whole has an entry of its own, without a name, unless there is nothing to be said of it. */
@@ -135,10 +141,13 @@ function resultOf({ fileName, judgement }: PartOutcome & { kind: "judged" }): Re
   return resultOfJudgement(judgement, fileName);
 }
 
-/** @throws ClamgateError `undecodable` where one is not known, or there are too many. */
-export function uploadCodings(request: RawRequest): Codings | null {
-  if (request.headers["content-encoding"] === undefined) return null;
-  const codings = readCodings(linesOf(request, "content-encoding"));
+/**
+ * @param lines of the field `Content-Encoding`.
+ * @throws ClamgateError `undecodable` where one is not known, or there are too many.
+ */
+export function uploadCodings(lines: readonly string[]): Codings | null {
+  if (lines.length === 0) return null;
+  const codings = readCodings(lines);
   if (codings === null || codings.unknown === null) return codings;
   throw new ClamgateError("undecodable", `The content coding ${JSON.stringify(codings.unknown.slice(0, 40))} is not known`);
 }

@@ -1,34 +1,52 @@
-/** Answers for requests that no route takes: an unclean path, a wrong method, an unknown path (rest.md 4, 5), an unknown expectation, a transfer coding. */
+/**
+ * What holds for every request of a server, whichever front takes it: cross-origin headers, the mark of test signatures, and the answers
+ * to what no route takes: an unclean path, a wrong method, an unknown path (rest.md 4, 5), an unknown expectation, a transfer coding.
+ */
 
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { hasUnknownExpectation } from "../../http/expectations.ts";
 import { hasOtherTransferCoding, transferCodingFault } from "../../http/transfer-coding.ts";
 import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer } from "./answer.ts";
-import { failure } from "./unparsable.ts";
+import { type CorsOptions, createCors } from "./cors.ts";
+
+export interface MannersOptions extends AnswerOptions, CorsOptions {
+  /** While true, every answer says `X-Clamgate-Signatures: test-only`. */
+  readonly isTestOnly: () => boolean;
+  /** Makes the JSON body of a description. */
+  readonly formatFault: (description: string) => string;
+}
 
 const methods = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"] as const;
 
-/** Who does not see the body as we do may see another request in it: the connection ends. */
-const transferCodingAnswer: Answer = {
-  status: 501,
-  contentType: jsonType,
-  headers: { connection: "close" },
-  body: failure(transferCodingFault),
-};
-
 /**
- * Concerns every route of the server, also those that others add. It is a hook and not Fastify's 404 handler, since that
+ * One hook for the whole server, also for the routes that others add after it. It is a hook and not Fastify's 404 handler, since that
  * would have the body parsed before it.
  */
-export function addWrongRoutes(server: FastifyInstance, options: AnswerOptions): void {
-  server.addHook("onRequest", async (request, reply) => {
-    if (hasUnknownExpectation(request.raw))
-      return sendAnswer(request, reply, textAnswer(417, "Only 100-continue can be expected\n"), options);
-    if (hasOtherTransferCoding(request.raw)) return sendAnswer(request, reply, transferCodingAnswer, options);
-    if (request.is404) return sendAnswer(request, reply, answer(request), options);
+export function addManners(server: FastifyInstance, options: MannersOptions): void {
+  const cors = createCors(options);
+  /** Who does not see the body as we do may see another request in it: the connection ends. */
+  const transferCodingAnswer: Answer = {
+    status: 501,
+    contentType: jsonType,
+    headers: { connection: "close" },
+    body: options.formatFault(transferCodingFault),
+  };
+
+  server.addHook("onRequest", (request, reply, next) => {
+    if (options.isTestOnly()) reply.header("x-clamgate-signatures", "test-only");
+    if (cors(request, reply)) return void reply.send();
+    const answer = refusal(request);
+    if (answer === null) next();
+    else sendAnswer(request, reply, answer, options);
   });
 
-  function answer(request: FastifyRequest): Answer {
+  function refusal(request: FastifyRequest): Answer | null {
+    if (hasUnknownExpectation(request.raw)) return textAnswer(417, "Only 100-continue can be expected\n");
+    if (hasOtherTransferCoding(request.raw)) return transferCodingAnswer;
+    return request.is404 ? noRouteAnswer(request) : null;
+  }
+
+  function noRouteAnswer(request: FastifyRequest): Answer {
     const target = request.raw.url ?? "/";
     const redirect = redirectTarget(target);
     if (redirect !== null) return redirectAnswer(request, redirect);
