@@ -6,18 +6,18 @@ import { toClamgateError } from "../../core/errors.ts";
 import type { Emit } from "../../core/events.ts";
 import type { Scan } from "../../core/scan.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
+import { type AnswerOptions, sendAnswer } from "../../http/answer.ts";
 import type { LingerBounds } from "../../http/linger.ts";
+import { addManners } from "../../http/manners.ts";
 import type { DrainLimits } from "../../http/multipart-reader.ts";
 import { createScanRoots } from "../paths/scan-roots.ts";
 import { createTurns, type TurnLimits, walkTurnLimits } from "../paths/turns.ts";
 import { type WalkLimits, walkLimits } from "../paths/walk.ts";
-import { type AnswerOptions, sendAnswer } from "./answer.ts";
 import { addBodyRoute } from "./body-route.ts";
 import { addPathRoutes } from "./path-routes.ts";
 import { errorAnswer, formatFault } from "./result.ts";
 import { addStateRoutes } from "./state-routes.ts";
 import { addUploadRoutes, type UploadPace } from "./upload-routes.ts";
-import { addManners } from "./wrong-routes.ts";
 
 export interface RestFrontOptions {
   readonly scan: Scan;

@@ -3,9 +3,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { ClamgateError } from "../../core/errors.ts";
 import { findings } from "../../core/scan.ts";
+import { type AnswerOptions, sendAnswer, textType } from "../../http/answer.ts";
 import { clientGone } from "../../http/client-gone.ts";
 import { type PathFinding, type PathScanOptions, scanPath } from "../paths/path-scan.ts";
-import { type AnswerOptions, sendAnswer, textType } from "./answer.ts";
 import { clientOf } from "./client-of.ts";
 import { formatJson, type Result, resultOfError, resultOfScan } from "./result.ts";
 import { scanFileSchema, scanPathSchema } from "./schemas.ts";

@@ -2,7 +2,7 @@
 
 import { ClamgateError } from "../../core/errors.ts";
 import { findings, type ScannedBody } from "../../core/scan.ts";
-import { type Answer, jsonType } from "./answer.ts";
+import { type Answer, jsonType } from "../../http/answer.ts";
 import { errorStatus, type Status } from "./status.ts";
 import type { Judgement } from "./upload.ts";
 

@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { PoolStats } from "../../core/engine.ts";
 import { ClamgateError } from "../../core/errors.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
-import { type AnswerOptions, jsonType, sendAnswer } from "./answer.ts";
+import { type AnswerOptions, jsonType, sendAnswer } from "../../http/answer.ts";
 import { errorAnswer } from "./result.ts";
 import { statsSchema, versionSchema } from "./schemas.ts";
 

@@ -2,9 +2,9 @@
 
 import { type OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { answerEarly } from "../../http/early-answer.ts";
-import type { LingerBounds } from "../../http/linger.ts";
-import { isWhollyRead, type RawRequest } from "../../http/raw.ts";
+import { answerEarly } from "./early-answer.ts";
+import type { LingerBounds } from "./linger.ts";
+import { isWhollyRead, type RawRequest } from "./raw.ts";
 
 export const jsonType = "application/json; charset=utf-8";
 /** What Go's server guesses where clamav-rest names no type (rest.md 23, 42, 47). */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { cleanPath, redirectTarget } from "../../../src/front/rest/wrong-routes.ts";
+import { cleanPath, redirectTarget } from "../../src/http/manners.ts";
 
 describe("cleanPath (rest.md 5)", () => {
   const cases: readonly (readonly [string, string])[] = [

@@ -4,10 +4,10 @@
  */
 
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { hasUnknownExpectation } from "../../http/expectations.ts";
-import { hasOtherTransferCoding, transferCodingFault } from "../../http/transfer-coding.ts";
 import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer } from "./answer.ts";
 import { type CorsOptions, createCors } from "./cors.ts";
+import { hasUnknownExpectation } from "./expectations.ts";
+import { hasOtherTransferCoding, transferCodingFault } from "./transfer-coding.ts";
 
 export interface MannersOptions extends AnswerOptions, CorsOptions {
   /** While true, every answer says `X-Clamgate-Signatures: test-only`. */

@@ -1,7 +1,7 @@
 /** Cross-origin answers as rs/cors 1.11.1 gives them (rest.md 60-63), for every path, known or not. */
 
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { trimBlanks } from "../../core/blanks.ts";
+import { trimBlanks } from "../core/blanks.ts";
 
 export interface CorsOptions {
   /** ALLOW_ORIGINS, split: whole origins, each with at most one `*`, or `*` alone for all. Empty: same origin only. */

@@ -2,8 +2,8 @@
 
 import type { Socket } from "node:net";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { Turns } from "../../http/in-turn.ts";
-import { isTransferCodingError, type ParseError, transferCodingFault } from "../../http/transfer-coding.ts";
+import type { Turns } from "./in-turn.ts";
+import { isTransferCodingError, type ParseError, transferCodingFault } from "./transfer-coding.ts";
 
 /**
  * For Fastify's options: its own words would be the only ones of another shape.
