@@ -1,16 +1,18 @@
-/** What any cache may remember, decided here and nowhere else in this room. */
+/** What any cache may remember, and as which text: decided here and nowhere else in this module. */
 
 import { coverage, type UnscannableReason, unscannableReasons, type Verdict } from "../core/verdict.ts";
-import type { VerdictKey } from "../core/verdict-cache.ts";
+import type { UrlVerdict, VerdictKey } from "../core/verdict-cache.ts";
 
 /** Reads a value from where anything may stand; null for what is none, and for what must not be remembered. The value is frozen. */
 export type Parse<Value> = (value: unknown) => Value | null;
 
-export interface Admission<Value> {
+export interface Cacheable<Value> {
   /** The key as one string. */
   readonly id: string;
   /** A frozen copy: what the caller does to its own afterwards changes no later answer. */
   readonly value: Value;
+  /** As `storedText`. */
+  readonly text: string;
   /** At least 1. */
   readonly ttlMs: number;
 }
@@ -21,12 +23,18 @@ const maxTagLength = 256;
 const maxTtlMs = 1e12;
 
 /** Null where the value, the key or the time is not to be stored; that is no fault. */
-export function admit<Value>(key: VerdictKey, value: Value, ttlSeconds: number, parse: Parse<Value>): Admission<Value> | null {
+export function cacheable<Value>(
+  key: VerdictKey,
+  value: Value,
+  ttlSeconds: number,
+  parse: Parse<Value>,
+): Cacheable<Value> | null {
   const id = keyId(key);
-  const admitted = parse(value);
+  const copy = parse(value);
   const ttlMs = Math.min(Math.floor(ttlSeconds * 1000), maxTtlMs);
-  if (id === null || admitted === null || !(ttlMs >= 1)) return null;
-  return { id, value: admitted, ttlMs };
+  if (id === null || copy === null || !(ttlMs >= 1)) return null;
+  const text = storedText(id, copy);
+  return text === null ? null : { id, value: copy, text, ttlMs };
 }
 
 /**
@@ -39,7 +47,7 @@ export function keyId({ sha256, tag }: VerdictKey): string | null {
 }
 
 /** Whether the value has these fields and no other: one that is not known may limit what the others say. */
-export function hasOnly<Name extends string>(value: unknown, names: readonly Name[]): value is Record<Name, unknown> {
+function hasOnly<Name extends string>(value: unknown, names: readonly Name[]): value is Record<Name, unknown> {
   if (typeof value !== "object" || value === null) return false;
   return Object.keys(value).length === names.length && names.every((name) => Object.hasOwn(value, name));
 }
@@ -56,6 +64,24 @@ export function parseVerdict(value: unknown): Verdict | null {
     return Object.freeze({ kind: "unscannable", reason, heuristic });
   }
   return null;
+}
+
+/** Null stands for what was forgotten: it is written over, so that gateways that share the store forget it too. */
+export interface UrlRecord {
+  readonly known: UrlVerdict | null;
+}
+
+/** A record from where anything may stand; null for what is none. */
+export function parseUrlRecord(value: unknown): UrlRecord | null {
+  if (!hasOnly(value, ["known"])) return null;
+  const { known } = value;
+  if (known === null) return Object.freeze({ known });
+  if (!hasOnly(known, ["verdict", "sha256", "size"])) return null;
+  const verdict = parseVerdict(known.verdict);
+  const { sha256, size } = known;
+  if (verdict === null || typeof sha256 !== "string" || !sha256Pattern.test(sha256)) return null;
+  if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) return null;
+  return Object.freeze({ known: Object.freeze({ verdict, sha256, size }) });
 }
 
 /** Of the text that a store keeps; another form of it has another number. 1 had no `logic`. */

@@ -1,7 +1,7 @@
 /** The copies that were given of one address, as one text: a line for each, the last given at the end. The same in every store. */
 
 import { hash } from "node:crypto";
-import { type Copy, givenSeconds, type KnownCopies } from "../core/given-copies.ts";
+import { type Copy, givenAgainSeconds, givenSeconds, type KnownCopies } from "../core/given-copies.ts";
 
 /** More than a file changes within a day. What changes all the time, a clock or a list, is given as a whole. */
 export const maxCopies = 16;
@@ -24,7 +24,7 @@ export function isRecord(text: unknown): text is string {
 }
 
 /**
- * The record with one more copy. `givenScript` in redis-copies.ts does the same.
+ * The record with one more copy. `givenScript` in redis/copies.ts does the same.
  * @param now in whole seconds, of the clock that all of them are of.
  */
 export function added(record: string | null, line: string, now: number): string {
@@ -40,11 +40,19 @@ export function forgottenRecord(at: number): string {
   return `${recordHead}${at} ${lost}\n`;
 }
 
-/** Null where not all copies are in it. */
-export function knownCopies(record: string): KnownCopies | null {
-  if (record.includes(lost)) return null;
-  // Most are never asked: nobody wants a part.
-  const copies = () => linesOf(record).map(({ line }) => line.split(" "));
+/** Whether the line was added so lately that it need not be added again. */
+export function isFresh(record: string, line: string, now: number): boolean {
+  return linesOf(record).some((one) => one.line === line && now - one.at < givenAgainSeconds);
+}
+
+/**
+ * Null where not all copies are in it.
+ * @param now not needed of a record that was added to just now.
+ */
+export function knownCopies(record: string, now = Number.NEGATIVE_INFINITY): KnownCopies | null {
+  const lines = linesOf(record).filter(({ at }) => now - at < givenSeconds);
+  if (lines.some(({ line }) => line === lost)) return null;
+  const copies = () => lines.map(({ line }) => line.split(" "));
   return {
     isSole: ({ sha256 }) => sha256 !== null && copies().every(([digest]) => digest === sha256),
     isSoleWith(validator, { sha256 }) {

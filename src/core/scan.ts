@@ -7,7 +7,6 @@ import type { Engine, EngineScan } from "./engine.ts";
 import { ClamgateError, toClamgateError } from "./errors.ts";
 import type { Emit, FrontName, GatewayEvent } from "./events.ts";
 import type { Spool, SpooledBody } from "./spool.ts";
-import { untilAborted } from "./until-aborted.ts";
 import {
   type EngineVersion,
   namesOf,
@@ -16,7 +15,7 @@ import {
   type UnscannableReason,
   type Verdict,
 } from "./verdict.ts";
-import type { Lease, Lookup, VerdictCache, VerdictKey } from "./verdict-cache.ts";
+import type { Lease, VerdictCache } from "./verdict-cache.ts";
 
 export interface ScanOptions {
   readonly via: FrontName;
@@ -129,7 +128,7 @@ export function createScan(parts: ScanParts): Scan {
     if (version === null) return null;
     const refused = doNotRetry.find(keyOf(sha256, version)) ?? doNotRetry.find(keyOf(sha256, null));
     if (refused !== null) return { verdict: refused, version, source: "blocklist", scan: null };
-    const verdict = cache.peek?.({ sha256, tag: version.tag }) ?? null;
+    const verdict = cache.peek({ sha256, tag: version.tag });
     return verdict === null ? null : { verdict, version, source: "cache", scan: null };
   }
 
@@ -161,14 +160,15 @@ export function createScan(parts: ScanParts): Scan {
     let lease: Lease | null = null;
     let rememberedTag: string | null = null;
     try {
-      const stored = version === null ? null : await lookUp({ sha256: scan.body.sha256, tag: version.tag }, scan.signal);
+      const asked = version === null ? null : { sha256: scan.body.sha256, tag: version.tag };
+      const stored = asked === null ? null : ((await cache.lookUp?.(asked, scan.signal)) ?? null);
       if (version !== null && stored?.kind === "known") {
         scan.end({ verdict: stored.value, version, source: stored.isAwaited ? "shared" : "cache", scan: null });
       } else {
         lease = stored?.kind === "unknown" ? stored.lease : null;
         const made = await engine.scan(scan.body, scan.signal, scan.client);
         scan.end({ verdict: made.verdict, version: made.version, source: "engine", scan: made });
-        rememberedTag = await remember(scan.body.sha256, made);
+        rememberedTag = remember(scan.body.sha256, made);
       }
     } catch (error) {
       scan.fail(error);
@@ -178,29 +178,11 @@ export function createScan(parts: ScanParts): Scan {
     forget(key, scan);
   }
 
-  /** A cache that breaks its promise never to fail must cost no scan. */
-  async function lookUp(key: VerdictKey, signal: AbortSignal): Promise<Lookup<Verdict>> {
-    try {
-      if (cache.lookUp !== undefined) return await cache.lookUp(key, signal);
-      const value = await untilAborted(cache.get(key), signal);
-      if (value !== null) return { kind: "known", value, isAwaited: false };
-    } catch (error) {
-      signal.throwIfAborted();
-      emit({ kind: "cache-failed", operation: "get", detail: toClamgateError(error).message });
-    }
-    return { kind: "unknown", lease: null };
-  }
-
   /** The tag that it is remembered under; null where it is not. */
-  async function remember(sha256: string, { verdict, version, isCacheable }: EngineScan): Promise<string | null> {
+  function remember(sha256: string, { verdict, version, isCacheable }: EngineScan): string | null {
     if (!isCacheable || verdict.kind === "unscannable") return null;
-    try {
-      await cache.set({ sha256, tag: version.tag }, verdict, parts.verdictTtlSeconds);
-      return version.tag;
-    } catch (error) {
-      emit({ kind: "cache-failed", operation: "set", detail: toClamgateError(error).message });
-      return null;
-    }
+    cache.set({ sha256, tag: version.tag }, verdict, parts.verdictTtlSeconds);
+    return version.tag;
   }
 
   function refuseNext(key: string, error: unknown): void {

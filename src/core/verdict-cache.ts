@@ -1,4 +1,4 @@
-/** What is remembered of bodies and addresses: the interfaces of the stores. */
+/** What is remembered of bodies and addresses: the interfaces of the caches. None of their functions throws. */
 
 import type { Verdict } from "./verdict.ts";
 
@@ -8,23 +8,21 @@ export interface VerdictKey {
   readonly tag: string;
 }
 
-export interface Cache<Value> {
-  get(key: VerdictKey): Promise<Value | null>;
-  /** What memory holds of it. Asks nobody; null does not say that `get` finds nothing. */
-  peek?(key: VerdictKey): Value | null;
-  set(key: VerdictKey, value: Value, ttlSeconds: number): Promise<void>;
-  /** Whether verdicts are found and remembered just now; without it they always are. Asks nobody. */
-  health?(): CacheHealth;
-  close(): Promise<void>;
-}
-
-export interface VerdictCache extends Cache<Verdict> {
+export interface VerdictCache {
+  /** What this gateway knows: in memory, or in a file of its own. */
+  peek(key: VerdictKey): Verdict | null;
   /**
-   * As `get`, where gateways share the store: of those that ask for what none of them knows, one gets the lease to find it out, and the
-   * others wait for its verdict. They scan as well once it takes too long, ends without one, or the store is away. Rejects with the
-   * signal's reason alone.
+   * Asks a store that gateways share for what `peek` does not know; missing where there is none. Of those that ask for what none of them
+   * knows, one gets the lease to find it out, and the others wait for its verdict. They scan as well once it takes too long, ends without
+   * one, or the store is away. Rejects with the signal's reason alone.
    */
   lookUp?(key: VerdictKey, signal: AbortSignal): Promise<Lookup<Verdict>>;
+  /** `peek` knows it at once, for `ttlSeconds`; a store is told meanwhile. */
+  set(key: VerdictKey, verdict: Verdict, ttlSeconds: number): void;
+  /** Whether verdicts are found and remembered just now. */
+  health(): CacheHealth;
+  /** Writes what is not written yet. */
+  close(): Promise<void>;
 }
 
 export type Lookup<Value> =
@@ -62,8 +60,14 @@ export interface UrlVerdictKey {
 }
 
 export interface UrlVerdictCache {
-  get(key: UrlVerdictKey): Promise<UrlVerdict | null>;
-  set(key: UrlVerdictKey, value: UrlVerdict, ttlSeconds: number): Promise<void>;
-  delete(key: UrlVerdictKey): Promise<void>;
+  /** As `VerdictCache.peek`. */
+  peek(key: UrlVerdictKey): UrlVerdict | null;
+  /** Asks a store that gateways share for what `peek` does not know; missing where there is none. Never rejects. */
+  get?(key: UrlVerdictKey): Promise<UrlVerdict | null>;
+  /** As `VerdictCache.set`. */
+  set(key: UrlVerdictKey, value: UrlVerdict, ttlSeconds: number): void;
+  delete(key: UrlVerdictKey): void;
+  /** As `VerdictCache.health`. */
+  health(): CacheHealth;
   close(): Promise<void>;
 }

@@ -1,27 +1,35 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { admit, keyId, maxStoredLength, parseStored, parseVerdict, storedText } from "../../src/cache/cacheable.ts";
+import { cacheable, keyId, maxStoredLength, parseStored, parseVerdict, storedText } from "../../src/cache/cacheable.ts";
 import { coverage, unscannableReasons } from "../../src/core/verdict.ts";
 
 const key = { sha256: "0a".repeat(32), tag: "t" };
 
-describe("admit", () => {
-  test("admits every reason but those that are no property of the bytes", () => {
+describe("cacheable", () => {
+  test("takes every reason but those that are no property of the bytes", () => {
     const admitted = unscannableReasons.filter(
-      (reason) => admit(key, { kind: "unscannable", reason, heuristic: null }, 1, parseVerdict) !== null,
+      (reason) => cacheable(key, { kind: "unscannable", reason, heuristic: null }, 1, parseVerdict) !== null,
     );
     assert.deepEqual(admitted, ["limit-size", "limit-files", "limit-recursion", "encrypted", "unsupported", "too-large"]);
   });
 
+  test("takes none that is too long to be stored", () => {
+    const verdict = (length: number) => ({ kind: "infected" as const, signatures: ["x".repeat(length)] });
+    const rest = (storedText(keyId(key) ?? "", verdict(1)) ?? "").length - 1;
+    assert.notEqual(cacheable(key, verdict(maxStoredLength - rest), 1, parseVerdict), null);
+    assert.equal(cacheable(key, verdict(maxStoredLength - rest + 1), 1, parseVerdict), null);
+  });
+
   test("takes a millisecond for the shortest time", () => {
-    assert.equal(admit(key, { kind: "clean" }, 0.001, parseVerdict)?.ttlMs, 1);
-    assert.equal(admit(key, { kind: "clean" }, 0.0009, parseVerdict), null);
+    assert.equal(cacheable(key, { kind: "clean" }, 0.001, parseVerdict)?.ttlMs, 1);
+    assert.equal(cacheable(key, { kind: "clean" }, 0.0009, parseVerdict), null);
   });
 
   test("refuses a tag that two spellings would share, or that has no end", () => {
-    for (const tag of ["\ud800", "x".repeat(257)]) assert.equal(admit({ ...key, tag }, { kind: "clean" }, 1, parseVerdict), null);
-    assert.notEqual(admit({ ...key, tag: "x".repeat(256) }, { kind: "clean" }, 1, parseVerdict), null);
+    for (const tag of ["\ud800", "x".repeat(257)])
+      assert.equal(cacheable({ ...key, tag }, { kind: "clean" }, 1, parseVerdict), null);
+    assert.notEqual(cacheable({ ...key, tag: "x".repeat(256) }, { kind: "clean" }, 1, parseVerdict), null);
   });
 });
 

@@ -1,11 +1,11 @@
 /** Gives copies in the file that it is told, four at a time, until it is killed. Says each address once the give has been answered. */
 
 import { writeSync } from "node:fs";
-import { sqliteCopies } from "../../src/cache/sqlite/copies.ts";
+import { copiesJournal } from "../../src/cache/copies-journal.ts";
 import { copyOf } from "../contract/given-copies.ts";
 
 const [path = ""] = process.argv.slice(2);
-const copies = sqliteCopies({ path, maxEntries: 100_000, emit: () => {}, now: Date.now });
+const copies = copiesJournal({ path, maxEntries: 100_000, emit: () => {}, now: Date.now });
 
 async function giveForever(first: number): Promise<void> {
   for (let number = first; ; number += 4) {

@@ -1,14 +1,23 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { DatabaseSync } from "node:sqlite";
-import { after, before, describe, test } from "node:test";
-import { guardedCopies } from "../../src/cache/guarded-copies.ts";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { copiesJournal } from "../../src/cache/copies-journal.ts";
 import { memoryCopies } from "../../src/cache/memory-copies.ts";
-import { redisCopies } from "../../src/cache/redis/copies.ts";
-import { sqliteCopies } from "../../src/cache/sqlite/copies.ts";
+import { type RedisCopiesOptions, redisCopies } from "../../src/cache/redis/copies.ts";
+import { openRedis } from "../../src/cache/redis/open.ts";
 import type { GatewayEvent } from "../../src/core/events.ts";
 import { type Copy, type GivenCopies, givenAgainSeconds, givenSeconds } from "../../src/core/given-copies.ts";
 import { copyOf, describeGivenCopies } from "../contract/given-copies.ts";
@@ -31,13 +40,10 @@ before(async () => {
 });
 after(() => redis[Symbol.asyncDispose]());
 
-function openRedisCopies(
-  emit: (event: GatewayEvent) => void,
-  user: { username: string; password: string } | null = null,
-): GivenCopies {
+function openRedisCopies(emit: (event: GatewayEvent) => void, options: Partial<RedisCopiesOptions> = {}, user = {}): GivenCopies {
   const place = { kind: "standalone", host: redis.host, port: redis.port } as const;
   const target = { place, username: null, password: null, database: 0, tls: null, ...user };
-  return redisCopies({ target, keyPrefix: "clamgate:2:given:", emit, clock });
+  return redisCopies({ target, keyPrefix: "clamgate:2:given:", emit, clock, now: Date.now, budgetMs: 10_000, ...options });
 }
 
 describeGivenCopies("memoryCopies", async () => {
@@ -52,14 +58,14 @@ describeGivenCopies("memoryCopies", async () => {
   };
 });
 
-describeGivenCopies("sqliteCopies", async () => {
+describeGivenCopies("copiesJournal", async () => {
   await using opened = new AsyncDisposableStack();
   const { path } = opened.use(await scratchDirectory());
   const time = new ManualTime();
   const faults: string[] = [];
   const open = () => {
     const emit = (event: GatewayEvent) => faults.push(JSON.stringify(event));
-    const made = sqliteCopies({ path: join(path, "given"), maxEntries: 1000, emit, now: time.now });
+    const made = copiesJournal({ path: join(path, "given"), maxEntries: 1000, emit, now: time.now });
     owned.defer(() => made.close());
     return made;
   };
@@ -86,16 +92,21 @@ describeGivenCopies("redisCopies", async () => {
   await redis.command("FLUSHALL");
   const faults: string[] = [];
   const opened: GivenCopies[] = [];
+  const time = new ManualTime();
   const open = async () => {
-    const made = openRedisCopies((event) => event.kind === "cache-failed" && faults.push(event.detail));
+    const emit = (event: GatewayEvent) => event.kind === "cache-failed" && faults.push(event.detail);
+    const made = openRedisCopies(emit, { now: time.now });
     opened.push(made);
-    await untilTrue(() => made.health?.() === "ok");
+    await untilTrue(() => made.health() === "ok");
     return made;
   };
   return {
     copies: await open(),
     reopened: open,
-    advance: makeOlder,
+    async advance(seconds) {
+      time.advance(seconds * 1000);
+      await makeOlder(seconds);
+    },
     faults,
     async [Symbol.asyncDispose]() {
       await Promise.all(opened.map((one) => one.close()));
@@ -119,41 +130,54 @@ describe("memoryCopies", () => {
   });
 });
 
-describe("sqliteCopies", () => {
-  test("has each copy in its file when it answers, of one alone and of several at a time", async () => {
-    await using directory = await scratchDirectory();
-    const path = join(directory.path, "given");
-    const copies = sqliteCopies({ path, maxEntries: 100, emit: () => {}, now: Date.now });
-    const database = new DatabaseSync(path, { readOnly: true });
-    const query = database.prepare("SELECT count(*) AS rows FROM verdicts WHERE sha256 = ?");
-    const isWritten = async (at: string) => {
-      await copies.give(at, one);
-      return query.get(Buffer.from(at, "hex"))?.rows === 1;
-    };
-    for (const several of [1, 3, 5, 1, 2]) {
-      const addresses = Array.from({ length: several }, (_, at) => `${several}${at}`.padStart(64, "a"));
-      assert.deepEqual(new Set(await Promise.all(addresses.map(isWritten))), new Set([true]));
+describe("copiesJournal", () => {
+  let directory: Awaited<ReturnType<typeof scratchDirectory>>;
+  let path: string;
+  let time: ManualTime;
+  let faults: string[];
+  beforeEach(async () => {
+    directory = await scratchDirectory();
+    path = join(directory.path, "given");
+    time = new ManualTime();
+    faults = [];
+  });
+  afterEach(() => directory[Symbol.asyncDispose]());
+
+  const open = (maxEntries = 100, now = time.now) =>
+    copiesJournal({ path, maxEntries, emit: (event) => event.kind === "cache-failed" && faults.push(event.detail), now });
+  const addressOf = (number: number) => number.toString(16).padStart(64, "0");
+
+  test("has each copy in its file when it answers, and tells it once an hour", async () => {
+    const copies = open();
+    const given = [one, one, two, one];
+    for (const copy of given) assert.equal(await copies.give(address, copy, true), null);
+    const text = readFileSync(`${path}.1`, "utf8");
+    assert.match(text, new RegExp(`^\\n\\d{10} ${address} 1{64} [0-9a-f]{16}\\n\\n\\d{10} ${address} 2{64} [0-9a-f]{16}\\n$`));
+    for (const [seconds, lines] of [
+      [givenAgainSeconds - 1, 2],
+      [1, 3],
+    ] as const) {
+      time.advance(seconds * 1000);
+      for (let times = 0; times < 2; times += 1) await copies.give(address, one, true);
+      assert.equal(readFileSync(`${path}.1`, "utf8").split("\n\n").length, lines);
     }
-    database.close();
+    assert.equal(statSync(`${path}.1`).mode & 0o777, 0o600);
     await copies.close();
+    assert.equal(await copies.give(address, one), null);
   });
 
-  test("writes what still waits when it is closed", async () => {
-    await using directory = await scratchDirectory();
-    const open = () => sqliteCopies({ path: join(directory.path, "given"), maxEntries: 100, emit: () => {}, now: Date.now });
-    const first = open();
-    await Promise.all(["1", "2"].map((letter) => first.give(letter.repeat(64), one)));
-    const waiting = first.give(address, one);
-    await first.close();
-    assert.equal((await waiting)?.isSole(one), true);
-    const second = open();
-    assert.equal(await isSole(second, two), false);
-    await second.close();
+  test("tells a part of what another gateway has given meanwhile, of a whole or of a part", async () => {
+    for (const isWhole of [true, false]) {
+      const [here, there] = [open(), open()];
+      const at = addressOf(isWhole ? 1 : 2);
+      await here.give(at, one, true);
+      await there.give(at, two, isWhole);
+      assert.deepEqual([await isSole(here, one, at), await isSole(there, two, at)], [false, false]);
+      await Promise.all([here.close(), there.close()]);
+    }
   });
 
   test("remembers what it had answered when its process was killed", async () => {
-    await using directory = await scratchDirectory();
-    const path = join(directory.path, "given");
     const child = spawn(process.execPath, [join(import.meta.dirname, "given-child.ts"), path], {
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -163,88 +187,130 @@ describe("sqliteCopies", () => {
       if (given.length === 200) child.kill("SIGKILL");
     }
     assert.equal(given.length >= 200, true);
-    const copies = sqliteCopies({ path, maxEntries: 100_000, emit: () => {}, now: Date.now });
+    const copies = open(100_000, Date.now);
     for (const at of given) assert.equal(await isSole(copies, two, at), false);
     await copies.close();
   });
 
-  test("tells nothing of what it may have forgotten", async () => {
-    await using directory = await scratchDirectory();
-    const time = new ManualTime();
-    const copies = sqliteCopies({ path: join(directory.path, "given"), maxEntries: 2, emit: () => {}, now: time.now });
-    for (const letter of ["a", "b", "c", "d"]) {
-      await copies.give(letter.repeat(64), one);
-      time.advance(1000);
+  test("tells nothing of what it may have forgotten, nor after a restart", async () => {
+    for (const name of ["at once", "after a restart"]) {
+      const copies = open(3);
+      for (let number = 0; number < 6; number += 1) {
+        await copies.give(addressOf(number), one);
+        time.advance(1000);
+      }
+      assert.equal(await isSole(copies, two, addressOf(0)), null, name);
+      await copies.close();
     }
-    assert.equal(await isSole(copies, two, "a".repeat(64)), null);
     time.advance(givenSeconds * 1000);
-    assert.equal(await isSole(copies, two, "a".repeat(64)), true);
-    await copies.close();
-    assert.equal(await copies.give(address, one), null);
+    const later = open(3);
+    assert.equal(await isSole(later, two, addressOf(9)), true);
+    await later.close();
   });
 
-  test("tells nothing of it after a restart, either", async () => {
-    await using directory = await scratchDirectory();
-    const time = new ManualTime();
-    const open = () => sqliteCopies({ path: join(directory.path, "given"), maxEntries: 3, emit: () => {}, now: time.now });
-    const first = open();
-    for (const letter of ["a", "b", "c", "d", "e", "f"]) {
-      await first.give(letter.repeat(64), one);
-      time.advance(1000);
-    }
-    await first.close();
-    const second = open();
-    assert.equal(await isSole(second, two, "a".repeat(64)), null);
-    time.advance(givenSeconds * 1000);
-    assert.equal(await isSole(second, two, "9".repeat(64)), true);
-    await second.close();
-  });
-
-  test("tells nothing for a day where its file could not be read and was put aside", async () => {
-    await using directory = await scratchDirectory();
-    const time = new ManualTime();
-    const path = join(directory.path, "given");
-    writeFileSync(path, "no database, but long enough to be taken for one ".repeat(100));
-    const open = () => sqliteCopies({ path, maxEntries: 10, emit: () => {}, now: time.now });
+  test("tells nothing for a day where an older release has left its file, and leaves that alone", async () => {
+    const text = "no lines of ours, but long enough to be taken for some ".repeat(100);
+    writeFileSync(path, text);
+    const seconds = time.now() / 1000;
+    utimesSync(path, seconds, seconds);
     for (const _ of ["at once", "after a restart"]) {
       const copies = open();
-      assert.equal(await isSole(copies, two, "a".repeat(64)), null);
+      assert.equal(await isSole(copies, two, addressOf(1)), null);
       await copies.close();
     }
     time.advance(givenSeconds * 1000);
     const later = open();
-    assert.equal(await isSole(later, two, "b".repeat(64)), true);
+    assert.equal(await isSole(later, two, addressOf(2)), true);
     await later.close();
+    assert.equal(readFileSync(path, "utf8"), text);
   });
 
-  test("takes a row that is no record for copies that nobody knows", async () => {
-    await using directory = await scratchDirectory();
-    const path = join(directory.path, "given");
-    const events: GatewayEvent[] = [];
-    const copies = sqliteCopies({ path, maxEntries: 10, emit: (event) => events.push(event), now: Date.now });
+  test("knows nothing of a day in which a line was written that is none, and goes on in another file", async () => {
+    const copies = open();
     await copies.give(address, one);
-    const database = new DatabaseSync(path);
-    database.exec("UPDATE verdicts SET verdict = 'garbage'");
-    database.close();
+    appendFileSync(`${path}.1`, "\ngarbage\n");
     assert.equal(await copies.give(address, one), null);
-    assert.equal(events.filter(({ kind }) => kind === "cache-failed").length, 1);
+    assert.deepEqual(faults, ["given copies: a line holds nothing that belongs there"]);
+    time.advance(1000);
+    assert.equal(await copies.give(addressOf(1), one), null);
+    assert.deepEqual(readdirSync(directory.path), ["given.1", "given.2"]);
+    const seconds = time.now() / 1000;
+    utimesSync(`${path}.1`, seconds, seconds);
+    await copies.close();
+    time.advance((givenSeconds - 1) * 1000);
+    const second = open();
+    assert.equal(await copies.give(addressOf(2), one), null);
+    time.advance(1000);
+    assert.equal(await isSole(second, two, addressOf(3)), true);
+    await second.close();
+  });
+
+  for (const [name, damage] of [
+    ["cut", () => truncateSync(`${path}.1`, 5)],
+    ["taken away", () => rmSync(`${path}.1`)],
+    ["taken away with its directory", () => rmSync(directory.path, { recursive: true })],
+  ] as const) {
+    test(`knows nothing of the day before where its file was ${name}, and has the next copy in a file`, async () => {
+      const copies = open();
+      await copies.give(address, one);
+      damage();
+      for (let seconds = 0; seconds < 3; seconds += 1) {
+        time.advance(1000);
+        assert.equal(await copies.give(address, two, true), null);
+      }
+      assert.deepEqual([faults.length, copies.health()], [1, "ok"]);
+      assert.equal(await copies.give(addressOf(1), one), null);
+      await copies.close();
+      const second = open();
+      for (const at of [address, addressOf(2)]) assert.equal(await copies.give(at, one), null);
+      time.advance(givenSeconds * 1000);
+      assert.equal(await isSole(second, one), true);
+      await second.close();
+    });
+  }
+
+  test("is degraded, and tells nothing, where there can be no file, and tries again", async () => {
+    writeFileSync(path, "");
+    rmSync(path);
+    path = join(directory.path, "file", "given");
+    writeFileSync(join(directory.path, "file"), "");
+    const copies = open();
+    for (let times = 0; times < 3; times += 1)
+      assert.deepEqual([await copies.give(address, one), copies.health()], [null, "degraded"]);
+    assert.equal(faults.length, 1);
+    rmSync(join(directory.path, "file"));
+    time.advance(1000);
+    assert.deepEqual([await isSole(copies, two), copies.health()], [false, "ok"], "this process knows what it gave meanwhile");
     await copies.close();
   });
 
-  test("is degraded, and tells nothing, where there can be no file", async () => {
-    await using directory = await scratchDirectory();
-    writeFileSync(join(directory.path, "file"), "");
-    const copies = sqliteCopies({ path: join(directory.path, "file", "x"), maxEntries: 10, emit: () => {}, now: Date.now });
-    assert.deepEqual([await copies.give(address, one), copies.health?.()], [null, "degraded"]);
-    await copies.close();
+  test("begins another file when one is full, for all who share it, and keeps three", async () => {
+    const [here, there] = [open(10), open(10)];
+    const validators = Array.from({ length: 400 }, (_, number) => `"${number}"`);
+    const long: Copy = { ...one, validators };
+    await here.give(address, two, true);
+    for (let number = 0; !existsSync(`${path}.4`); number += 1) {
+      // Two seconds to see that it is full, and to go on.
+      if (number % 250 === 0) time.advance(1000);
+      await (number % 2 === 0 ? here : there).give(addressOf(number), long, true);
+    }
+    time.advance(1000);
+    for (const copies of [here, there]) await copies.give(addressOf(0), two, true);
+    assert.deepEqual(readdirSync(directory.path).toSorted(), ["given.2", "given.3", "given.4"]);
+    await Promise.all([here.close(), there.close()]);
+    const restarted = open(100_000);
+    assert.equal(await isSole(restarted, one), null, "a file before the first is gone");
+    await restarted.close();
   });
 });
 
 describe("redisCopies", () => {
+  const name = `clamgate:2:given:${address}`;
+
   test("keeps a day's record under the address, and no longer", async () => {
     await redis.command("FLUSHALL");
     const copies = openRedisCopies(() => {});
-    await untilTrue(() => copies.health?.() === "ok");
+    await untilTrue(() => copies.health() === "ok");
     await copies.give(address, one);
     assert.match(String(await redis.command("GET", `clamgate:2:given:${address}`)), /^given\n\d{10} 1{64} [0-9a-f]{16}\n$/);
     assert.equal(await redis.command("TTL", `clamgate:2:given:${address}`), givenSeconds);
@@ -255,8 +321,7 @@ describe("redisCopies", () => {
     await redis.command("FLUSHALL");
     const faults: string[] = [];
     const copies = openRedisCopies((event) => event.kind === "cache-failed" && faults.push(event.detail));
-    await untilTrue(() => copies.health?.() === "ok");
-    const name = `clamgate:2:given:${address}`;
+    await untilTrue(() => copies.health() === "ok");
     for (const garbage of [
       "x",
       '{"verdict":1}',
@@ -276,128 +341,66 @@ describe("redisCopies", () => {
 
   test("tells nothing to a user who may not run its script, and nothing while redis is away", async () => {
     await redis.command("ACL", "SETUSER", "old", "on", ">secret", "~clamgate:2:*", "+getrange", "+set");
-    const copies = openRedisCopies(() => {}, { username: "old", password: "secret" });
-    await untilTrue(() => copies.health?.() === "ok");
+    const copies = openRedisCopies(() => {}, {}, { username: "old", password: "secret" });
+    await untilTrue(() => copies.health() === "ok");
     assert.equal(await copies.give(address, one), null);
-    assert.equal(copies.health?.(), "degraded");
+    assert.equal(copies.health(), "degraded");
     await redis.command("ACL", "SETUSER", "old", "+eval", "+time");
     await redis.command("FLUSHALL");
     assert.equal(await isSole(copies), true);
     await copies.close();
     assert.equal(await copies.give(address, one), null);
   });
-});
 
-describe("guardedCopies, of wholes", () => {
-  function counted() {
+  test("tells redis of one copy once an hour, and of a part each time", async () => {
+    await redis.command("FLUSHALL");
     const time = new ManualTime();
-    const store = memoryCopies({ maxEntries: 10, now: time.now });
-    const asked: string[] = [];
-    const counting = {
-      ...store,
-      give(at: string, copy: Copy) {
-        asked.push(copy.sha256?.slice(0, 1) ?? "-");
-        return store.give(at, copy);
-      },
-    };
-    const own = memoryCopies({ maxEntries: 10, now: time.now });
-    const copies = guardedCopies({ store: counting, own, budgetMs: 50, emit: () => {}, clock: time.now });
-    return { time, copies, asked };
-  }
-
-  test("tells the store of one copy once an hour, and of each other one at once", async () => {
-    const { time, copies, asked } = counted();
-    for (const copy of [one, one, one, two, two, one]) await copies.give(address, copy, true);
-    assert.deepEqual(asked, ["1", "2", "1"]);
+    const copies = openRedisCopies(() => {}, { now: time.now });
+    await untilTrue(() => copies.health() === "ok");
+    /** Whether redis was told: what it has of the address is there again. */
+    async function isTold(copy: Copy, isWhole: boolean): Promise<boolean> {
+      await redis.command("DEL", name);
+      await copies.give(address, copy, isWhole);
+      return (await redis.command("EXISTS", name)) === 1;
+    }
+    for (const [copy, told] of [
+      [one, true],
+      [one, false],
+      [two, true],
+      [one, false],
+    ] as const)
+      assert.equal(await isTold(copy, true), told);
+    assert.deepEqual([await isTold(one, false), await isTold(one, false)], [true, true]);
     time.advance(givenAgainSeconds * 1000 - 1);
-    await copies.give(address, one, true);
-    assert.equal(asked.length, 3);
+    assert.equal(await isTold(two, true), false);
     time.advance(1);
-    await copies.give(address, one, true);
-    assert.deepEqual(asked, ["1", "2", "1", "1"]);
+    assert.equal(await isTold(two, true), true);
+    await copies.close();
   });
 
-  test("asks the store for each part", async () => {
-    const { copies, asked } = counted();
-    for (const isWhole of [true, true, false, false, true]) await copies.give(address, one, isWhole);
-    assert.deepEqual(asked, ["1", "1", "1"]);
-    assert.equal((await copies.give(address, two))?.isSole(two), false);
-  });
-
-  test("tells the store again that was away", async () => {
-    const time = new ManualTime();
-    const own = memoryCopies({ maxEntries: 10, now: time.now });
-    let isAway = true;
-    let asked = 0;
-    const store: GivenCopies = {
-      async give() {
-        asked += 1;
-        if (isAway) throw new Error("away");
-        return null;
-      },
-      close: async () => {},
-    };
-    const copies = guardedCopies({ store, own, budgetMs: 50, emit: () => {}, clock: time.now });
-    await copies.give(address, one, true);
-    isAway = false;
-    await copies.give(address, one, true);
-    assert.equal(asked, 2);
-  });
-});
-
-describe("guardedCopies, of what the store was not told", () => {
-  const other = (at: number) => at.toString(16).padStart(64, "0");
-
-  for (const [name, isFault] of [
-    ["fails", true],
-    ["is well and does not know", false],
-  ] as const) {
-    test(`${isFault ? "knows nothing of an address that own memory has forgotten" : "knows what it knew"} after a store ${name}`, async () => {
+  test("knows what it gave while redis was away or slow, tells it then, and nothing of what it has forgotten since", async () => {
+    for (const isSlow of [false, true]) {
+      await redis.command("FLUSHALL");
       const time = new ManualTime();
-      const store = memoryCopies({ maxEntries: 100, now: time.now });
-      let isOdd = true;
-      const odd: GivenCopies = {
-        ...store,
-        give: (at, copy) => (!isOdd ? store.give(at, copy) : isFault ? Promise.reject(new Error("away")) : Promise.resolve(null)),
-      };
-      const own = memoryCopies({ maxEntries: 3, now: time.now });
-      const copies = guardedCopies({ store: odd, own, budgetMs: 50, emit: () => {}, clock: time.now });
-      await copies.give(address, one);
-      isOdd = false;
-      for (let at = 0; at < 5; at += 1) await copies.give(other(at), one);
-      assert.equal(await isSole(copies, two), isFault ? null : true);
-      time.advance((givenSeconds + 1) * 1000);
-      assert.equal(await isSole(copies, one, other(9)), true);
-    });
-  }
-});
-
-describe("guardedCopies", () => {
-  const now = () => 1e12;
-  const guarded = (store: GivenCopies, budgetMs = 50) =>
-    guardedCopies({ store, own: memoryCopies({ maxEntries: 10, now }), budgetMs, emit: () => {}, clock });
-  const unused = { close: async () => {} };
-
-  test("knows what either the store or this process knows", async () => {
-    const shared = memoryCopies({ maxEntries: 10, now });
-    const here = guarded(shared);
-    const there = guarded(shared);
-    assert.equal(await isSole(here, one), true);
-    assert.equal(await isSole(there, two), false);
-  });
-
-  for (const [name, give] of [
-    ["is away", async () => null],
-    ["fails", () => Promise.reject(new Error("broken"))],
-    ["hangs", () => new Promise<null>(() => {})],
-  ] as const) {
-    test(`tells nothing while the store ${name}, and remembers what was given meanwhile`, async () => {
-      const store = memoryCopies({ maxEntries: 10, now });
       let isAway = true;
-      const copies = guarded({ ...unused, give: (at, copy) => (isAway ? give() : store.give(at, copy)) }, 5);
+      const copies = openRedisCopies(() => {}, {
+        now: time.now,
+        budgetMs: 500,
+        async open(...asked) {
+          const session = await openRedis(...asked);
+          const away = () => (isSlow ? new Promise<never>(() => {}) : Promise.reject(new Error("away")));
+          return { ...session, send: (command) => (isAway ? away() : session.send(command)) };
+        },
+      });
+      await untilTrue(() => copies.health() === "ok");
       assert.equal(await isSole(copies, one), null);
       isAway = false;
       assert.equal(await isSole(copies, two), false);
-    });
-  }
+      await redis.command("FLUSHALL");
+      assert.equal(await isSole(copies, one), false, "what is known here");
+      for (let number = 0; number < 10_000; number += 1) void copies.give(number.toString(16).padStart(64, "0"), one, true);
+      assert.equal(await isSole(copies, two), null, "forgotten here, and never told");
+      await copies.close();
+    }
+  });
 });

@@ -3,11 +3,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { keyId, parseStored, parseVerdict, storedText } from "../../src/cache/cacheable.ts";
+import { cacheable, keyId, parseStored, parseUrlRecord, parseVerdict, storedText } from "../../src/cache/cacheable.ts";
 import { redisCache } from "../../src/cache/redis/cache.ts";
-import { sqliteCache } from "../../src/cache/sqlite/store.ts";
+import { SqliteStore } from "../../src/cache/sqlite/store.ts";
 import { VerdictFile } from "../../src/cache/sqlite/verdict-file.ts";
-import { parseUrlRecord } from "../../src/cache/url-verdicts.ts";
 import { engineTag } from "../../src/clamd/tag.ts";
 import { coverage, type Verdict } from "../../src/core/verdict.ts";
 import { type LiveRedis, startRedis, untilTrue } from "../live/redis.ts";
@@ -53,17 +52,19 @@ for (const older of olderReleases) {
       await using directory = await scratchDirectory();
       const path = join(directory.path, "verdicts");
       const options = { path, maxEntries: 100, emit: () => {}, clock, now: Date.now };
-      await sqliteCache(options).close();
+      new SqliteStore(parseVerdict, options).close();
       const file = new VerdictFile(path);
       file.put({ ...key, verdict: older.write(id, { kind: "clean" }), storedAt: Date.now(), expiresAt: Date.now() + 60_000 });
       file.close();
-      const cache = sqliteCache(options);
-      assert.equal(await cache.get(key), null);
-      await cache.set(key, { kind: "infected", signatures: ["New"] }, 60);
-      await cache.close();
-      const again = sqliteCache(options);
-      assert.deepEqual(await again.get(key), { kind: "infected", signatures: ["New"] });
-      await again.close();
+      const store = new SqliteStore(parseVerdict, options);
+      assert.equal(store.get(key), null);
+      const entry = cacheable(key, { kind: "infected", signatures: ["New"] }, 60, parseVerdict);
+      assert.ok(entry !== null);
+      store.set(key, entry);
+      store.close();
+      const again = new SqliteStore(parseVerdict, options);
+      assert.deepEqual(again.get(key)?.value, { kind: "infected", signatures: ["New"] });
+      again.close();
       const left = new VerdictFile(path);
       assert.equal(older.read(id, String(left.find(key.sha256, key.tag)?.verdict)), null, "the older one misses it");
       left.close();
@@ -80,14 +81,14 @@ describe("gateways of several releases on one redis", () => {
 
   test("miss each other's verdicts", async () => {
     const place = { kind: "standalone", host: redis.host, port: redis.port } as const;
-    const cache = redisCache({
+    const cache = redisCache(parseVerdict, {
       target: { place, username: null, password: null, database: 0, tls: null },
       emit: () => {},
       clock,
     });
     try {
       const name = `clamgate:2:${id}`;
-      await untilTrue(() => cache.health?.() === "ok");
+      await untilTrue(() => cache.health() === "ok");
       await cache.set(key, { kind: "clean" }, 60);
       const ours = String(await redis.command("GET", name));
       for (const older of olderReleases) {

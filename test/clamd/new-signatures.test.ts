@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { memoryCache } from "../../src/cache/memory-cache.ts";
+import { parseVerdict } from "../../src/cache/cacheable.ts";
+import { memoryFront } from "../../src/cache/memory-front.ts";
 import { backendTiming } from "../../src/clamd/backend.ts";
 import { createScan } from "../../src/core/scan.ts";
 import { clean, type FakeClamd, found, startFakeClamd } from "../fake/clamd.ts";
@@ -34,7 +35,7 @@ function asking({ pool, spool }: PoolStage) {
   const scan = createScan({
     spool,
     engine: pool,
-    cache: memoryCache({ maxEntries: 100, clock }),
+    cache: memoryFront(parseVerdict, { store: null, maxEntries: 100, clock, now: Date.now }),
     policy: { allowedReasons: new Set() },
     emit: () => {},
     clock,

@@ -4,11 +4,18 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import fc from "fast-check";
 import { type UnscannableReason, unscannableReasons, type Verdict } from "../../src/core/verdict.ts";
-import type { VerdictCache } from "../../src/core/verdict-cache.ts";
+import type { VerdictKey } from "../../src/core/verdict-cache.ts";
+
+/** A cache, or the store behind one, as whoever asks sees it. */
+export interface AskedCache {
+  get(key: VerdictKey): Promise<Verdict | null>;
+  set(key: VerdictKey, verdict: Verdict, ttlSeconds: number): void | Promise<void>;
+  close(): Promise<void>;
+}
 
 /** An empty cache with room for at least 1,000 verdicts; disposing it closes the cache and removes what is below it. */
 export interface VerdictCacheHarness extends AsyncDisposable {
-  readonly cache: VerdictCache;
+  readonly cache: AskedCache;
   /** Lets time pass for the cache. */
   advance(ms: number): void | Promise<void>;
   /** What the cache has emitted as `cache-failed`. */
@@ -37,7 +44,7 @@ const lastingVerdict: fc.Arbitrary<Verdict> = fc.oneof(
 export function describeVerdictCache(name: string, make: () => Promise<VerdictCacheHarness>): void {
   describe(`${name} as a VerdictCache`, () => {
     let harness: VerdictCacheHarness;
-    let cache: VerdictCache;
+    let cache: AskedCache;
 
     beforeEach(async () => {
       harness = await make();

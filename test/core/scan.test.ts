@@ -137,7 +137,7 @@ describe("createScan", () => {
       stage.engine.setVersion(null);
       const posting = stage.post("a");
       const scan = await stage.engine.scanBegun(1);
-      assert.equal(stage.cache.gets, 0);
+      assert.equal(stage.cache.peeks, 0);
       stage.engine.setVersion({ tag: "back" });
       scan.finish(clean);
       assert.equal((await posting).report.engine.tag, "back");

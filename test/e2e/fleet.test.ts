@@ -75,7 +75,7 @@ describe("four gateways with one Redis", () => {
 
   /**
    * A gateway that Redis does not answer in time scans for itself, and says so. On a machine that is busy with other tests that happens;
-   * test/cache/fleet-cache.test.ts takes the time out of it.
+   * test/cache/redis/fleet-cache.test.ts takes the time out of it.
    */
   async function assertScans(expected: number, by = gateways): Promise<void> {
     const late = scans === expected ? 0 : await sumOf('clamgate_cache_errors_total{operation="get"}', by);

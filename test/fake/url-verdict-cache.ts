@@ -1,4 +1,4 @@
-/** A cache of verdicts by address in a Map that a test may look into, fill and break. */
+/** A cache of verdicts by address in a Map that a test may look into and fill. */
 
 import type { UrlVerdict, UrlVerdictCache, UrlVerdictKey } from "../../src/core/verdict-cache.ts";
 
@@ -7,8 +7,6 @@ export interface FakeUrlCache extends UrlVerdictCache {
   readonly entries: Map<string, UrlVerdict>;
   readonly ttls: number[];
   readonly deleted: string[];
-  /** Runs before each operation; what it throws, the operation throws. */
-  before: (operation: "get" | "set" | "delete") => Promise<void> | void;
 }
 
 export function fakeUrlCache(): FakeUrlCache {
@@ -17,21 +15,16 @@ export function fakeUrlCache(): FakeUrlCache {
     entries: new Map(),
     ttls: [],
     deleted: [],
-    before: () => {},
-    async get(key) {
-      await cache.before("get");
-      return cache.entries.get(nameOf(key)) ?? null;
-    },
-    async set(key, value, ttlSeconds) {
-      await cache.before("set");
+    peek: (key) => cache.entries.get(nameOf(key)) ?? null,
+    set(key, value, ttlSeconds) {
       cache.entries.set(nameOf(key), value);
       cache.ttls.push(ttlSeconds);
     },
-    async delete(key) {
-      await cache.before("delete");
+    delete(key) {
       cache.entries.delete(nameOf(key));
       cache.deleted.push(nameOf(key));
     },
+    health: () => "ok",
     async close() {},
   };
   return cache;

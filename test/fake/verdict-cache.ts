@@ -1,4 +1,4 @@
-/** A cache in a Map that a test may look into, fill, hold up and break. */
+/** A cache in a Map that a test may look into and fill. */
 
 import type { Verdict } from "../../src/core/verdict.ts";
 import type { VerdictCache, VerdictKey } from "../../src/core/verdict-cache.ts";
@@ -7,9 +7,7 @@ export interface FakeCache extends VerdictCache {
   /** By `sha256:tag`. */
   readonly entries: Map<string, Verdict>;
   readonly ttls: number[];
-  gets: number;
-  /** Runs before each operation; what it throws, the operation throws. */
-  before: (operation: "get" | "set") => Promise<void> | void;
+  peeks: number;
 }
 
 export function fakeCache(): FakeCache {
@@ -17,18 +15,16 @@ export function fakeCache(): FakeCache {
   const cache: FakeCache = {
     entries: new Map(),
     ttls: [],
-    gets: 0,
-    before: () => {},
-    async get(key) {
-      cache.gets += 1;
-      await cache.before("get");
+    peeks: 0,
+    peek(key) {
+      cache.peeks += 1;
       return cache.entries.get(nameOf(key)) ?? null;
     },
-    async set(key, verdict, ttlSeconds) {
-      await cache.before("set");
+    set(key, verdict, ttlSeconds) {
       cache.entries.set(nameOf(key), verdict);
       cache.ttls.push(ttlSeconds);
     },
+    health: () => "ok",
     async close() {},
   };
   return cache;

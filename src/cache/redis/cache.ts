@@ -1,9 +1,23 @@
 /** Verdicts in a Redis or Valkey, which several gateways share. While it is not there, all is a miss at once. */
 
-import type { VerdictCache } from "../../core/verdict-cache.ts";
-import { admit, keyId, maxStoredLength, type Parse, parseStored, parseVerdict, storedText } from "../cacheable.ts";
-import { type LeasingCache, leaseMs } from "./fleet-cache.ts";
+import type { CacheHealth, VerdictKey } from "../../core/verdict-cache.ts";
+import { cacheable, keyId, maxStoredLength, type Parse, parseStored } from "../cacheable.ts";
+import { type Claim, leaseMs } from "./fleet-cache.ts";
 import { RedisStore, type RedisStoreOptions } from "./store.ts";
+
+/** Of each key there is a value, or a lease on finding it, or neither. None of its functions rejects. */
+export interface RedisCache<Value> {
+  get(key: VerdictKey): Promise<Value | null>;
+  set(key: VerdictKey, value: Value, ttlSeconds: number): Promise<void>;
+  /** The value; where nothing is known of the key, the lease goes to the token, which may have it already. */
+  claim(key: VerdictKey, token: string): Promise<Claim<Value>>;
+  /** Extends the lease. False where it is the token's no more, true where that is not known. */
+  renew(key: VerdictKey, token: string): Promise<boolean>;
+  /** Ends the lease, if it is still the token's; for a moment whoever claims is told so. */
+  release(key: VerdictKey, token: string): Promise<void>;
+  health(): CacheHealth;
+  close(): Promise<void>;
+}
 
 /** A lease stands in the place of the value, which takes it over: no gateway ever sees neither of them between the two. */
 const leasePrefix = "lease ";
@@ -21,11 +35,7 @@ return 1`;
  * Nothing is kept in front of redis: what another gateway stores or deletes counts with the next `get`. Expiry is redis's own; how much
  * it holds is for its `maxmemory` to say.
  */
-export function redisCache(options: RedisStoreOptions): VerdictCache {
-  return redisCacheOf(parseVerdict, options);
-}
-
-export function redisCacheOf<Value>(parse: Parse<Value>, options: RedisStoreOptions): LeasingCache<Value> {
+export function redisCache<Value>(parse: Parse<Value>, options: RedisStoreOptions): RedisCache<Value> {
   const store = new RedisStore(options);
 
   /** GET would take into memory whatever stands there, up to 512 MB. */
@@ -51,11 +61,10 @@ export function redisCacheOf<Value>(parse: Parse<Value>, options: RedisStoreOpti
       return text === undefined || text === "" || isLease(text) ? null : parseText(text, id);
     },
     async set(key, value, ttlSeconds) {
-      const admission = admit(key, value, ttlSeconds, parse);
-      const seconds = Math.floor((admission?.ttlMs ?? 0) / 1000);
-      const text = admission === null ? null : storedText(admission.id, admission.value);
-      if (admission === null || text === null || seconds === 0) return;
-      await store.ask("set", ["SET", store.prefix + admission.id, text, "EX", String(seconds)]);
+      const entry = cacheable(key, value, ttlSeconds, parse);
+      const seconds = Math.floor((entry?.ttlMs ?? 0) / 1000);
+      if (entry === null || seconds === 0) return;
+      await store.ask("set", ["SET", store.prefix + entry.id, entry.text, "EX", String(seconds)]);
     },
     /** Both commands go out together and are answered in their order: a miss costs one way to redis and back, as without leases. */
     async claim(key, token) {
@@ -65,6 +74,8 @@ export function redisCacheOf<Value>(parse: Parse<Value>, options: RedisStoreOpti
       const claiming = store.ask("set", ["SET", store.prefix + id, lease, "NX", "PX", String(leaseMs)]);
       const [reply, text] = await Promise.all([claiming, read(id)]);
       if (reply === "OK" || text === lease) return { kind: "leased" };
+      // One that refuses, or is gone, is degraded.
+      if (reply === undefined && text === undefined && store.health() === "ok") return { kind: "late" };
       if (text === undefined || text === "") return { kind: "failed" };
       if (isLease(text)) return { kind: text === released ? "released" : "taken" };
       const value = parseText(text, id);

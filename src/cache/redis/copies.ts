@@ -1,8 +1,9 @@
-/** Given copies in a Redis or Valkey, which several gateways share. */
+/** Given copies in a Redis or Valkey, which several gateways share, and in memory: what either of them knows counts. */
 
-import { type GivenCopies, givenSeconds } from "../../core/given-copies.ts";
+import { type GivenCopies, givenAgainSeconds, givenSeconds, type KnownCopies } from "../../core/given-copies.ts";
 import { maxStoredLength } from "../cacheable.ts";
-import { isRecord, knownCopies, lineOf, maxCopies, recordHead } from "../given-record.ts";
+import { bothKnown, isRecord, knownCopies, lineOf, maxCopies, recordHead } from "../given-record.ts";
+import { CopiesMemory } from "../memory-copies.ts";
 import { RedisStore, type RedisStoreOptions } from "./store.ts";
 
 /**
@@ -30,16 +31,42 @@ for _, one in ipairs(known) do text = text .. string.format('%.0f', one[1]) .. '
 redis.call('SET', KEYS[1], text, 'EX', ARGV[3])
 return text`;
 
+/** Addresses in memory. */
+const maxInMemory = 10_000;
+
+export interface RedisCopiesOptions extends RedisStoreOptions {
+  /** The wall clock in milliseconds, as Date.now. */
+  readonly now: () => number;
+}
+
 /** Needs GETRANGE, SET, EVAL and TIME, and a Redis of version 5 or newer. */
-export function redisCopies(options: RedisStoreOptions): GivenCopies {
+export function redisCopies({ now, ...options }: RedisCopiesOptions): GivenCopies {
   const store = new RedisStore(options);
+  /** What was given while redis was away is known here alone. */
+  const memory = new CopiesMemory(maxInMemory);
+  /** Until then there may be copies that redis was not told of, and of which memory, being small, knows no more. */
+  let untoldUntil = Number.NEGATIVE_INFINITY;
+
+  async function tell(address: string, line: string, at: number): Promise<KnownCopies | null> {
+    const given = [line, recordHead, String(givenSeconds), String(maxCopies), String(maxStoredLength)];
+    const text = await store.ask("set", ["EVAL", givenScript, "1", store.prefix + address, ...given]);
+    if (text === undefined) untoldUntil = at + givenSeconds;
+    else memory.add(address, line, at);
+    const here = memory.known(address, at);
+    if (text !== undefined && !isRecord(text)) store.fail("get", "a key holds nothing that belongs there");
+    if (!isRecord(text) || (here === null && at < untoldUntil)) return null;
+    const there = knownCopies(text);
+    return there === null || here === null ? there : bothKnown(here, there);
+  }
+
   return {
-    async give(address, copy) {
-      const given = [lineOf(copy), recordHead, String(givenSeconds), String(maxCopies), String(maxStoredLength)];
-      const text = await store.ask("set", ["EVAL", givenScript, "1", store.prefix + address, ...given]);
-      if (isRecord(text)) return knownCopies(text);
-      if (text !== undefined) store.fail("get", "a key holds nothing that belongs there");
-      return null;
+    give(address, copy, isWhole = false) {
+      const line = lineOf(copy);
+      const at = Math.floor(now() / 1000);
+      if (isWhole && memory.isFresh(address, line, at)) return null;
+      // Until redis was told it is not fresh: no byte goes out before that.
+      memory.add(address, line, at - givenAgainSeconds);
+      return tell(address, line, at);
     },
     health: () => store.health(),
     close: () => store.close(),

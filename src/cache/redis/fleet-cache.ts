@@ -1,22 +1,12 @@
 /** Verdicts that several gateways share: what none of them knows, one of them has the lease to find out, and the others wait for it. */
 
 import { randomUUID } from "node:crypto";
+import type { Clock } from "../../core/clock.ts";
+import type { Emit } from "../../core/events.ts";
 import { untilAborted } from "../../core/until-aborted.ts";
-import type { Cache, Lease, Lookup, VerdictKey, WaitOutcome } from "../../core/verdict-cache.ts";
-import type { Parse } from "../cacheable.ts";
-import { Guard, type GuardOptions } from "../guard.ts";
-import { guardedBy } from "../guarded-cache.ts";
-import { systemTimers } from "../timers.ts";
-
-/** A store with leases on what it does not hold. Of each key there is a value, or a lease, or neither. */
-export interface LeasingCache<Value> extends Cache<Value> {
-  /** The value; where nothing is known of the key, the lease goes to the token, which may have it already. */
-  claim(key: VerdictKey, token: string): Promise<Claim<Value>>;
-  /** Extends the lease. False where it is the token's no more, true where that is not known. */
-  renew(key: VerdictKey, token: string): Promise<boolean>;
-  /** Ends the lease, if it is still the token's; for a moment whoever claims is told so. */
-  release(key: VerdictKey, token: string): Promise<void>;
-}
+import type { Lease, Lookup, VerdictKey, WaitOutcome } from "../../core/verdict-cache.ts";
+import { systemTimers, type Timers } from "../timers.ts";
+import type { RedisCache } from "./cache.ts";
 
 export type Claim<Value> =
   | { readonly kind: "known"; readonly value: Value }
@@ -25,17 +15,22 @@ export type Claim<Value> =
   | { readonly kind: "taken" }
   /** Another's lease was released. */
   | { readonly kind: "released" }
+  /** No answer in time; the lease may have been granted all the same. */
+  | { readonly kind: "late" }
   /** The store is away, or what stands there is nothing of ours. */
   | { readonly kind: "failed" };
 
-export interface FleetCacheOptions<Value> extends GuardOptions {
+export interface FleetCacheOptions<Value> {
   /** Closed with this one. */
-  readonly cache: LeasingCache<Value>;
+  readonly cache: RedisCache<Value>;
   /** For another gateway's verdict, at most. */
   readonly maxWaitMs: number;
+  readonly emit: Emit;
+  readonly clock: Clock;
+  readonly timers?: Timers;
 }
 
-export interface FleetCache<Value> extends Cache<Value> {
+export interface FleetCache<Value> extends Pick<RedisCache<Value>, "get" | "set" | "health" | "close"> {
   /** As `VerdictCache.lookUp`. */
   lookUp(key: VerdictKey, signal: AbortSignal): Promise<Lookup<Value>>;
 }
@@ -53,26 +48,26 @@ const outcomes = {
   leased: "lapsed",
   taken: "overdue",
   released: "released",
+  late: "failed",
   failed: "failed",
 } as const satisfies Record<Claim<unknown>["kind"], WaitOutcome>;
 
-export function fleetCacheOf<Value>(parse: Parse<Value>, options: FleetCacheOptions<Value>): FleetCache<Value> {
+export function fleetCache<Value>(options: FleetCacheOptions<Value>): FleetCache<Value> {
   const { cache, maxWaitMs, emit, clock, timers = systemTimers } = options;
-  const guard = new Guard(options);
 
   function holdLease(key: VerdictKey, token: string): Lease {
     let isEnded = false;
     let cancel = timers.after(renewalMs, renew);
     async function renew(): Promise<void> {
-      const isOurs = await guard.attempt("set", () => cache.renew(key, token));
-      if (!isEnded && isOurs !== false) cancel = timers.after(renewalMs, renew);
+      const isOurs = await cache.renew(key, token);
+      if (!isEnded && isOurs) cancel = timers.after(renewalMs, renew);
     }
     return {
       end(isKnown) {
         isEnded = true;
         cancel();
         // The value has taken the lease's place.
-        if (!isKnown) void guard.attempt("set", () => cache.release(key, token));
+        if (!isKnown) void cache.release(key, token);
       },
     };
   }
@@ -83,30 +78,29 @@ export function fleetCacheOf<Value>(parse: Parse<Value>, options: FleetCacheOpti
     return untilAborted(promise, signal).finally(cancel);
   }
 
-  const store = guardedBy(guard, parse, cache);
   return {
-    ...store,
+    ...cache,
     async lookUp(key, signal) {
       const token = randomUUID();
       const startedAt = clock();
       /** When another's lease was last seen. */
       let takenAt: number | null = null;
       for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * pauseGrowth, maxPauseMs)) {
-        const claim = await guard.attempt("get", () => cache.claim(key, token));
+        const claim = await cache.claim(key, token);
         const now = clock();
         const waitedMs = now - startedAt;
-        if (claim?.kind === "taken") takenAt = now;
+        if (claim.kind === "taken") takenAt = now;
         // One late answer ends no wait: the lease that was seen stands until it lapses.
-        const isLate = claim === null && takenAt !== null && now - takenAt < leaseMs && store.health?.() !== "degraded";
-        if ((isLate || claim?.kind === "taken") && waitedMs < maxWaitMs) {
+        const isLate = claim.kind === "late" && takenAt !== null && now - takenAt < leaseMs && cache.health() === "ok";
+        if ((isLate || claim.kind === "taken") && waitedMs < maxWaitMs) {
           await pause(Math.min(pauseMs, maxWaitMs - waitedMs), signal);
           continue;
         }
-        const outcome = outcomes[claim?.kind ?? "failed"];
+        const outcome = outcomes[claim.kind];
         if (pauseMs > firstPauseMs) emit({ kind: "scan-awaited", outcome, seconds: waitedMs / 1000 });
-        if (claim?.kind === "known") return { kind: "known", value: claim.value, isAwaited: pauseMs > firstPauseMs };
-        // What came too late may have been granted all the same.
-        return { kind: "unknown", lease: claim === null || claim.kind === "leased" ? holdLease(key, token) : null };
+        if (claim.kind === "known") return { kind: "known", value: claim.value, isAwaited: pauseMs > firstPauseMs };
+        const mayBeOurs = claim.kind === "leased" || claim.kind === "late";
+        return { kind: "unknown", lease: mayBeOurs ? holdLease(key, token) : null };
       }
     },
   };

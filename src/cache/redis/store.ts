@@ -1,8 +1,9 @@
-/** A Redis or Valkey as a store sees it: asked while it is there, and what goes wrong told at a bearable rate. */
+/** A Redis or Valkey as a store sees it: asked while it is there and fast, and what goes wrong told at a bearable rate. */
 
 import type { Clock } from "../../core/clock.ts";
 import type { Emit, GatewayEvent } from "../../core/events.ts";
 import type { CacheHealth } from "../../core/verdict-cache.ts";
+import { Breaker } from "../breaker.ts";
 import { systemTimers, type Timers } from "../timers.ts";
 import { RedisLink } from "./link.ts";
 import { textOf } from "./node.ts";
@@ -19,9 +20,17 @@ export interface RedisStoreOptions {
   readonly timers?: Timers;
   /** From 0 to below 1. */
   readonly random?: () => number;
+  /** What a command may cost a scan; a later answer is dropped. */
+  readonly budgetMs?: number;
+  readonly open?: typeof openRedis;
 }
 
 type Operation = (GatewayEvent & { kind: "cache-failed" })["operation"];
+
+const isLate = Symbol("late");
+/** So many late answers in a row, and it is left alone for a while. */
+const maxLate = 5;
+const pauseMs = 5000;
 
 /** How often the log is told of a fault that goes on. */
 const reminderMs = 60_000;
@@ -37,6 +46,9 @@ export class RedisStore {
   readonly #options: RedisStoreOptions;
   readonly #name: string;
   readonly #link: RedisLink;
+  readonly #timers: Timers;
+  readonly #budgetMs: number;
+  readonly #breaker: Breaker;
   readonly #toldAtMs = new Map<Operation, number>();
   /** How the last ones of each went that redis was asked. */
   #isReading = true;
@@ -46,12 +58,15 @@ export class RedisStore {
   #isClosed = false;
 
   constructor(options: RedisStoreOptions) {
-    const { target, clock, random = Math.random, timers = systemTimers } = options;
+    const { target, clock, random = Math.random, timers = systemTimers, budgetMs = 50, open = openRedis } = options;
     this.#options = options;
     this.#name = nameOf(target);
+    this.#timers = timers;
+    this.#budgetMs = budgetMs;
+    this.#breaker = new Breaker({ clock, maxFaults: maxLate, pauseMs });
     this.prefix = options.keyPrefix ?? "clamgate:2:";
     this.#link = new RedisLink({
-      open: (signal) => openRedis(target, { random, signal }),
+      open: (signal) => open(target, { random, signal }),
       probeKey: `${this.prefix}probe`,
       onUp: () => this.#up(),
       onDown: (reason) => this.#down(reason),
@@ -61,17 +76,20 @@ export class RedisStore {
     });
   }
 
-  /** The reply; undefined, and told, where there is none. */
+  /** The reply; undefined, and told, where there is none in time. Never rejects. */
   async ask(operation: "get" | "set", command: RedisCommand): Promise<unknown> {
-    if (!this.#link.isUp) return undefined;
-    try {
-      const reply = await this.#link.send(command);
-      this.#succeeded(operation);
+    if (!this.#link.isUp || !this.#breaker.tryEnter()) return undefined;
+    const { promise: late, resolve } = Promise.withResolvers<typeof isLate>();
+    const cancel = this.#timers.after(this.#budgetMs, () => resolve(isLate));
+    const reply = await Promise.race([this.#send(operation, command), late]);
+    cancel();
+    if (reply !== isLate) {
+      this.#breaker.succeeded();
       return reply;
-    } catch (thrown) {
-      this.#failed(operation, thrown);
-      return undefined;
     }
+    const pause = this.#breaker.failed() ? `; left alone for ${pauseMs} ms` : "";
+    this.#options.emit({ kind: "cache-failed", operation, detail: `no answer within ${this.#budgetMs} ms${pause}` });
+    return undefined;
   }
 
   /** Tells of a fault, as a reminder only where it was told a short while ago. */
@@ -84,7 +102,7 @@ export class RedisStore {
   }
 
   health(): CacheHealth {
-    return this.#link.isWhole && this.#isReading && this.#isWriting ? "ok" : "degraded";
+    return this.#link.isWhole && !this.#breaker.isOpen && this.#isReading && this.#isWriting ? "ok" : "degraded";
   }
 
   /** What has not been answered yet is given up. */
@@ -93,8 +111,20 @@ export class RedisStore {
     this.#link.close();
   }
 
+  async #send(operation: "get" | "set", command: RedisCommand): Promise<unknown> {
+    try {
+      const reply = await this.#link.send(command);
+      this.#succeeded(operation);
+      return reply;
+    } catch (thrown) {
+      this.#failed(operation, thrown);
+      return undefined;
+    }
+  }
+
   #up(): void {
     this.#isReading = true;
+    this.#breaker.succeeded();
     if (this.#isUpTold) return;
     this.#isUpTold = true;
     this.#options.emit({ kind: "notice", level: "info", message: `verdict cache: connected to ${this.#name}` });

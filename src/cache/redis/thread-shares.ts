@@ -95,7 +95,7 @@ return share`;
 /** Needs EVAL, TIME, ZRANGE, ZADD, ZREM, ZREMRANGEBYSCORE and PEXPIRE, and a Redis of version 5 or newer. */
 export function redisThreadShares(options: ThreadSharesOptions): ThreadShares {
   const { threads, fallback, clock, timers = systemTimers } = options;
-  const store = new RedisStore(options);
+  const store = new RedisStore({ ...options, budgetMs: patienceMs });
   const id = randomUUID();
   const shares = new Set<ThreadShare>();
 

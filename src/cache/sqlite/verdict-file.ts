@@ -1,6 +1,9 @@
-/** One SQLite file of verdicts: rows in and out, in one schema of ours. Synchronous; throws SQLite's errors as they are. */
+/** One SQLite file of verdicts: rows in and out, in one schema of ours. What cannot be used at its path is put aside, never deleted. */
 
+import { closeSync, existsSync, mkdirSync, openSync, renameSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { Emit } from "../../core/events.ts";
 
 export interface VerdictRow {
   readonly sha256: string;
@@ -16,7 +19,7 @@ export interface VerdictRow {
 export type FoundRow = Readonly<Record<"verdict" | "storedAt" | "expiresAt", unknown>>;
 
 /** The file is a database, but not one of this schema: another program's, or a newer version's. */
-export class ForeignFileError extends Error {
+class ForeignFileError extends Error {
   override readonly name = "ForeignFileError";
 }
 
@@ -37,6 +40,20 @@ const schema = `
   PRAGMA application_id = ${applicationId};
   PRAGMA user_version = ${schemaVersion};`;
 
+/** Of SQLite's result codes (sqlite.org/rescode.html) those that say the bytes are wrong, not their surroundings. */
+const sqliteError = 1;
+const sqliteCorrupt = 11;
+const sqliteNotADatabase = 26;
+/** An extended one: something else, or nothing, is at the path of a file that is open. */
+const sqliteMoved = 1032;
+
+/** sqlite.org/fileformat.html §1.3 */
+const sqliteHeaderBytes = 100;
+
+/** Faulty or foreign files kept beside the path, at most. */
+const maxAside = 10;
+
+/** Synchronous; throws SQLite's errors as they are. */
 export class VerdictFile {
   readonly #database: DatabaseSync;
   readonly #begin: StatementSync;
@@ -46,8 +63,6 @@ export class VerdictFile {
   readonly #update: StatementSync;
   readonly #deleteExpired: StatementSync;
   readonly #deleteSoonest: StatementSync;
-  readonly #deleteTag: StatementSync;
-  readonly #nextTag: StatementSync;
   #count: number;
 
   /** @param path of a file that exists, if only an empty one. Throws ForeignFileError, or SQLite's error. */
@@ -75,10 +90,6 @@ export class VerdictFile {
       this.#deleteSoonest = database.prepare(
         "DELETE FROM verdicts WHERE (tag, sha256) IN (SELECT tag, sha256 FROM verdicts ORDER BY expires_at LIMIT ?)",
       );
-      this.#deleteTag = database.prepare(
-        "DELETE FROM verdicts WHERE tag = ?1 AND sha256 IN (SELECT sha256 FROM verdicts WHERE tag = ?1 LIMIT ?2)",
-      );
-      this.#nextTag = database.prepare("SELECT min(tag) AS tag FROM verdicts WHERE tag > ?");
       this.#count = Number(database.prepare("SELECT count(*) AS count FROM verdicts").get()?.count);
       database.exec(`PRAGMA busy_timeout = ${busyMs}`);
     } catch (thrown) {
@@ -129,21 +140,6 @@ export class VerdictFile {
     this.#count -= Number(this.#deleteSoonest.run(limit).changes);
   }
 
-  deleteTag(tag: string, limit: number): void {
-    this.#count -= Number(this.#deleteTag.run(Buffer.from(tag), limit).changes);
-  }
-
-  /** Every tag that has rows; one look at the index for each. */
-  tags(): string[] {
-    const tags: string[] = [];
-    for (let last: Uint8Array = new Uint8Array(0); ; ) {
-      const tag = this.#nextTag.get(last)?.tag;
-      if (!(tag instanceof Uint8Array)) return tags;
-      tags.push(Buffer.from(tag).toString());
-      last = tag;
-    }
-  }
-
   close(): void {
     this.#database.close();
   }
@@ -159,4 +155,66 @@ function claim(database: DatabaseSync): void {
     throw new ForeignFileError(`a database of application ${id}, version ${version}, with ${tables} tables and indexes`);
   }
   database.exec(`BEGIN IMMEDIATE; ${schema} COMMIT;`);
+}
+
+/**
+ * Null, and emitted, where there is no way to have a file there. A corrupt file, another program's and a newer version's
+ * are renamed to `<path>.broken` (or `.broken.1` to `.broken.9` where that is taken), and a new one is made.
+ */
+export function openVerdictFile(path: string, emit: Emit): VerdictFile | null {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    try {
+      return openAt(path);
+    } catch (thrown) {
+      if (!(thrown instanceof ForeignFileError) && !isDamaged(thrown) && sqliteCode(thrown) !== sqliteError) throw thrown;
+      const aside = putAside(path);
+      emit({ kind: "cache-failed", operation: "open", detail: `${textOf(thrown)}; renamed to ${aside}` });
+      return openAt(path);
+    }
+  } catch (thrown) {
+    emit({ kind: "cache-failed", operation: "open", detail: `no verdict is written: ${textOf(thrown)}` });
+    return null;
+  }
+}
+
+/** Whether an SQLite error means that the file itself is damaged, or was taken away. */
+export function isDamaged(thrown: unknown): boolean {
+  const code = sqliteCode(thrown);
+  return code === sqliteCorrupt || code === sqliteNotADatabase || extendedCode(thrown) === sqliteMoved;
+}
+
+function openAt(path: string): VerdictFile {
+  // Made here, because SQLite would make it readable for everybody; and looked at, because opening a FIFO never ends.
+  if (!existsSync(path)) closeSync(openSync(path, "a", 0o600));
+  const status = statSync(path);
+  if (!status.isFile()) throw new Error(`${path} is no file`);
+  // SQLite takes a text of a few bytes for an empty database, and would write over it.
+  if (status.size > 0 && status.size < sqliteHeaderBytes) throw new ForeignFileError("a file too short for a database");
+  return new VerdictFile(path);
+}
+
+/** With its journals: SQLite would apply one that it finds beside a new file of the same name. */
+function putAside(path: string): string {
+  const asides = Array.from({ length: maxAside }, (_, index) => (index === 0 ? `${path}.broken` : `${path}.broken.${index}`));
+  const aside = asides.find((candidate) => !existsSync(candidate));
+  if (aside === undefined) throw new Error(`${maxAside} broken files are kept beside ${path} already`);
+  for (const suffix of ["", "-wal", "-shm", "-journal"]) {
+    if (existsSync(path + suffix)) renameSync(path + suffix, aside + suffix);
+  }
+  return aside;
+}
+
+/** The upper bytes of an extended code only say more of the same. */
+function sqliteCode(thrown: unknown): number | null {
+  const code = extendedCode(thrown);
+  return code === null ? null : code & 0xff;
+}
+
+function extendedCode(thrown: unknown): number | null {
+  return thrown instanceof Error && "errcode" in thrown && typeof thrown.errcode === "number" ? thrown.errcode : null;
+}
+
+function textOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }

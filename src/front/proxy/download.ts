@@ -2,7 +2,6 @@
 
 import type { Clock } from "../../core/clock.ts";
 import { readCodings } from "../../core/content-coding.ts";
-import { toClamgateError } from "../../core/errors.ts";
 import type { Emit } from "../../core/events.ts";
 import { freeChunk } from "../../core/free-chunk.ts";
 import type { Scan } from "../../core/scan.ts";
@@ -160,8 +159,6 @@ export function startDownload(order: DownloadOrder, parts: DownloadParts): Downl
     if (order.rememberAs === null || verdict.kind === "unscannable" || !isPresent) return;
     const value = { verdict, sha256, size };
     if (verdict.kind === "clean" && recorder !== null) order.pieces?.set(sha256, recorder.finish());
-    parts.urlVerdicts.set({ address: order.rememberAs, tag }, value, parts.verdictTtlSeconds).catch((error: unknown) => {
-      parts.emit({ kind: "cache-failed", operation: "set", detail: toClamgateError(error).message });
-    });
+    parts.urlVerdicts.set({ address: order.rememberAs, tag }, value, parts.verdictTtlSeconds);
   }
 }

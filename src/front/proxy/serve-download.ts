@@ -125,7 +125,7 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
   async function serveAsked(exchange: ClientExchange, record: DownloadRecord, asked: Asked): Promise<void> {
     const keys = addressKeys(asked.target, exchange.request.rawHeaders, asked.source.headers, asked.rewrite);
     record.cache = asked.isCacheOn ? "miss" : "off";
-    const cut = await unlessBroken(() => cutDrips.get(keys.address));
+    const cut = await cutDrips.get(keys.address);
     if (cut !== null) {
       record.outcome = "blocked";
       return await say(exchange, cutAnswer(cut.found?.verdict ?? null, record.cache));
@@ -170,23 +170,14 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
 
   /** What is infected without a condition is so whatever the client has of it already, and however fresh it wants it (P43). */
   async function recall({ request, object }: AddressKeys, tag: string): Promise<Remembered | null> {
+    const { urlVerdicts } = options;
     const all: Remembered[] = [];
     for (const address of new Set([request, object])) {
       const key = { address, tag };
-      const known = await unlessBroken(() => options.urlVerdicts.get(key));
+      const known = urlVerdicts.peek(key) ?? (urlVerdicts.get === undefined ? null : await urlVerdicts.get(key));
       if (known !== null) all.push({ known, key });
     }
     return all.find(({ known }) => known.verdict.kind === "infected") ?? all[0] ?? null;
-  }
-
-  async function unlessBroken<T>(recall: () => Promise<T | null>): Promise<T | null> {
-    try {
-      return await recall();
-    } catch (error) {
-      // The cache's promise is broken; that must cost no download.
-      emit({ kind: "cache-failed", operation: "get", detail: toClamgateError(error).message });
-      return null;
-    }
   }
 
   async function fail(exchange: ClientExchange, record: DownloadRecord, thrown: unknown): Promise<void> {

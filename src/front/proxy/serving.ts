@@ -89,7 +89,7 @@ export async function conclude(serving: Serving, outcome: Outcome): Promise<void
 }
 
 /** Before the first byte of a copy that a client may take for the file, or for a part of it; of a drip, before the rest of it. */
-export function give({ exchange, givenCopies, keys }: Serving, copy: Copy): Promise<KnownCopies | null> {
+export function give({ exchange, givenCopies, keys }: Serving, copy: Copy): ReturnType<GivenCopies["give"]> {
   return givenCopies.give(keys.address, copy, !isSelective(exchange.request.rawHeaders));
 }
 

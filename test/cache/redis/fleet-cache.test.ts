@@ -2,9 +2,11 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { parseVerdict } from "../../../src/cache/cacheable.ts";
-import { redisCacheOf } from "../../../src/cache/redis/cache.ts";
-import { type FleetCache, fleetCacheOf, type LeasingCache, leaseMs } from "../../../src/cache/redis/fleet-cache.ts";
+import { type RedisCache, redisCache } from "../../../src/cache/redis/cache.ts";
+import { type FleetCache, fleetCache, leaseMs } from "../../../src/cache/redis/fleet-cache.ts";
+import { openRedis } from "../../../src/cache/redis/open.ts";
 import type { GatewayEvent } from "../../../src/core/events.ts";
 import type { Verdict } from "../../../src/core/verdict.ts";
 import type { Lookup } from "../../../src/core/verdict-cache.ts";
@@ -17,7 +19,7 @@ const taken = { kind: "taken" } as const;
 const scanAlone = { kind: "unknown", lease: null } as const;
 
 interface Gateway extends AsyncDisposable {
-  readonly store: LeasingCache<Verdict>;
+  readonly store: RedisCache<Verdict>;
   readonly cache: FleetCache<Verdict>;
   readonly events: readonly GatewayEvent[];
   /** How its waits ended. */
@@ -30,7 +32,7 @@ interface GatewayOptions {
   /** The gateway's is 50; what a busy machine takes is not the question of most tests. */
   readonly budgetMs?: number;
   readonly user?: { readonly username: string; readonly password: string };
-  /** Holds up the answers to its claims. */
+  /** Holds up the answers to its commands. */
   readonly untilTold?: () => Promise<void>;
 }
 
@@ -52,16 +54,22 @@ describe("leases on what a redis does not hold", () => {
     const emit = (event: GatewayEvent) => void events.push(event);
     const clock = () => performance.now();
     const target = { place: standalone(redis), username: null, password: null, database: 0, tls: null, ...user };
-    const redisStore = redisCacheOf(parseVerdict, { target, emit, clock });
-    const store: LeasingCache<Verdict> = {
-      ...redisStore,
-      async claim(...given) {
-        const claim = await redisStore.claim(...given);
-        await untilTold?.();
-        return claim;
+    const store = redisCache(parseVerdict, {
+      target,
+      emit,
+      clock,
+      budgetMs,
+      async open(...asked) {
+        const session = await openRedis(...asked);
+        const send: typeof session.send = async (command) => {
+          const reply = await session.send(command);
+          await untilTold?.();
+          return reply;
+        };
+        return { ...session, send };
       },
-    };
-    const cache = fleetCacheOf(parseVerdict, { cache: store, maxWaitMs, budgetMs, emit, clock });
+    });
+    const cache = fleetCache({ cache: store, maxWaitMs, emit, clock });
     const gateway: Gateway = {
       store,
       cache,
@@ -71,7 +79,7 @@ describe("leases on what a redis does not hold", () => {
       [Symbol.asyncDispose]: () => cache.close(),
     };
     opened.use(gateway);
-    await untilTrue(() => cache.health?.() === "ok");
+    await untilTrue(() => cache.health() === "ok");
     return gateway;
   }
 
@@ -204,8 +212,7 @@ describe("leases on what a redis does not hold", () => {
 
   test("that were granted too late are held all the same, and no single late answer ends a wait for one", options, async () => {
     let isLate = true;
-    const never = new Promise<void>(() => {});
-    const late = { budgetMs: 500, untilTold: async () => (isLate ? never : undefined) };
+    const late = { budgetMs: 500, untilTold: async () => (isLate ? delay(700) : undefined) };
     const [holder, other] = [await open(late), await open(late)];
     const found = await holder.lookUp();
     assert.ok(found.kind === "unknown" && found.lease !== null);

@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { afterEach, beforeEach, describe, test } from "node:test";
-import type { VerdictCache } from "../../../src/core/verdict-cache.ts";
+import type { RedisCache } from "../../../src/cache/redis/cache.ts";
+import type { Verdict } from "../../../src/core/verdict.ts";
 import { type LiveRedis, startRedis, untilTrue } from "../../live/redis.ts";
 import { clean, connectedCache, infected, key, type StagedCache, stageCache, standalone } from "../redis-stage.ts";
 
@@ -15,7 +16,7 @@ const promptMs = 1500;
 const other = { ...key, sha256: "cd".repeat(32) };
 
 /** All the ways a scan asks; false when anything but a miss comes back. */
-async function misses(cache: VerdictCache): Promise<boolean> {
+async function misses(cache: RedisCache<Verdict>): Promise<boolean> {
   await cache.set(other, clean, 60);
   return (await cache.get(key)) === null && (await cache.get(other)) === null;
 }
@@ -64,7 +65,7 @@ describe("redisCache", () => {
   test("waits for no redis that is not there yet", options, async () => {
     await redis.kill();
     await using early = stageCache(standalone(redis), { budgetMs: 50 });
-    assert.equal(early.cache.health?.(), "degraded");
+    assert.equal(early.cache.health(), "degraded");
     assert.equal(await misses(early.cache), true);
     await untilTrue(() => early.faults("open").length >= 3);
     assert.match(details(early), /^redis 127\.0\.0\.1:\d+: connect ECONNREFUSED/);
@@ -141,7 +142,7 @@ describe("redisCache", () => {
     await using slow = await startDelay(redis.port, 500);
     await using far = await connectedCache(standalone(slow), { budgetMs: 50 });
     for (let index = 0; index < 5; index += 1) assert.equal(await far.cache.get(key), null);
-    assert.equal(far.cache.health?.(), "degraded");
+    assert.equal(far.cache.health(), "degraded");
     assert.equal(await misses(far.cache), true);
     assert.deepEqual([far.faults().length, far.faults("open").length], [5, 0]);
     assert.match(details(far), /left alone for 5000 ms$/);
@@ -156,11 +157,11 @@ describe("redisCache", () => {
     for (let index = 0; index < 50; index += 1) await staged.cache.set(other, clean, 60);
     assert.deepEqual(await staged.cache.get(key), infected);
     assert.deepEqual([staged.faults().length, staged.logged().length], [51, 2]);
-    assert.equal(staged.cache.health?.(), "degraded");
+    assert.equal(staged.cache.health(), "degraded");
     await redis.command("REPLICAOF", "NO", "ONE");
     await staged.cache.set(other, clean, 60);
     assert.deepEqual(await staged.cache.get(other), clean);
-    assert.deepEqual([staged.cache.health?.(), staged.faults().length], ["ok", 51]);
+    assert.deepEqual([staged.cache.health(), staged.faults().length], ["ok", 51]);
   });
 
   test("finds what there is while redis is out of memory, without a line in the log for each refusal", options, async () => {
@@ -170,11 +171,11 @@ describe("redisCache", () => {
       assert.deepEqual(await staged.cache.get(key), infected);
     }
     assert.match(details(staged), /^OOM/);
-    assert.deepEqual([staged.faults().length, staged.logged().length, staged.cache.health?.()], [50, 2, "degraded"]);
+    assert.deepEqual([staged.faults().length, staged.logged().length, staged.cache.health()], [50, 2, "degraded"]);
     await redis.command("CONFIG", "SET", "maxmemory", "0");
     await staged.cache.set(other, clean, 60);
     assert.deepEqual(await staged.cache.get(other), clean);
-    assert.equal(staged.cache.health?.(), "ok");
+    assert.equal(staged.cache.health(), "ok");
   });
 
   test("is degraded while a password is asked that it does not have", options, async () => {
@@ -183,7 +184,7 @@ describe("redisCache", () => {
     await untilTrue(() => early.faults().length >= 2);
     assert.match(details(early), /NOAUTH/);
     assert.equal(await misses(early.cache), true);
-    assert.equal(early.cache.health?.(), "degraded");
+    assert.equal(early.cache.health(), "degraded");
     await using wrong = stageCache(standalone(redis), { password: "hunter2-secret" });
     await untilTrue(() => wrong.faults().length >= 2);
     assert.match(details(wrong), /WRONGPASS/);
@@ -201,7 +202,7 @@ describe("redisCache", () => {
       return staged.faults("open").some(({ detail }) => detail.includes("LOADING"));
     });
     assert.equal(await misses(staged.cache), true);
-    assert.equal(staged.cache.health?.(), "degraded");
+    assert.equal(staged.cache.health(), "degraded");
     await loading;
     await staged.untilOk();
     assert.deepEqual(await staged.cache.get(key), infected);

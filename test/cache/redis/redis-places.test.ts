@@ -47,7 +47,13 @@ function openCopies(
   user: { readonly username: string; readonly password: string } | null = null,
 ): GivenCopies {
   const target = { place, username: null, password: null, database: 0, tls: null, ...user };
-  const copies = redisCopies({ target, keyPrefix: "clamgate:2:given:", emit: () => {}, clock: () => performance.now() });
+  const copies = redisCopies({
+    target,
+    keyPrefix: "clamgate:2:given:",
+    emit: () => {},
+    clock: () => performance.now(),
+    now: Date.now,
+  });
   opened.defer(() => copies.close());
   return copies;
 }
@@ -72,7 +78,7 @@ describe("redisCache of a user", () => {
     await redis.command("ACL", "SETUSER", "giver", "on", ">given", "~clamgate:2:*", "+getrange", "+set", "+eval", "+time");
     await using opened = new AsyncDisposableStack();
     const copies = openCopies(standalone(redis), opened, { username: "giver", password: "given" });
-    await untilTrue(() => copies.health?.() === "ok");
+    await untilTrue(() => copies.health() === "ok");
     assert.equal((await copies.give(key.sha256, copy))?.isSole(copy), true);
   });
 
@@ -81,7 +87,7 @@ describe("redisCache of a user", () => {
     await using staged = await connectedCache(standalone(redis), { username: "reader", password: "other" });
     for (let index = 0; index < 10; index += 1) await staged.cache.set(key, clean, 60);
     assert.deepEqual(await staged.cache.get(key), infected);
-    assert.deepEqual([staged.faults("set").length, staged.cache.health?.()], [10, "degraded"]);
+    assert.deepEqual([staged.faults("set").length, staged.cache.health()], [10, "degraded"]);
     assert.match(staged.faults()[0]?.detail ?? "", /^NOPERM/);
   });
 });
@@ -116,7 +122,7 @@ describe("redisCache with TLS", () => {
     assert.deepEqual(await staged.cache.get(key), clean);
     await using without = stageCache(standalone(redis), { tls: { ca: pem.cert, cert: null, key: null } });
     await untilTrue(() => without.faults("open").length >= 2);
-    assert.equal(without.cache.health?.(), "degraded");
+    assert.equal(without.cache.health(), "degraded");
   });
 
   test("is degraded without the file of its authority", options, async () => {
@@ -167,7 +173,7 @@ describe("redisCache of sentinels", () => {
     await live.master.command("REPLICAOF", "127.0.0.1", String(live.replica.port));
     await untilTrue(async () => {
       await staged.cache.set(key, clean, 600);
-      return staged.cache.health?.() === "ok";
+      return staged.cache.health() === "ok";
     });
     assert.deepEqual(await staged.cache.get(key), clean);
     assert.equal(await live.replica.command("DBSIZE"), 1);
@@ -197,7 +203,7 @@ describe("redisCache of a cluster", () => {
   test("has what was given on every node", options, async () => {
     await using opened = new AsyncDisposableStack();
     const copies = openCopies({ kind: "cluster", nodes: cluster.nodes }, opened);
-    await untilTrue(() => copies.health?.() === "ok");
+    await untilTrue(() => copies.health() === "ok");
     for (let number = 0; number < 30; number += 1) {
       const { sha256: address } = keyNumber(number);
       assert.equal((await copies.give(address, copy))?.isSole(copy), true);
@@ -255,13 +261,13 @@ describe("redisCache of a cluster", () => {
     await untilTrue(() => late.events.some(({ kind }) => kind === "notice"));
     const lateFound = await Promise.all(numbers.map((number) => late.cache.get(keyNumber(number))));
     assert.equal(lateFound.filter((verdict) => verdict !== null).length, left);
-    assert.equal(late.cache.health?.(), "degraded");
+    assert.equal(late.cache.health(), "degraded");
 
     await lost.restart();
     const isAllBack = async ({ cache }: StagedCache) => {
       for (const number of numbers) await cache.set(keyNumber(number), clean, 600);
       const verdicts = await Promise.all(numbers.map((number) => cache.get(keyNumber(number))));
-      return verdicts.every((verdict) => verdict !== null) && cache.health?.() === "ok";
+      return verdicts.every((verdict) => verdict !== null) && cache.health() === "ok";
     };
     await untilTrue(() => isAllBack(staged));
     await untilTrue(() => isAllBack(late));
@@ -293,7 +299,7 @@ describe("redisCache of a cluster", () => {
     for (const { cache } of [early, staged]) {
       await untilTrue(async () => {
         await cache.set(key, clean, 600);
-        return (await cache.get(key)) !== null && cache.health?.() === "ok";
+        return (await cache.get(key)) !== null && cache.health() === "ok";
       });
     }
   });

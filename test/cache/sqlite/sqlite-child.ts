@@ -1,10 +1,11 @@
 /** Run as a process of its own: sets verdicts one after the other for ever, and says how many rows another may count on. */
 
 import { setTimeout as delay } from "node:timers/promises";
-import { sqliteCache } from "../../../src/cache/sqlite/store.ts";
+import { cacheable, parseVerdict } from "../../../src/cache/cacheable.ts";
+import { SqliteStore } from "../../../src/cache/sqlite/store.ts";
 
 const [path = ""] = process.argv.slice(2);
-const cache = sqliteCache({
+const store = new SqliteStore(parseVerdict, {
   path,
   maxEntries: 1_000_000,
   emit: (event) => console.log(JSON.stringify(event)),
@@ -14,7 +15,9 @@ const cache = sqliteCache({
 
 for (let index = 0; ; index += 1) {
   const sha256 = index.toString(16).padStart(64, "0");
-  await cache.set({ sha256, tag: "child" }, { kind: "infected", signatures: [`Number.${index}`] }, 3600);
+  const key = { sha256, tag: "child" };
+  const entry = cacheable(key, { kind: "infected", signatures: [`Number.${index}`] }, 3600, parseVerdict);
+  if (entry !== null) store.set(key, entry);
   if (index % 50 !== 0) continue;
   console.log(index);
   await delay(2);

@@ -20,25 +20,52 @@ import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { guardedCache } from "../../../src/cache/guarded-cache.ts";
-import { type SqliteCacheOptions, sqliteCache } from "../../../src/cache/sqlite/store.ts";
+import { cacheable, keyId, parseVerdict } from "../../../src/cache/cacheable.ts";
+import { memoryFront } from "../../../src/cache/memory-front.ts";
+import { SqliteStore, type SqliteStoreOptions } from "../../../src/cache/sqlite/store.ts";
 import type { Timers } from "../../../src/cache/timers.ts";
 import type { GatewayEvent } from "../../../src/core/events.ts";
 import { coverage, type Verdict } from "../../../src/core/verdict.ts";
-import type { VerdictCache, VerdictKey } from "../../../src/core/verdict-cache.ts";
-import { describeVerdictCache } from "../../contract/verdict-cache.ts";
+import type { CacheHealth, VerdictKey } from "../../../src/core/verdict-cache.ts";
+import { type AskedCache, describeVerdictCache } from "../../contract/verdict-cache.ts";
 import { ManualTime } from "../manual-time.ts";
 
 const clean: Verdict = { kind: "clean" };
 const infected: Verdict = { kind: "infected", signatures: ["One", "Two"] };
 
+interface AskedStore extends AskedCache {
+  health(): CacheHealth;
+}
+
 function keyOf(index: number, tag = "t"): VerdictKey {
   return { sha256: index.toString(16).padStart(64, "0"), tag };
 }
 
-describeVerdictCache("sqliteCache", () => openHarness({}));
-describeVerdictCache("sqliteCache without memory in front", () => openHarness({ frontEntries: 1, timers: soonest }));
-describeVerdictCache("guardedCache of sqliteCache", () => openHarness({}, true));
+describeVerdictCache("SqliteStore", () => openHarness((options) => askedStore(options)));
+describeVerdictCache("SqliteStore that writes at once", () =>
+  openHarness((options) => askedStore({ ...options, timers: soonest })),
+);
+describeVerdictCache("memoryFront of SqliteStore", () =>
+  openHarness((options) => {
+    const store = new SqliteStore(parseVerdict, options);
+    const cache = memoryFront(parseVerdict, { ...options, store, maxEntries: 100 });
+    return { ...cache, get: async (key) => cache.peek(key) };
+  }),
+);
+
+/** A store alone, asked as a cache is. */
+function askedStore(options: SqliteStoreOptions): AskedStore {
+  const store = new SqliteStore(parseVerdict, options);
+  return {
+    get: async (key) => (keyId(key) === null ? null : (store.get(key)?.value ?? null)),
+    set({ sha256, tag }, verdict, ttlSeconds) {
+      const entry = cacheable({ sha256, tag }, verdict, ttlSeconds, parseVerdict);
+      if (entry !== null) store.set({ sha256, tag }, entry);
+    },
+    health: () => store.health(),
+    close: async () => store.close(),
+  };
+}
 
 /** Flushes right after each set, so that what is read was written. */
 const soonest: Timers = {
@@ -53,7 +80,7 @@ const soonest: Timers = {
   },
 };
 
-async function openHarness(options: Partial<SqliteCacheOptions>, isGuarded = false) {
+async function openHarness(open: (options: SqliteStoreOptions) => AskedCache) {
   const directory = await mkdtemp(join(tmpdir(), "clamgate-"));
   const time = new ManualTime();
   const faults: string[] = [];
@@ -61,16 +88,7 @@ async function openHarness(options: Partial<SqliteCacheOptions>, isGuarded = fal
     faults.push(JSON.stringify(event));
   };
   const { clock, now } = time;
-  const inner = sqliteCache({
-    path: join(directory, "verdicts"),
-    maxEntries: 10_000,
-    emit,
-    clock,
-    now,
-    timers: time,
-    ...options,
-  });
-  const cache = isGuarded ? guardedCache({ cache: inner, budgetMs: 50, emit, clock, timers: time }) : inner;
+  const cache = open({ path: join(directory, "verdicts"), maxEntries: 10_000, emit, clock, now, timers: time });
   return {
     cache,
     advance: (ms: number) => time.advance(ms),
@@ -82,12 +100,12 @@ async function openHarness(options: Partial<SqliteCacheOptions>, isGuarded = fal
   };
 }
 
-describe("sqliteCache", () => {
+describe("SqliteStore", () => {
   let directory: string;
   let path: string;
   let time: ManualTime;
   let events: GatewayEvent[];
-  let opened: VerdictCache[];
+  let opened: AskedStore[];
 
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), "clamgate-"));
@@ -103,11 +121,11 @@ describe("sqliteCache", () => {
     await rm(directory, { recursive: true });
   });
 
-  function open(options: Partial<SqliteCacheOptions> = {}): VerdictCache {
+  function open(options: Partial<SqliteStoreOptions> = {}): AskedStore {
     const emit = (event: GatewayEvent): void => {
       events.push(event);
     };
-    const cache = sqliteCache({ path, maxEntries: 100_000, emit, clock: time.clock, now: time.now, timers: time, ...options });
+    const cache = askedStore({ path, maxEntries: 100_000, emit, clock: time.clock, now: time.now, timers: time, ...options });
     opened.push(cache);
     return cache;
   }
@@ -130,11 +148,11 @@ describe("sqliteCache", () => {
     return inFile((database) => Number(database.prepare(`SELECT count(*) AS count FROM verdicts WHERE ${where}`).get()?.count));
   }
 
-  async function fill(cache: VerdictCache, from: number, to: number, tag = "t", ttlSeconds = 3600): Promise<void> {
+  async function fill(cache: AskedStore, from: number, to: number, tag = "t", ttlSeconds = 3600): Promise<void> {
     for (let index = from; index < to; index += 1) await cache.set(keyOf(index, tag), clean, ttlSeconds);
   }
 
-  async function hits(cache: VerdictCache, from: number, to: number, tag = "t"): Promise<number> {
+  async function hits(cache: AskedStore, from: number, to: number, tag = "t"): Promise<number> {
     let count = 0;
     for (let index = from; index < to; index += 1) if ((await cache.get(keyOf(index, tag))) !== null) count += 1;
     return count;
@@ -181,7 +199,7 @@ describe("sqliteCache", () => {
   });
 
   test("writes behind its callers: nothing at the set, everything within 50 ms, and is read before it is written", async () => {
-    const cache = open({ frontEntries: 1 });
+    const cache = open();
     await fill(cache, 0, 40);
     assert.equal(rows(), 0);
     assert.equal(await hits(cache, 0, 40), 40);
@@ -353,7 +371,7 @@ describe("sqliteCache", () => {
     for (const place of ["file/verdicts", "directory", "fifo", "full", "\0"]) {
       events = [];
       const cache = open({ path: join(directory, place) });
-      assert.equal(cache.health?.(), "degraded");
+      assert.equal(cache.health(), "degraded");
       for (let index = 0; index < 3; index += 1) {
         await cache.set(keyOf(index), clean, 60);
         assert.equal(await cache.get(keyOf(index)), null);
@@ -411,7 +429,7 @@ describe("sqliteCache", () => {
   };
   for (const [name, damage] of Object.entries(damages)) {
     test(`never ends the process, and tells no verdict that was not set, where its file is ${name} while it is open`, async () => {
-      const cache = open({ frontEntries: 1 });
+      const cache = open();
       await fill(cache, 0, 400);
       for (let flush = 0; flush < 3; flush += 1) time.advance(50);
       damage();
@@ -437,7 +455,7 @@ describe("sqliteCache", () => {
   }
 
   test("keeps what a locked file does not take, tries again less and less often, and writes it when it can", async () => {
-    const cache = open({ frontEntries: 1 });
+    const cache = open();
     const other = new DatabaseSync(path);
     other.exec("BEGIN IMMEDIATE");
     await fill(cache, 0, 10);
@@ -451,18 +469,18 @@ describe("sqliteCache", () => {
       faults().map(([operation]) => operation),
       ["set", "set", "set", "set"],
     );
-    assert.equal(cache.health?.(), "degraded");
+    assert.equal(cache.health(), "degraded");
     assert.equal(await hits(cache, 0, 10), 10);
     other.exec("ROLLBACK");
     other.close();
     time.advance(time.nextMs ?? 0);
-    assert.deepEqual([rows(), time.waiting, cache.health?.()], [10, 0, "ok"]);
+    assert.deepEqual([rows(), time.waiting, cache.health()], [10, 0, "ok"]);
     await fill(cache, 10, 11);
     assert.equal(time.nextMs, 25);
   });
 
   test("loses the oldest, not its memory, while a file takes nothing", async () => {
-    const cache = open({ frontEntries: 1 });
+    const cache = open();
     const other = new DatabaseSync(path);
     other.exec("BEGIN IMMEDIATE");
     await fill(cache, 0, 10_007);
@@ -484,7 +502,7 @@ describe("sqliteCache", () => {
   });
 
   test("stays within its number of entries, and drops those that would expire first", async () => {
-    const cache = open({ maxEntries: 100, frontEntries: 1 });
+    const cache = open({ maxEntries: 100 });
     for (let index = 0; index < 1000; index += 50) {
       await fill(cache, index, index + 50);
       time.advance(50);
@@ -511,21 +529,6 @@ describe("sqliteCache", () => {
     await fill(cache, 300, 301);
     time.advance(50);
     assert.equal(rows(), 1);
-  });
-
-  test("removes the rows of a tag that nobody has used for an hour, and of no other", async () => {
-    const cache = open();
-    await fill(cache, 0, 30, "old", 86_400);
-    await fill(cache, 0, 20, "read", 86_400);
-    time.advance(50);
-    for (let minutes = 0; minutes <= 62; minutes += 1) {
-      await cache.get(keyOf(1, "read"));
-      await fill(cache, minutes, minutes + 1, "new", 86_400);
-      time.advance(60_000);
-      if (minutes < 59) assert.equal(rows("tag = CAST('old' AS BLOB)"), 30);
-    }
-    assert.deepEqual([rows("tag = CAST('old' AS BLOB)"), rows("tag = CAST('read' AS BLOB)")], [0, 20]);
-    assert.equal(rows("tag = CAST('new' AS BLOB)"), 63);
   });
 
   test("shares its file with another gateway's", async () => {

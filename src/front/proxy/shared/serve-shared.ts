@@ -110,5 +110,5 @@ async function account(
   if (head !== null) await give(serving, copyOf(head, null));
   // A client that goes by itself is no cut.
   if (exchange.signal.aborted) return;
-  await cutDrips.add(keys.address, outcome?.kind === "blocked" ? outcome.judgement.report : null);
+  cutDrips.add(keys.address, outcome?.kind === "blocked" ? outcome.judgement.report : null);
 }

@@ -73,7 +73,7 @@ export interface CutDrips {
    * @param address `AddressKeys.address`: whoever asks for it, and with whatever headers.
    * @param found null where the bytes have no verdict.
    */
-  add(address: string, found: UrlVerdict | null): Promise<void>;
+  add(address: string, found: UrlVerdict | null): void;
   /** Null where there was none; `found` as it was added. */
   get(address: string): Promise<{ readonly found: UrlVerdict | null } | null>;
 }
@@ -96,20 +96,22 @@ export function createCutDrips({ ttlMs, maxEntries, clock, urlVerdicts, isShared
   return {
     run: (address) => running.add(address),
     isRunning: (address) => running.items().includes(address),
-    async add(address, found) {
+    add(address, found) {
       cuts.delete(address);
       cuts.set(address, { found, expiresAt: clock() + ttlMs });
       for (const oldest of cuts.keys()) {
         if (cuts.size <= maxEntries) break;
         cuts.delete(oldest);
       }
-      if (found !== null) await urlVerdicts.set({ address, tag }, found, ttlMs / 1000);
+      if (found !== null) urlVerdicts.set({ address, tag }, found, ttlMs / 1000);
     },
     async get(address) {
       const cut = cuts.get(address);
       if (cut !== undefined && clock() < cut.expiresAt) return cut;
       cuts.delete(address);
-      const found = isShared() ? await urlVerdicts.get({ address, tag }) : null;
+      if (!isShared()) return null;
+      const key = { address, tag };
+      const found = urlVerdicts.peek(key) ?? (urlVerdicts.get === undefined ? null : await urlVerdicts.get(key));
       return found === null ? null : { found };
     },
   };

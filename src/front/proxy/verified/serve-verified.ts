@@ -1,6 +1,5 @@
 /** Answers with the origin's own stream where the object is known by its digest, and from a scanned copy where it turns out not to be. */
 
-import { toClamgateError } from "../../../core/errors.ts";
 import type { UrlVerdict, UrlVerdictKey } from "../../../core/verdict-cache.ts";
 import type { UpstreamResponse } from "../../../egress/fetch-upstream.ts";
 import { brokenAnswer } from "../../../egress/refusal.ts";
@@ -53,7 +52,7 @@ async function stream(
   serving: Serving,
   response: UpstreamResponse,
   { known, key, proof }: KnownObject,
-  { urlVerdicts, emit, clock }: ServeVerifiedParts,
+  { urlVerdicts, clock }: ServeVerifiedParts,
 ): Promise<boolean> {
   const { exchange, record } = serving;
   const head = { status: response.status, lines: response.rawHeaders, declaredBytes: known.size };
@@ -77,9 +76,7 @@ async function stream(
   } finally {
     response.discard();
   }
-  await urlVerdicts.delete(key).catch((error: unknown) => {
-    emit({ kind: "cache-failed", operation: "set", detail: toClamgateError(error).message });
-  });
+  urlVerdicts.delete(key);
   if (!exchange.hasBegun) return false;
   throw brokenAnswer("The origin's file is not the one that was scanned before");
 }

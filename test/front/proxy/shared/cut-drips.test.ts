@@ -48,8 +48,8 @@ describe("createCutDrips", () => {
     const [one, other] = [true, true].map((isShared) =>
       createCutDrips({ ttlMs: 600_000, maxEntries: 10, clock: () => 0, urlVerdicts, isShared: () => isShared }),
     );
-    await one?.add("a", found);
-    await one?.add("b", null);
+    one?.add("a", found);
+    one?.add("b", null);
     assert.deepEqual((await other?.get("a"))?.found, found);
     assert.equal(await other?.get("b"), null);
     assert.deepEqual(urlVerdicts.ttls, [600]);

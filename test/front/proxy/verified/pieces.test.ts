@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { guardedCopies } from "../../../../src/cache/guarded-copies.ts";
 import { memoryCopies } from "../../../../src/cache/memory-copies.ts";
 import { type GivenCopies, givenSeconds } from "../../../../src/core/given-copies.ts";
 import { end, head, keep, type OriginRequest, ok } from "../../../fake/origin.ts";
@@ -160,22 +159,13 @@ describe("parts of one address", () => {
     assert.deepEqual(text(asked), whole(two));
   });
 
-  for (const [name, store] of [
-    ["is away", async () => null],
-    ["hangs", () => new Promise<null>(() => {})],
-    ["breaks", () => Promise.reject(new Error("broken"))],
-  ] as const) {
-    test(`are not given while the store ${name}; a lock that the tag confirms still gets the whole`, async () => {
-      const own = memoryCopies({ maxEntries: 10, now: () => 0 });
-      const broken: GivenCopies = { give: store, close: async () => {} };
-      const clock = () => performance.now();
-      const givenCopies = guardedCopies({ store: broken, own, budgetMs: 5, emit: () => {}, clock });
-      const { open } = changing({ front: { givenCopies } });
-      await using proxy = await open();
-      for (const lines of [[], ['If-Range: "same"'], ['If-Match: "same"']])
-        assert.deepEqual(text(await proxy.get("/x", ["Range: bytes=5-", ...lines])), whole(one));
-    });
-  }
+  test("are not given while the store is away; a lock that the tag confirms still gets the whole", async () => {
+    const givenCopies: GivenCopies = { give: async () => null, health: () => "degraded", close: async () => {} };
+    const { open } = changing({ front: { givenCopies } });
+    await using proxy = await open();
+    for (const lines of [[], ['If-Range: "same"'], ['If-Match: "same"']])
+      assert.deepEqual(text(await proxy.get("/x", ["Range: bytes=5-", ...lines])), whole(one));
+  });
 
   test("of a shared download are of its copy, and each counts", async () => {
     const { file, open } = changing();
