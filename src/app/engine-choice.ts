@@ -4,7 +4,7 @@ import type { ThreadShares, ThreadSharesOptions } from "../cache/redis/thread-sh
 import { alertProbes } from "../clamd/alert-probes.ts";
 import { eicarCanary, epochCanary } from "../clamd/canary.ts";
 import { type ClamdLimits, describeLimits } from "../clamd/clamd-conf.ts";
-import { dialClamd } from "../clamd/exchange.ts";
+import { dialClamd } from "../clamd/connection.ts";
 import type { EnginePool } from "../clamd/pool.ts";
 import { slotsOf } from "../config/engine-settings.ts";
 import type { Config } from "../config/settings.ts";

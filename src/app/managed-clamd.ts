@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { ClamdAddress } from "../clamd/address.ts";
 import { type Backend, type BackendOptions, createBackend } from "../clamd/backend.ts";
 import { type ClamdLimits, clamdConf } from "../clamd/clamd-conf.ts";
-import { ExchangeError } from "../clamd/exchange.ts";
+import { ExchangeError } from "../clamd/connection.ts";
 import { type FreeSpaceWatch, watchFreeSpace } from "../clamd/free-space-watch.ts";
 import type { EnginePool } from "../clamd/pool.ts";
 import { askReload, type Clamd, proveClamd } from "../clamd/proof.ts";

@@ -1,11 +1,8 @@
 /** Which lines a clamd's conf lacks, as its answers to the probes show: asked at the connection, after each reload, and now and then. */
 
-import { parseScanReply } from "../codec/clamd/reply.ts";
 import type { Clock } from "../core/clock.ts";
 import type { AlertProbe } from "./alert-probes.ts";
-import { instreamBytes } from "./commands.ts";
-import { exchange } from "./exchange.ts";
-import type { Clamd } from "./proof.ts";
+import type { ProveBody } from "./proof.ts";
 
 export interface Alerts {
   /** What was last shown to be missing; null before the first time, and after `forget`. */
@@ -21,7 +18,8 @@ export interface Alerts {
 }
 
 export interface AlertsOptions {
-  readonly clamd: Clamd;
+  /** How it is asked. */
+  readonly proveBody: ProveBody;
   readonly probes: readonly AlertProbe[];
   readonly timeoutMs: number;
   readonly clock: Clock;
@@ -31,16 +29,14 @@ export interface AlertsOptions {
 const renewMs = 60_000;
 const renewLackingMs = 5_000;
 
-export function watchAlerts({ clamd, probes, timeoutMs, clock }: AlertsOptions): Alerts {
+export function watchAlerts({ proveBody, probes, timeoutMs, clock }: AlertsOptions): Alerts {
   let known: { readonly tag: string; readonly at: number; readonly lacking: readonly string[] } | null = null;
 
   /** One at a time: a clamd has few threads, and they are for scans. */
   async function findLacking(signal: AbortSignal): Promise<readonly string[]> {
     const lacking: string[] = [];
     for (const { line, bytes, isShownBy } of probes) {
-      const { dial, address } = clamd;
-      const received = await exchange(instreamBytes(bytes), { dial, address, connectTimeoutMs: timeoutMs, timeoutMs, signal });
-      const reply = parseScanReply(received, "stream");
+      const reply = await proveBody(bytes, { timeoutMs, signal });
       if (reply.kind !== "verdict") throw new Error(`no verdict of the body that shows ${line}`);
       if (!isShownBy(reply)) lacking.push(line);
     }

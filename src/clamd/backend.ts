@@ -1,14 +1,16 @@
 /** One clamd: its slots, its proof of health, and scans over it. */
 
-import { type ClamdReply, parseScanReply } from "../codec/clamd/reply.ts";
+import { type ClamdReply, isTooLarge } from "../codec/clamd/reply.ts";
+import { Chain, type Link } from "../core/chain.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Emit } from "../core/events.ts";
 import type { SpooledBody } from "../core/spool.ts";
 import type { EngineVersion, Verdict } from "../core/verdict.ts";
 import { instreamBytes, instreamFile, type Request, scanCommand } from "./commands.ts";
-import { ExchangeError, exchange } from "./exchange.ts";
+import type { Dial } from "./connection.ts";
 import { type HealthOptions, type HealthTiming, watchHealth } from "./health.ts";
 import type { Clamd } from "./proof.ts";
+import { type Cut, openSessions, type ScanEnd } from "./sessions.ts";
 
 export interface BackendOptions extends Clamd, Pick<HealthOptions, "probes" | "isStrict"> {
   /** As it stands in logs. */
@@ -19,8 +21,8 @@ export interface BackendOptions extends Clamd, Pick<HealthOptions, "probes" | "i
   readonly sharesSpool: boolean;
   /** clamd's own MaxScanTime where it is known: an OK that took longer is not believed (clamd.md S3). */
   readonly maxScanTimeMs: number | null;
-  /** Asked at the end of each scan that found nothing, with when it began: why the OK must not be believed, or null. */
-  readonly doubt?: (startedAt: number) => Promise<string | null>;
+  /** Asked a turn after the end of each scan that found nothing, with when it began: why the OK must not be believed, or null. */
+  readonly doubt?: (startedAt: number) => string | null;
   /** After this a scan is answered as timed out; its slot stays taken until clamd is done. */
   readonly scanTimeoutMs: number;
   readonly clock: Clock;
@@ -90,46 +92,108 @@ export interface Backend {
   close(): void;
 }
 
-export function createBackend(options: BackendOptions): Backend {
-  const { address, dial, clock, onChange, timing = backendTiming } = options;
-  const health = watchHealth({ ...options, clamd: options, busyMs: options.scanTimeoutMs, timing });
-  const closed = new AbortController();
-  /** Ends the scans that run now. */
-  let cut = new AbortController();
-  let inFlight = 0;
-  let overdue = 0;
+/** One scan, and the slot that it takes. */
+interface Running {
+  readonly held: SpooledBody;
+  /** What clamd had proved to be then. */
+  readonly before: EngineVersion | null;
+  readonly startedAt: number;
+  readonly answer: (outcome: BackendOutcome) => void;
+  cut: Cut;
+  /** Why it was ended by force. */
+  cutReason: string | null;
+  /** Late once its time is over, overdue once that has been answered. */
+  state: "running" | "late" | "overdue" | "over";
+}
 
-  /** The whole exchange, however long clamd takes. */
-  async function run(body: SpooledBody): Promise<BackendOutcome> {
-    const before = health.version();
-    const startedAt = clock();
-    // There is nothing to open, and SCAN has its own ways with empty files (clamd.md 1.4).
-    const path = options.sharesSpool && body.size > 0 ? body.path : null;
-    const subject = path ?? "stream";
-    const { signal } = cut;
-    try {
-      const { connectTimeoutMs, abandonAfterMs: timeoutMs } = timing;
-      const request = requestFor(body, path);
-      const received = await exchange(request, { dial, address, connectTimeoutMs, timeoutMs, signal });
-      health.heard();
-      const reply = parseScanReply(received, subject);
-      const scanMs = clock() - startedAt;
-      const isClean = reply.kind === "verdict" && reply.verdict.kind === "clean";
-      const doubt = isClean ? ((await options.doubt?.(startedAt)) ?? null) : null;
-      return doubt === null ? judge(reply, before, scanMs) : { kind: "failed", reason: doubt };
-    } catch (error) {
-      if (closed.signal.aborted) return { kind: "lost", reason: "the backend is closed" };
-      if (signal.aborted) return { kind: "lost", reason: "it no longer proved itself" };
-      if (!(error instanceof ExchangeError)) return { kind: "unreadable", error };
-      if (error.fault === "unreached") return { kind: "unreached", reason: error.message };
-      const reply = parseScanReply(error.received, subject);
-      // A refusal stands even when the rest of the body ran into a reset; every other verdict needs a proper end.
-      if (reply.kind === "error" || isTooLarge(reply)) return judge(reply, before, clock() - startedAt);
-      return { kind: error.fault === "nonsense" ? "failed" : "lost", reason: error.message };
+export function createBackend(options: BackendOptions): Backend {
+  const { clock, onChange, doubt, scanTimeoutMs, timing = backendTiming } = options;
+  const { connectTimeoutMs, abandonAfterMs } = timing;
+  const dial: Dial = (address) =>
+    options
+      .dial(address)
+      .once("connect", () => health.connected())
+      .on("data", () => health.heard());
+  const sessions = openSessions({ ...options, dial, connectTimeoutMs, onRefused });
+  const health = watchHealth({
+    ...options,
+    clamd: { ...options, dial },
+    proveBody: sessions.prove,
+    busyMs: scanTimeoutMs,
+    timing,
+    onChange: onHealth,
+  });
+  /** The oldest first. */
+  const running = new Chain<Running>();
+  let overdue = 0;
+  let isClosed = false;
+  let timer: NodeJS.Timeout | null = null;
+
+  function onRefused(reason: string): void {
+    const message = `${options.name} keeps no sessions, so each scan has a connection of its own: ${reason}`;
+    options.emit({ kind: "notice", level: "warn", message });
+  }
+
+  /** What comes back may be another clamd. */
+  function onHealth(): void {
+    if (!health.isUp()) sessions.renew();
+    onChange();
+  }
+
+  function scan(body: SpooledBody): Promise<BackendOutcome> {
+    return new Promise((answer) => {
+      const held = body.hold();
+      const scanned: Running = {
+        held,
+        before: health.version(),
+        startedAt: clock(),
+        answer,
+        cut: () => {},
+        cutReason: null,
+        state: "running",
+      };
+      const place = running.add(scanned);
+      const { request, subject } = requestFor(held, options.sharesSpool);
+      scanned.cut = sessions.scan(request, subject, (end) => onScanned(scanned, place, end));
+      timer ??= watchTime(scanTimeoutMs);
+    });
+  }
+
+  function onScanned(scanned: Running, place: Link<Running>, end: ScanEnd): void {
+    const finish = (outcome: BackendOutcome) => {
+      place.remove();
+      if (scanned.state === "overdue") overdue -= 1;
+      scanned.state = "over";
+      release(outcome);
+      void scanned.held[Symbol.asyncDispose]();
+      scanned.answer(outcome);
+    };
+    const outcome = judge(scanned, end);
+    if (doubt === undefined || outcome.kind !== "verdict" || outcome.verdict.kind !== "clean") return void finish(outcome);
+    setImmediate(() => {
+      const reason = doubt(scanned.startedAt);
+      finish(reason === null ? outcome : { kind: "failed", reason });
+    });
+  }
+
+  function judge(scanned: Running, end: ScanEnd): BackendOutcome {
+    switch (end.kind) {
+      case "answered":
+        return judgeReply(scanned, end.reply);
+      case "unreadable":
+        return end;
+      case "broken": {
+        const { fault, message: reason } = end.error;
+        if (scanned.cutReason !== null) return { kind: "lost", reason: scanned.cutReason };
+        if (fault === "unreached") return { kind: "unreached", reason };
+        // A refusal stands even when the rest of the body ran into a reset; every other verdict needs a proper end.
+        if (end.reply.kind === "error" || isTooLarge(end.reply)) return judgeReply(scanned, end.reply);
+        return { kind: fault === "nonsense" ? "failed" : "lost", reason };
+      }
     }
   }
 
-  function judge(reply: ClamdReply, before: EngineVersion | null, scanMs: number): BackendOutcome {
+  function judgeReply({ before, startedAt }: Running, reply: ClamdReply): BackendOutcome {
     switch (reply.kind) {
       case "error":
       case "garbage":
@@ -139,47 +203,62 @@ export function createBackend(options: BackendOptions): Backend {
       case "verdict": {
         if (before === null) return { kind: "failed", reason: "answered without ever having proved itself" };
         const isCacheable = health.isUp() && health.isSettled() && health.version()?.tag === before.tag;
-        const isTooLate = reply.verdict.kind === "clean" && options.maxScanTimeMs !== null && scanMs >= options.maxScanTimeMs;
+        const { maxScanTimeMs } = options;
+        const isTooLate = reply.verdict.kind === "clean" && maxScanTimeMs !== null && clock() - startedAt >= maxScanTimeMs;
         const verdict: Verdict = isTooLate ? { kind: "unscannable", reason: "limit-time", heuristic: null } : reply.verdict;
         return { kind: "verdict", verdict, version: before, isCacheable };
       }
     }
   }
 
-  async function scan(body: SpooledBody): Promise<BackendOutcome> {
-    const held = body.hold();
-    const startedAt = clock();
-    inFlight += 1;
-    let isOverdue = false;
-    const finished = run(held).then(async (outcome) => {
-      inFlight -= 1;
-      if (isOverdue) overdue -= 1;
-      release(outcome);
-      await held[Symbol.asyncDispose]();
-      return outcome;
-    });
-    const timedOut = Promise.withResolvers<BackendOutcome>();
-    // A plain timer: taking back one that listens to a signal costs an error with its stack for every scan.
-    const timer = setTimeout(async () => {
-      const isProved = await health.prove();
-      timedOut.resolve({ kind: "timeout", isEngineWell: isProved && health.provenSince() <= startedAt });
-    }, options.scanTimeoutMs).unref();
-    const outcome = await Promise.race([finished, timedOut.promise]);
-    clearTimeout(timer);
-    if (outcome.kind === "timeout") {
-      isOverdue = true;
-      overdue += 1;
-      onChange();
-    }
-    return outcome;
-  }
-
   /** Down first: the slot must not go to the next one while the backend still counts as up. */
   function release(outcome: BackendOutcome): void {
-    if (!closed.signal.aborted && (outcome.kind === "lost" || outcome.kind === "unreached")) health.markDown(outcome.reason);
+    if (!isClosed && (outcome.kind === "lost" || outcome.kind === "unreached")) health.markDown(outcome.reason);
     // An error text may be this body's own fault. Where nothing was reached, the watch tries again after its pause.
     if (outcome.kind === "lost" || outcome.kind === "failed") void health.prove();
     onChange();
+  }
+
+  /** One timer for all: it is set for the oldest, and for the next one when it has come. */
+  function watchTime(ms: number): NodeJS.Timeout {
+    return setTimeout(() => {
+      // What has arrived while this process stood still is read first.
+      setImmediate(() => {
+        timer = null;
+        let nextMs = Infinity;
+        for (const scanned of running.items()) nextMs = Math.min(nextMs, lookAt(scanned));
+        if (nextMs !== Infinity) timer ??= watchTime(nextMs);
+      });
+    }, ms).unref();
+  }
+
+  /** How long it may go on before it is looked at again. */
+  function lookAt(scanned: Running): number {
+    const ageMs = clock() - scanned.startedAt;
+    if (ageMs >= abandonAfterMs) {
+      scanned.cut("late", new Error(`no whole answer within ${abandonAfterMs} ms`));
+      return Infinity;
+    }
+    if (ageMs >= scanTimeoutMs && scanned.state === "running") void timeOut(scanned);
+    return ageMs < scanTimeoutMs ? Math.min(scanTimeoutMs, abandonAfterMs) - ageMs : abandonAfterMs - ageMs;
+  }
+
+  /** It is answered, and its slot stays taken until clamd is done. */
+  async function timeOut(scanned: Running): Promise<void> {
+    scanned.state = "late";
+    const isProved = await health.prove();
+    if (scanned.state !== "late") return;
+    scanned.state = "overdue";
+    overdue += 1;
+    scanned.answer({ kind: "timeout", isEngineWell: isProved && health.provenSince() <= scanned.startedAt });
+    onChange();
+  }
+
+  function cutAll(reason: string): void {
+    for (const scanned of running.items()) {
+      scanned.cutReason = reason;
+      scanned.cut("cut", new Error(reason));
+    }
   }
 
   return {
@@ -190,32 +269,32 @@ export function createBackend(options: BackendOptions): Backend {
     lacking: health.lacking,
     isSettled: health.isSettled,
     version: () => (health.isUp() ? health.version() : null),
-    inFlight: () => inFlight,
+    inFlight: () => running.size,
     overdue: () => overdue,
     scan,
     cutIfSilent() {
-      if (!health.isSilent()) return;
-      const before = cut;
-      cut = new AbortController();
-      before.abort(new Error("it no longer proved itself"));
+      if (health.isSilent()) cutAll("it no longer proved itself");
     },
     prove: health.prove,
     renew: health.renew,
-    retire: health.close,
-    close() {
+    retire() {
       health.close();
-      closed.abort(new Error("the backend is closed"));
-      cut.abort(closed.signal.reason);
+      sessions.close();
+    },
+    close() {
+      isClosed = true;
+      health.close();
+      sessions.close();
+      cutAll("the backend is closed");
+      if (timer !== null) clearTimeout(timer);
     },
   };
 }
 
-function requestFor(body: SpooledBody, path: string | null): Request {
-  const { bytes } = body;
-  if (bytes !== null) return instreamBytes(bytes);
-  return path === null ? instreamFile(body) : scanCommand(path);
-}
-
-function isTooLarge(reply: ClamdReply): boolean {
-  return reply.kind === "verdict" && reply.verdict.kind === "unscannable" && reply.verdict.reason === "too-large";
+function requestFor(body: SpooledBody, sharesSpool: boolean): { readonly request: Request; readonly subject: string } {
+  const { bytes, path } = body;
+  if (bytes !== null) return { request: instreamBytes(bytes), subject: "stream" };
+  // There is nothing to open, and SCAN has its own ways with empty files (clamd.md 1.4).
+  if (path === null || body.size === 0 || !sharesSpool) return { request: instreamFile(body), subject: "stream" };
+  return { request: scanCommand(path), subject: path };
 }

@@ -3,30 +3,41 @@
 import { freeChunk } from "../core/free-chunk.ts";
 import type { SpooledBody } from "../core/spool.ts";
 
-/** Each inner array goes out in one system call; the next one is asked for when it has left this process. */
-export type Request = AsyncIterable<readonly Uint8Array[]> | Iterable<readonly Uint8Array[]>;
+/**
+ * The pieces of one array go out in one system call; of several arrays the next one is asked for when the one before has left this process.
+ * A request can be sent more than once.
+ */
+export type Request = readonly Uint8Array[] | AsyncIterable<readonly Uint8Array[]>;
 
 const chunkEnd = new Uint8Array(4);
 const instream = Buffer.from("zINSTREAM\0");
 /** Each is a trip to the thread pool, to the socket and back, which costs more than the bytes of a small one. */
 const filePieceBytes = 256 * 1024;
+/** What costs less to copy than to hand to the socket as pieces. */
+const copiedBytes = 16 * 1024;
 
-export const versionCommand: Request = [[Buffer.from("zVERSION\0")]];
-export const reloadCommand: Request = [[Buffer.from("zRELOAD\0")]];
+export const versionCommand: Request = [Buffer.from("zVERSION\0")];
+export const pingCommand: Request = [Buffer.from("zPING\0")];
+export const reloadCommand: Request = [Buffer.from("zRELOAD\0")];
 
 /** SCAN of a file of our own spool: the path is absolute, free of links, and short enough for clamd's buffer. */
 export function scanCommand(path: string): Request {
-  return [[Buffer.from(`zSCAN ${path}\0`)]];
+  return [Buffer.from(`zSCAN ${path}\0`)];
 }
 
 /** INSTREAM of bytes in memory: command, one chunk and end in one write. */
 export function instreamBytes(bytes: Uint8Array): Request {
-  if (bytes.length === 0) return [[instream, chunkEnd]];
-  return [[instream, lengthOf(bytes), bytes, chunkEnd]];
+  if (bytes.length === 0) return [instream, chunkEnd];
+  const pieces = [instream, lengthOf(bytes), bytes, chunkEnd];
+  return bytes.length > copiedBytes ? pieces : [Buffer.concat(pieces)];
 }
 
 /** INSTREAM of a body that is not in memory, a chunk per piece of the file. Throws where the body cannot be read whole. */
-export async function* instreamFile(body: SpooledBody): AsyncGenerator<readonly Uint8Array[]> {
+export function instreamFile(body: SpooledBody): AsyncIterable<readonly Uint8Array[]> {
+  return { [Symbol.asyncIterator]: () => chunksOf(body) };
+}
+
+async function* chunksOf(body: SpooledBody): AsyncGenerator<readonly Uint8Array[]> {
   let sent = 0;
   yield [instream];
   for await (const piece of readAhead(body.read({ pieceBytes: filePieceBytes }))) {

@@ -7,10 +7,11 @@ export interface FreeSpaceWatch {
   /** To be told each line that clamd writes. */
   heard(line: string): void;
   /**
-   * Why an OK must not be believed whose scan began then and has ended now; null when nothing speaks against it.
+   * Why an OK must not be believed whose scan began then; null when nothing speaks against it. To be asked one turn of the event loop after
+   * its end: by then the lines are read that clamd wrote before its answer.
    * @param startedAt of the clock.
    */
-  doubt(startedAt: number): Promise<string | null>;
+  doubt(startedAt: number): string | null;
 }
 
 export interface FreeSpaceOptions {
@@ -58,10 +59,6 @@ export function watchFreeSpace({ freeBytes, reserveBytes, clock, emit }: FreeSpa
       failedAt = clock();
       failedLine = line;
     },
-    async doubt(startedAt) {
-      // In this turn the lines are read that clamd wrote before its answer.
-      await new Promise(setImmediate);
-      return told(lack() ?? (failedAt >= startedAt ? failedLine : null));
-    },
+    doubt: (startedAt) => told(lack() ?? (failedAt >= startedAt ? failedLine : null)),
   };
 }

@@ -7,7 +7,7 @@ import type { Emit } from "../core/events.ts";
 import type { EngineVersion } from "../core/verdict.ts";
 import type { AlertProbe } from "./alert-probes.ts";
 import { watchAlerts } from "./alerts.ts";
-import { askLife, type Clamd, ClamdBusy, proveClamd } from "./proof.ts";
+import { askLife, type Clamd, ClamdBusy, type ProveBody, proveClamd } from "./proof.ts";
 import { laxTag } from "./tag.ts";
 
 export interface HealthTiming {
@@ -21,6 +21,8 @@ export interface HealthTiming {
 
 export interface HealthOptions {
   readonly clamd: Clamd;
+  /** How canaries and probes are asked: as the bodies are. */
+  readonly proveBody: ProveBody;
   /** What its clamd.conf must have it report. */
   readonly probes: readonly AlertProbe[];
   /** Whether a clamd that does not report all of it is down. */
@@ -51,6 +53,8 @@ export interface Health {
    * should be given no more. Also of one that has not been up yet.
    */
   isBusy(): boolean;
+  /** To be told of every connection that clamd takes. */
+  connected(): void;
   /** To be told of whatever clamd answers: a sign of life. */
   heard(): void;
   /** Since when every proof has been given, or was late for nothing but load. Infinity while it is silent. */
@@ -76,22 +80,9 @@ class LateError extends Error {
 }
 
 export function watchHealth(options: HealthOptions): Health {
-  const { clamd, probes, isStrict, name, clock, emit, onChange, timing } = options;
+  const { clamd, proveBody, probes, isStrict, name, clock, emit, onChange, timing } = options;
   const busyMs = Math.max(options.busyMs, 2 * timing.proofTimeoutMs);
-  const alerts = watchAlerts({ clamd, probes, timeoutMs: busyMs, clock });
-  /** Whose every connection and byte is noted. */
-  const watched: Clamd = {
-    ...clamd,
-    dial(address) {
-      const socket = clamd.dial(address);
-      socket.once("connect", () => {
-        connectedAt = clock();
-      });
-      return socket.once("data", () => {
-        heardAt = clock();
-      });
-    },
-  };
+  const alerts = watchAlerts({ proveBody, probes, timeoutMs: busyMs, clock });
   const closed = new AbortController();
   const nonce = randomBytes(nonceBytes).toString("hex");
   let version: EngineVersion | null = null;
@@ -163,7 +154,7 @@ export function watchHealth(options: HealthOptions): Health {
       for (;;) {
         const begun = changes;
         // No proof is given up while clamd lives: its canary is in clamd's queue, and the next one would be further back.
-        const proven = await proveClamd(watched, signal, busyMs);
+        const proven = await proveClamd(clamd, signal, busyMs, proveBody);
         const lacking = await findLacking(proven.version.tag, signal);
         // One that began before the change tells of the signatures before it.
         if (begun !== changes) continue;
@@ -221,7 +212,7 @@ export function watchHealth(options: HealthOptions): Health {
     function askWhetherAlive(): void {
       if (isAsking) return;
       isAsking = true;
-      askLife(watched, ending.signal, busyMs)
+      askLife(clamd, ending.signal, busyMs)
         .then((hasEngine) => {
           if (!hasEngine) ending.abort(new Error("it has no signatures any more"));
         })
@@ -299,6 +290,9 @@ export function watchHealth(options: HealthOptions): Health {
     lacking: () => alerts.lacking() ?? [],
     isSilent,
     isBusy: () => isBusy,
+    connected() {
+      connectedAt = clock();
+    },
     heard() {
       heardAt = clock();
     },

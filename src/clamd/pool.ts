@@ -272,8 +272,9 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
       avoid = backend;
     }
 
-    async function scanNow(backend: Backend): Promise<Attempt> {
-      return { backend, startedAt: clock(), outcome: await backend.scan(body) };
+    function scanNow(backend: Backend): Promise<Attempt> {
+      const startedAt = clock();
+      return backend.scan(body).then((outcome) => ({ backend, startedAt, outcome }));
     }
 
     /** What dies with the body has shown right before that it lives. */

@@ -5,7 +5,8 @@ import type { EngineVersion } from "../core/verdict.ts";
 import type { ClamdAddress } from "./address.ts";
 import type { Canary, ShownEpoch } from "./canary.ts";
 import { instreamBytes, type Request, reloadCommand, versionCommand } from "./commands.ts";
-import { type Dial, ExchangeError, exchange } from "./exchange.ts";
+import { type Dial, ExchangeError, exchange } from "./connection.ts";
+import type { ProveOptions } from "./sessions.ts";
 import { engineTag } from "./tag.ts";
 
 export interface Clamd {
@@ -31,9 +32,21 @@ export class ClamdBusy extends Error {
 
 const defaultTimeoutMs = 3_000;
 
-/** Rejects with ClamdBusy, with an Error that says what is missing, or with the signal's reason. */
-export async function proveClamd(clamd: Clamd, signal: AbortSignal, timeoutMs = defaultTimeoutMs): Promise<Proof> {
-  // Both at once: the receiving thread answers VERSION however long the canary waits for a scanning one.
+/** What a body is answered by, as `Sessions.prove`. */
+export type ProveBody = (bytes: Uint8Array, options: ProveOptions) => Promise<ClamdReply>;
+
+/**
+ * Rejects with ClamdBusy, with an Error that says what is missing, or with the signal's reason.
+ * @param proveBody where the canary goes; on a connection of its own, unless it is told.
+ */
+export async function proveClamd(
+  clamd: Clamd,
+  signal: AbortSignal,
+  timeoutMs = defaultTimeoutMs,
+  proveBody: ProveBody = (bytes, options) => proveAlone(clamd, bytes, options),
+): Promise<Proof> {
+  // Both at once: the receiving thread answers VERSION however long the canary waits for a scanning one. That it does so on a connection
+  // of its own shows that clamd takes new ones.
   const { shownEpoch } = clamd;
   const over = new AbortController();
   const within = AbortSignal.any([signal, over.signal]);
@@ -42,21 +55,20 @@ export async function proveClamd(clamd: Clamd, signal: AbortSignal, timeoutMs = 
   const noEngine = Promise.withResolvers<never>();
   told.then((version) => version ?? noEngine.reject(new Error("no usable answer to VERSION")), noMatter);
   const canaries = Promise.allSettled([
-    ask(clamd, instreamBytes(clamd.canary.bytes), within, timeoutMs),
+    proveBody(clamd.canary.bytes, { signal: within, timeoutMs }),
     told,
-    shownEpoch === undefined ? null : ask(clamd, instreamBytes(shownEpoch.canary.bytes), within, timeoutMs),
+    shownEpoch === undefined ? null : proveBody(shownEpoch.canary.bytes, { signal: within, timeoutMs }),
   ]);
   const [found, answered, shown] = await Promise.race([canaries, noEngine.promise]).finally(() => over.abort());
   signal.throwIfAborted();
   const version = answered.status === "fulfilled" ? answered.value : null;
   if (found.status === "rejected")
     throw version !== null && isLate(found.reason) ? new ClamdBusy("every thread is busy") : found.reason;
-  const reply = parseScanReply(found.value, "stream");
-  const proved = clamd.canary.epochOf(reply);
-  if (proved === null) throw new Error(`the canary was not detected: ${describe(reply)}`);
+  const proved = clamd.canary.epochOf(found.value);
+  if (proved === null) throw new Error(`the canary was not detected: ${describe(found.value)}`);
   if (answered.status === "rejected") throw answered.reason;
   if (version === null) throw new Error("no usable answer to VERSION");
-  const shownReply = shown.status === "fulfilled" && shown.value !== null ? parseScanReply(shown.value, "stream") : null;
+  const shownReply = shown.status === "fulfilled" ? shown.value : null;
   const epoch = (shownReply === null ? null : shownEpoch?.canary.epochOf(shownReply)) ?? proved;
   const { limits } = clamd;
   return { epoch, version: { ...version, databaseTime: timeOf(version), tag: engineTag({ ...version, epoch, limits }) } };
@@ -74,6 +86,10 @@ export async function askReload(clamd: Clamd, signal: AbortSignal, timeoutMs = d
 /** Any answer to VERSION shows that the receiving thread of clamd goes round; false where clamd has lost its engine. Rejects as `exchange`. */
 export async function askLife(clamd: Clamd, signal: AbortSignal, timeoutMs: number): Promise<boolean> {
   return parseVersionReply(await ask(clamd, versionCommand, signal, timeoutMs)) !== null;
+}
+
+async function proveAlone(clamd: Clamd, bytes: Uint8Array, { signal, timeoutMs }: ProveOptions): Promise<ClamdReply> {
+  return parseScanReply(await ask(clamd, instreamBytes(bytes), signal, timeoutMs), "stream");
 }
 
 /** A connection may be taken as late as an answer may come: one that waits in a full backlog is tried again by the system. */

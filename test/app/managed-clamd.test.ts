@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { createManagedClamd, type ManagedClamd } from "../../src/app/managed-clamd.ts";
 import { epochCanary } from "../../src/clamd/canary.ts";
-import { dialClamd } from "../../src/clamd/exchange.ts";
+import { dialClamd } from "../../src/clamd/connection.ts";
 import { createPool } from "../../src/clamd/pool.ts";
 import type { GatewayEvent } from "../../src/core/events.ts";
 import { openChildRecords } from "../../src/process/child-records.ts";

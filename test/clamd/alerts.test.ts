@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { alertProbes } from "../../src/clamd/alert-probes.ts";
 import { instreamBytes } from "../../src/clamd/commands.ts";
-import { dialClamd, exchange } from "../../src/clamd/exchange.ts";
+import { dialClamd, exchange } from "../../src/clamd/connection.ts";
 import { parseScanReply } from "../../src/codec/clamd/reply.ts";
 import { startFakeClamd } from "../fake/clamd.ts";
 import { bodySignature, type RealClamd, startRealClamd } from "../live/clamd.ts";

@@ -4,7 +4,7 @@ import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { instreamBytes, instreamFile, versionCommand } from "../../src/clamd/commands.ts";
-import { dialClamd, ExchangeError, type ExchangeOptions, exchange } from "../../src/clamd/exchange.ts";
+import { dialClamd, ExchangeError, type ExchangeOptions, exchange } from "../../src/clamd/connection.ts";
 import { maxReplyBytes } from "../../src/codec/clamd/reply.ts";
 import { answer, type FakeClamdOptions, reset, stall, startFakeClamd } from "../fake/clamd.ts";
 import { fakeBody } from "../fake/spooled-body.ts";

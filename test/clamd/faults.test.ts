@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
 import type { ClamdAddress } from "../../src/clamd/address.ts";
-import { type Dial, dialClamd } from "../../src/clamd/exchange.ts";
+import { type Dial, dialClamd } from "../../src/clamd/connection.ts";
 import { type Act, answer, clean, type FakeClamdOptions, found, stall, startFakeClamd } from "../fake/clamd.ts";
 import { fakeBody } from "../fake/spooled-body.ts";
 import { eventually } from "../process/stage.ts";
@@ -79,7 +79,8 @@ describe("a backend", () => {
   });
 
   test("whose scans cannot connect, though its proofs can, is tried again with a pause, too", async () => {
-    await using fake = await startFakeClamd();
+    // Each scan has a connection of its own.
+    await using fake = await startFakeClamd({ sessions: "unknown" });
     await using gone = await startFakeClamd();
     await gone.kill();
     let isScan = false;

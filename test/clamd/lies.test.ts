@@ -3,20 +3,17 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
-import { type Act, answer, clean, type FakeClamdOptions, reset, startFakeClamd } from "../fake/clamd.ts";
+import { type Act, answer, clean, type FakeClamdOptions, raw, reset, startFakeClamd } from "../fake/clamd.ts";
 import { openPool, type PoolStage } from "./stage.ts";
 
 const mebibyte = 1024 * 1024;
 const garbage = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
 
-/** What clamd does with the body, and the code of the error that must come of it. */
-const lies: Readonly<Record<string, readonly [Act, "engine-error" | "engine-killed"]>> = {
+/** What clamd does with the body, and the code of the error that must come of it, in sessions and on one connection per scan. */
+const lies: Lies = {
   "closes without a word": [answer(), "engine-killed"],
   "resets without a word": [reset(), "engine-killed"],
   "resets within the answer": [reset("stream: O"), "engine-killed"],
-  "resets after a whole OK": [reset("stream: OK\0"), "engine-killed"],
-  "resets after a whole FOUND": [reset("stream: X FOUND\0"), "engine-killed"],
-  "resets after a limit's name": [reset("stream: Heuristics.Limits.Exceeded.MaxFiles FOUND\0"), "engine-killed"],
   "answers OK without the end of a reply": [answer("stream: OK"), "engine-error"],
   "answers OK with a line feed": [answer("stream: OK\n"), "engine-error"],
   "answers a part of OK": [answer("stream: O\0"), "engine-error"],
@@ -25,35 +22,64 @@ const lies: Readonly<Record<string, readonly [Act, "engine-error" | "engine-kill
   "answers OK, then FOUND": [answer("stream: OK\0", "stream: X FOUND\0"), "engine-error"],
   "answers FOUND, then OK": [answer("stream: X FOUND\0", "stream: OK\0"), "engine-error"],
   "answers for another subject": [answer("/etc/hostname: OK\0"), "engine-error"],
-  "answers as in a session": [answer("1: stream: OK\0"), "engine-error"],
+  "answers by a number too many": [answer("1: stream: OK\0"), "engine-error"],
   "answers another command": [answer("PONG\0"), "engine-error"],
   "answers an error": [answer("stream: Can't allocate memory ERROR\0"), "engine-error"],
   "answers that it has no room": [answer("Error writing to temporary file ERROR\0"), "engine-error"],
-  "answers that it waited too long": [answer("COMMAND READ TIMED OUT\n"), "engine-error"],
-  "answers COMMAND UNAVAILABLE": [answer("COMMAND UNAVAILABLE\0"), "engine-error"],
-  "answers as a web server": [answer("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"), "engine-error"],
-  "answers as TLS": [answer(Buffer.from(garbage, "latin1")), "engine-error"],
+  "answers COMMAND UNAVAILABLE": [raw("COMMAND UNAVAILABLE\0"), "engine-error"],
+  "answers as a web server": [raw("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"), "engine-error"],
+  "answers as TLS": [raw(garbage), "engine-error"],
   "answers without end": [answer(...Array.from({ length: 300 }, () => "stream: OK ".repeat(100))), "engine-error"],
 };
 
+const liesAlone: Lies = {
+  "resets after a whole OK": [reset("stream: OK\0"), "engine-killed"],
+  "resets after a whole FOUND": [reset("stream: X FOUND\0"), "engine-killed"],
+  "resets after a limit's name": [reset("stream: Heuristics.Limits.Exceeded.MaxFiles FOUND\0"), "engine-killed"],
+  "answers that it waited too long": [answer("COMMAND READ TIMED OUT\n"), "engine-error"],
+};
+
+const liesInSession: Lies = {
+  "answers without a number": [raw("stream: OK\0"), "engine-error"],
+  "answers by the number before": [(number) => raw(`${number - 1}: stream: OK\0`), "engine-error"],
+  "answers by the next number": [(number) => raw(`${number + 1}: stream: OK\0`), "engine-error"],
+  "answers by the number in another form": [(number) => raw(`0${number}: stream: OK\0`), "engine-error"],
+  "answers by the number and no blank": [(number) => raw(`${number}:stream: OK\0`), "engine-error"],
+  "answers for itself and for the next": [(number) => raw(`${number}: stream: OK\0${number + 1}: stream: OK\0`), "engine-error"],
+  "answers for another first": [(number) => raw(`${number - 1}: stream: OK\0${number}: stream: OK\0`), "engine-error"],
+  "answers OK, then garbage": [(number) => raw(`${number}: stream: OK\0x`), "engine-error"],
+  "resets within the number": [(number) => ({ kind: "reset", pieces: [Buffer.from(`${number}`)] }), "engine-killed"],
+};
+
+type Lies = Readonly<Record<string, readonly [Act | ((number: number) => Act), "engine-error" | "engine-killed"]>>;
+
 describe("a pool over a clamd that lies", () => {
-  for (const [what, [act, code]] of Object.entries(lies)) {
-    // What ends with no whole answer might be the engine's death: that is told only where the body was alone with it, twice.
-    const tries = code === "engine-killed" ? 4 : 2;
-    test(`${what}: ${code}, after ${tries} tries, and the next body is served`, async () => {
-      for (const size of [100, 200_000]) {
-        let scans = 0;
-        await using lied = await open({
-          scan: () => {
-            scans += 1;
-            return scans <= tries ? act : clean;
-          },
-        });
-        await assert.rejects(lied.scan(randomBytes(size)), { name: "ClamgateError", code });
-        assert.equal(scans, tries);
-        assert.deepEqual((await lied.scan(randomBytes(size))).verdict, { kind: "clean" });
-      }
-    });
+  for (const [mode, table] of [
+    ["unknown", { ...lies, ...liesAlone }],
+    ["kept", { ...lies, ...liesInSession }],
+  ] as const) {
+    for (const [what, [lie, code]] of Object.entries(table)) {
+      // What ends with no whole answer might be the engine's death: that is told only where the body was alone with it, twice.
+      const tries = code === "engine-killed" ? 4 : 2;
+      const where = mode === "kept" ? "in a session" : "on a connection of its own";
+      test(`${what} ${where}: ${code}, after ${tries} tries, and the next body is served`, async () => {
+        for (const size of [100, 200_000]) {
+          let scans = 0;
+          await using lied = await open({
+            sessions: mode,
+            scan: (_body, number) => {
+              scans += 1;
+              if (scans > tries) return clean;
+              assert.equal(number === null, mode === "unknown");
+              return typeof lie === "function" ? lie(number ?? 0) : lie;
+            },
+          });
+          await assert.rejects(lied.scan(randomBytes(size)), { name: "ClamgateError", code });
+          assert.equal(scans, tries);
+          assert.deepEqual((await lied.scan(randomBytes(size))).verdict, { kind: "clean" });
+        }
+      });
+    }
   }
 
   test("takes an answer that comes byte by byte", async () => {

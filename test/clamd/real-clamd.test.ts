@@ -4,10 +4,11 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { eicarCanary } from "../../src/clamd/canary.ts";
 import { bodySignature, marker, mebibyte, startRealClamd } from "../live/clamd.ts";
 import { eventually } from "../process/stage.ts";
-import { openPool } from "./stage.ts";
+import { openPool, quickTiming } from "./stage.ts";
 
 describe("a pool over a real clamd", () => {
   test("gives every body its right verdict though clamd is killed under them, once it is back", async () => {
@@ -64,6 +65,21 @@ describe("a pool over a real clamd", () => {
     await clamd.reload({ "new.ndb": bodySignature("New.Name", text) });
     await eventually("it is found", async () => (await stage.scan(text)).verdict.kind === "infected");
     await stage.isUp(1);
+  });
+
+  test("loses nothing to sessions that clamd ends for its ReadTimeout, whenever the next body comes", async () => {
+    await using clamd = await startRealClamd({ listens: "tcp", conf: "ReadTimeout 1\n" });
+    const timing = { ...quickTiming, proofIntervalMs: 60_000 };
+    await using stage = await openPool({ addresses: [clamd.address], backend: { timing } });
+    for (let round = 0; round < 2; round += 1) {
+      assert.equal((await stage.scan(`${round}${marker}`)).verdict.kind, "infected");
+      await eventually("clamd has ended the session", () => stage.openSockets() === 0);
+      assert.equal((await stage.scan(`${round} clean`)).verdict.kind, "clean");
+      // Right behind its end, where nobody has heard of it yet.
+      await delay(990);
+      assert.equal((await stage.scan(`${round} clean again`)).verdict.kind, "clean");
+    }
+    assert.equal(stage.events.filter(({ kind }) => kind === "backend-down").length, 0);
   });
 
   test("does not use a clamd whose signatures know no EICAR", async () => {

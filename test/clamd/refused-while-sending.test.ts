@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { dialClamd, ExchangeError, exchange } from "../../src/clamd/exchange.ts";
+import { dialClamd, ExchangeError, exchange } from "../../src/clamd/connection.ts";
 import { scratchDirectory } from "../spool/scratch-directory.ts";
 import { type RefusingPeer, startRefusingPeer } from "./refusing-peer.ts";
 

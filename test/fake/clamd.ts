@@ -1,17 +1,24 @@
-/** A clamd that does what a test scripts: it reads commands like the real one and answers as told. */
+/** A clamd that does what a test scripts: it reads commands like the real one, in sessions and one on a connection, and answers as told. */
 
 import { createServer, type Server, type Socket } from "node:net";
 import type { ClamdAddress } from "../../src/clamd/address.ts";
 import { alertProbes } from "../../src/clamd/alert-probes.ts";
 
-/** What the fake does with one command. */
+/**
+ * What the fake does with one command. In a session it puts the command's number before each reply in the strings, and before nothing that
+ * is given as bytes.
+ */
 export type Act =
-  /** Sends the pieces one after the other, then ends the connection. */
+  /** Sends the pieces one after the other, then ends the connection; not in a session, where the last piece ends in NUL. */
   | { readonly kind: "answer"; readonly pieces: readonly (string | Uint8Array)[] }
+  /** Sends the pieces one after the other, then ends the connection, in a session too. */
+  | { readonly kind: "close"; readonly pieces: readonly (string | Uint8Array)[] }
   /** Sends the pieces and leaves the connection open. */
   | { readonly kind: "linger"; readonly pieces: readonly (string | Uint8Array)[] }
   /** Sends the pieces, then resets the connection. */
   | { readonly kind: "reset"; readonly pieces: readonly (string | Uint8Array)[] }
+  /** Sends the pieces and leaves the connection open for the next command. */
+  | { readonly kind: "kept"; readonly pieces: readonly (string | Uint8Array)[] }
   /** Never answers; the connection stays. */
   | { readonly kind: "stall" };
 
@@ -19,8 +26,8 @@ export type Act =
 type Decide<T> = (subject: T) => Act | Promise<Act>;
 
 export interface FakeClamdOptions {
-  /** On each body that came by INSTREAM, canaries left out; default: clean. */
-  readonly scan?: Decide<Buffer>;
+  /** On each body that came by INSTREAM, canaries left out; default: clean. In a session it is told the command's number, else null. */
+  readonly scan?: (body: Buffer, number: number | null) => Act | Promise<Act>;
   /** On each path that came by SCAN; default: clean. */
   readonly scanPath?: Decide<string>;
   /** On the canary; default: found. */
@@ -32,6 +39,8 @@ export interface FakeClamdOptions {
   readonly reload?: () => Act;
   /** Answers once more than that many bytes of a body have come, and reads no more, as clamd does on its size limit. */
   readonly refuseEarly?: { readonly afterBytes: number; readonly act: Act };
+  /** What it makes of IDSESSION: it keeps them, ends each after its first answer, or knows no such command; default: kept. */
+  readonly sessions?: "kept" | "short" | "unknown";
   readonly port?: number;
 }
 
@@ -48,11 +57,17 @@ export interface FakeClamd extends AsyncDisposable {
   received(count: number): Promise<void>;
   /** Connections that are open now. */
   open(): number;
+  /** Sessions that were begun so far, and bodies and paths that came in one. */
+  sessions(): { readonly begun: number; readonly scans: number };
+  /** Writes something into every session in which nothing is being decided, and ends those unless it is told not to. */
+  interrupt(words: string, goesOn?: "goes on"): void;
   /** Ends all connections and the listener, as a killed clamd would. */
   kill(): Promise<void>;
 }
 
 export const answer = (...pieces: (string | Uint8Array)[]): Act => ({ kind: "answer", pieces });
+/** Not numbered: what no clamd would answer in a session. */
+export const raw = (text: string): Act => answer(Buffer.from(text, "latin1"));
 export const clean = answer("stream: OK\0");
 export const found = (name: string): Act => answer(`stream: ${name} FOUND\0`);
 export const stall: Act = { kind: "stall" };
@@ -82,6 +97,10 @@ class Fake implements FakeClamd {
   #scanning = 0;
   #mostAtOnce = 0;
   #received = 0;
+  /** Sessions in which nothing is being decided. */
+  readonly #idle = new Set<Socket>();
+  #sessionsBegun = 0;
+  #sessionScans = 0;
 
   constructor(options: FakeClamdOptions) {
     this.#options = options;
@@ -115,6 +134,17 @@ class Fake implements FakeClamd {
     return this.#sockets.size;
   }
 
+  sessions(): { readonly begun: number; readonly scans: number } {
+    return { begun: this.#sessionsBegun, scans: this.#sessionScans };
+  }
+
+  interrupt(words: string, goesOn?: "goes on"): void {
+    for (const socket of this.#idle) {
+      if (goesOn === undefined) socket.removeAllListeners("data").resume().end(words);
+      else socket.write(words);
+    }
+  }
+
   kill(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     if (!this.#server.listening) return Promise.resolve();
@@ -127,25 +157,72 @@ class Fake implements FakeClamd {
 
   #serve(socket: Socket): void {
     this.#sockets.add(socket);
-    socket.on("close", () => this.#sockets.delete(socket));
+    socket.on("close", () => {
+      this.#sockets.delete(socket);
+      this.#idle.delete(socket);
+    });
     socket.on("error", () => {}); // the gateway may cut it
     const reader = new CommandReader();
+    /** Of the last command; null outside a session. */
+    let number: number | null = null;
+    let running = 0;
+    let isEnding = false;
+    const endOfSession = () => {
+      if (isEnding && running === 0) socket.end();
+    };
+    socket.once("end", () => {
+      if (number !== null) socket.end();
+    });
+    const isRefused = (name: string) => this.#options.sessions === "unknown" && name === "IDSESSION";
     socket.on("data", (chunk: Buffer) => {
-      const command = reader.read(chunk);
+      for (let command = reader.read(chunk); command !== null; command = reader.read()) {
+        if (command.name === "IDSESSION" && !isRefused(command.name)) {
+          number = 0;
+          this.#sessionsBegun += 1;
+          this.#idle.add(socket);
+        } else if (number === null) {
+          socket.removeAllListeners("data").resume();
+          void this.#decide(command).then((act) => perform(socket, act));
+          return;
+        } else if (command.name === "END") {
+          isEnding = true;
+          this.commands.push(command.name);
+          endOfSession();
+        } else {
+          number += 1;
+          running += 1;
+          this.#idle.delete(socket);
+          if (!isEicar(command.body) && command.name !== "PING") this.#sessionScans += 1;
+          void this.#decideInSession(command, number).then(async (act) => {
+            await perform(socket, act);
+            if (act.kind === "stall" || act.kind === "linger") return;
+            running -= 1;
+            this.#idle.add(socket);
+            if (this.#options.sessions === "short") socket.end();
+            endOfSession();
+          });
+        }
+      }
       const { refuseEarly } = this.#options;
-      if (command !== null) {
-        socket.removeAllListeners("data").resume();
-        void this.#decide(command).then((act) => perform(socket, act));
-      } else if (refuseEarly !== undefined && reader.bodyBytes > refuseEarly.afterBytes) {
+      if (refuseEarly !== undefined && reader.isWithin && reader.bodyBytes > refuseEarly.afterBytes) {
         // Unread bytes stay behind: the close of such a connection is a reset.
         socket.removeAllListeners("data").pause();
-        void perform(socket, refuseEarly.act, () => socket.destroy());
+        const act = number === null ? refuseEarly.act : inSession(refuseEarly.act, number + 1);
+        void perform(socket, act.kind === "answer" ? { ...act, kind: "close" } : act, () => socket.destroy());
       }
     });
   }
 
-  async #decide({ name, body }: Command): Promise<Act> {
+  async #decideInSession(command: Command, number: number): Promise<Act> {
+    // clamd answers so, and ends the session.
+    if (command.name === "RELOAD")
+      return inSession({ kind: "close", pieces: ["Command invalid inside IDSESSION. ERROR\0"] }, number);
+    return inSession(await this.#decide(command, number), number);
+  }
+
+  async #decide({ name, body }: Command, number: number | null = null): Promise<Act> {
     const { isCanary = isEicar, canary, lacking, version, reload, scan, scanPath } = this.#options;
+    if (name === "PING") return answer("PONG\0");
     this.commands.push(name);
     if (name === "VERSION") {
       const told = version?.() ?? "ClamAV 1.4.6/27001/Thu Nov 20 10:13:12 2025";
@@ -165,7 +242,7 @@ class Fake implements FakeClamd {
       return missing.includes(probe.line) ? clean : found(reports[probe.line] ?? "Eicar-Signature");
     }
     this.bodies.push(body);
-    return this.#counted(() => scan?.(body) ?? clean);
+    return this.#counted(() => scan?.(body, number) ?? clean);
   }
 
   async #counted(decide: () => Act | Promise<Act>): Promise<Act> {
@@ -186,32 +263,48 @@ interface Command {
   readonly body: Buffer;
 }
 
-/** One command in `z` form, and the chunks that follow INSTREAM. */
+/** Commands in `z` form, and the chunks that follow INSTREAM. */
 class CommandReader {
   #pending: Buffer[] = [];
   #pendingBytes = 0;
   #name: string | null = null;
-  readonly #chunks: Buffer[] = [];
+  #chunks: Buffer[] = [];
   bodyBytes = 0;
 
-  /** The command once it is whole. */
-  read(chunk: Buffer): Command | null {
-    this.#pending.push(chunk);
-    this.#pendingBytes += chunk.length;
+  /** True while a part of a command has come. */
+  get isWithin(): boolean {
+    return this.#name !== null || this.#pendingBytes > 0;
+  }
+
+  /** The next command that is whole. */
+  read(chunk?: Buffer): Command | null {
+    if (chunk !== undefined) {
+      this.#pending.push(chunk);
+      this.#pendingBytes += chunk.length;
+    }
     if (this.#name === null) {
       const end = this.#peek().indexOf(0);
       if (end === -1) return null;
       this.#name = this.#take(end + 1).toString("utf8", 1, end);
-      if (this.#name !== "INSTREAM") return { name: this.#name, body: Buffer.alloc(0) };
+      if (this.#name !== "INSTREAM") return this.#whole(this.#name);
     }
     while (this.#pendingBytes >= 4) {
       const length = this.#peek().readUInt32BE(0);
-      if (length === 0) return { name: this.#name, body: Buffer.concat(this.#chunks) };
-      if (this.#pendingBytes < 4 + length) break;
-      this.#chunks.push(this.#take(4 + length).subarray(4));
+      if (length > 0 && this.#pendingBytes < 4 + length) break;
+      const taken = this.#take(4 + length).subarray(4);
+      if (length === 0) return this.#whole(this.#name);
+      this.#chunks.push(taken);
       this.bodyBytes += length;
     }
     return null;
+  }
+
+  #whole(name: string): Command {
+    const command = { name, body: Buffer.concat(this.#chunks) };
+    this.#name = null;
+    this.#chunks = [];
+    this.bodyBytes = 0;
+    return command;
   }
 
   #peek(): Buffer {
@@ -237,7 +330,23 @@ async function perform(socket: Socket, act: Act, end: () => void = () => socket.
     await new Promise(setImmediate);
   }
   if (act.kind === "reset") socket.resetAndDestroy();
-  else if (act.kind === "answer") end();
+  else if (act.kind !== "linger" && act.kind !== "kept") end();
+}
+
+/** The act with its replies numbered; one that is whole leaves the session open. */
+function inSession(act: Act, number: number): Act {
+  if (act.kind === "stall") return act;
+  let isBegun = true;
+  const pieces = act.pieces.map((piece) => {
+    if (typeof piece !== "string" || piece === "") return piece;
+    const isWhole = piece.endsWith("\0");
+    const numbered = `${isBegun ? `${number}: ` : ""}${piece.slice(0, -1).replaceAll("\0", `\0${number}: `)}${piece.at(-1)}`;
+    isBegun = isWhole;
+    return numbered;
+  });
+  const last = act.pieces.at(-1);
+  const isOpen = act.kind === "answer" && last !== undefined && last.at(-1) === (typeof last === "string" ? "\0" : 0);
+  return { kind: isOpen ? "kept" : act.kind, pieces };
 }
 
 function isEicar(body: Buffer): boolean {

@@ -59,10 +59,11 @@ describe("the invariants, over a gateway whose clamd is made to lie", () => {
 
   test("I1 fails when FOUND is turned into OK, though the engine still proves itself by its canary", async () => {
     // The canary is the only body of exactly 68 bytes: a liar that spares it passes every proof of health.
-    const isCanary = (request: Buffer) => request.indexOf("zINSTREAM\0") === 0 && request.readUInt32BE(10) === 68;
+    const isCanary = (request: Buffer) => request.readUInt32BE(request.indexOf("zINSTREAM\0") + 10) === 68;
     const lie = (reply: Buffer, request: Buffer) =>
       / FOUND\0$/.test(reply.toString("latin1")) && !isCanary(request) ? Buffer.from("stream: OK\0") : reply;
     relay.setFault(() => ({ kind: "rewrite", reply: lie }));
+    relay.resetAll();
     const account = await run();
     assert.throws(() => assertCleanMeansScanned(account), /I1/);
     assert.throws(() => assertInvariants(account, { withinMs: 30_000 }), /I1/);
@@ -72,6 +73,7 @@ describe("the invariants, over a gateway whose clamd is made to lie", () => {
   test("I3 fails when OK is turned into FOUND", async () => {
     const lie = (reply: Buffer) => (reply.toString("latin1") === "stream: OK\0" ? Buffer.from("stream: A.Lie FOUND\0") : reply);
     relay.setFault(() => ({ kind: "rewrite", reply: lie }));
+    relay.resetAll();
     const account = await run();
     assert.throws(() => assertOwnVerdicts(account), /I3/);
     relay.setFault(() => ({ kind: "none" }));

@@ -23,7 +23,10 @@ export type RelayFault =
       readonly afterBytes: number;
       readonly how: "end" | "reset";
     }
-  /** The whole reply is kept until its end and then given on as this; `request` is its beginning, as far as it had come. */
+  /**
+   * Each reply of clamd is kept until its end and then given on as this, with its number where it has one; `request` is the beginning of what
+   * was asked, as far as it had come.
+   */
   | { readonly kind: "rewrite"; readonly reply: (reply: Buffer, request: Buffer) => Buffer };
 
 export interface RelayOptions {
@@ -37,8 +40,8 @@ export interface Relay extends AsyncDisposable {
   readonly port: number;
   /** From the next connection on. */
   setFault(fault: (index: number) => RelayFault): void;
-  /** Connections that were taken so far. */
-  taken(): number;
+  /** Pieces of what was asked, over all connections. */
+  pieces(): number;
   /** Connections that are open now. */
   open(): number;
   /** Resets those that are open. */
@@ -50,6 +53,7 @@ const keptRequestBytes = 64 * 1024;
 export async function startRelay({ to, fault = () => ({ kind: "none" }) }: RelayOptions): Promise<Relay> {
   let decide = fault;
   let taken = 0;
+  let pieces = 0;
   const links = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
     const index = taken;
@@ -57,6 +61,9 @@ export async function startRelay({ to, fault = () => ({ kind: "none" }) }: Relay
     links.add(near);
     near.on("error", () => {}); // its other end is told by "close"
     near.on("close", () => links.delete(near));
+    near.on("data", () => {
+      pieces += 1;
+    });
     link(near, to, decide(index));
   });
   server.listen(0, "127.0.0.1");
@@ -71,7 +78,7 @@ export async function startRelay({ to, fault = () => ({ kind: "none" }) }: Relay
     setFault(next) {
       decide = next;
     },
-    taken: () => taken,
+    pieces: () => pieces,
     open: () => links.size,
     resetAll: cut,
     async [Symbol.asyncDispose]() {
@@ -112,13 +119,24 @@ function link(near: Socket, to: NetConnectOpts, fault: RelayFault): void {
     }
     case "rewrite": {
       let request = Buffer.alloc(0);
-      const reply: Buffer[] = [];
+      let reply = Buffer.alloc(0);
+      let isAnswered = false;
       near.on("data", (chunk: Buffer) => {
+        if (isAnswered) request = Buffer.alloc(0);
+        isAnswered = false;
         if (request.length < keptRequestBytes) request = Buffer.concat([request, chunk]);
       });
       near.pipe(far);
-      far.on("data", (chunk: Buffer) => reply.push(chunk));
-      far.on("end", () => near.end(fault.reply(Buffer.concat(reply), request)));
+      far.on("data", (chunk: Buffer) => {
+        reply = Buffer.concat([reply, chunk]);
+        for (let end = reply.indexOf(0); end !== -1; end = reply.indexOf(0)) {
+          const [number = ""] = /^(\d+: )?/.exec(reply.toString("latin1")) ?? [];
+          near.write(Buffer.concat([Buffer.from(number), fault.reply(reply.subarray(number.length, end + 1), request)]));
+          reply = reply.subarray(end + 1);
+          isAnswered = true;
+        }
+      });
+      far.on("end", () => (reply.length > 0 ? near.end(fault.reply(reply, request)) : near.end()));
       return;
     }
   }

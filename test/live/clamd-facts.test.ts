@@ -6,7 +6,7 @@ import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { instreamBytes, type Request } from "../../src/clamd/commands.ts";
-import { dialClamd, exchange } from "../../src/clamd/exchange.ts";
+import { dialClamd, exchange } from "../../src/clamd/connection.ts";
 import { eventually } from "../process/stage.ts";
 import {
   bodySignature,
@@ -30,7 +30,7 @@ describe("the installed clamd", () => {
 
   const scanFile = async (name: string) => {
     const path = join(clamd.directory, name);
-    return (await ask(clamd, [[Buffer.from(`zSCAN ${path}\0`)]])).replaceAll(path, name);
+    return (await ask(clamd, [Buffer.from(`zSCAN ${path}\0`)])).replaceAll(path, name);
   };
   const scan = (bytes: Uint8Array | string) => ask(clamd, instreamBytes(Buffer.from(bytes)));
 
@@ -60,7 +60,7 @@ describe("the installed clamd", () => {
 
   test("answers only the last of a session's commands out of turn, so that two versions enclose a verdict", async () => {
     const body = [Buffer.from([0, 0, 0, eicar.length]), eicar, Buffer.alloc(4)];
-    const request = [[Buffer.from("zIDSESSION\0zVERSION\0zINSTREAM\0"), ...body, Buffer.from("zVERSION\0zEND\0")]];
+    const request = [Buffer.from("zIDSESSION\0zVERSION\0zINSTREAM\0"), ...body, Buffer.from("zVERSION\0zEND\0")];
     const [before, after, verdict, ...rest] = (await ask(clamd, request)).split("\0");
     assert.match(before ?? "", /^1: ClamAV [\d.]+$/);
     assert.equal(after, before?.replace("1: ", "3: "));
@@ -82,7 +82,7 @@ describe("the installed clamd", () => {
   });
 
   test("refuses a chunk above its limit by its length alone", async () => {
-    const request = [[Buffer.from("zINSTREAM\0"), Buffer.from([0xff, 0xff, 0xff, 0xff])]];
+    const request = [Buffer.from("zINSTREAM\0"), Buffer.from([0xff, 0xff, 0xff, 0xff])];
     assert.equal(await ask(clamd, request), "INSTREAM size limit exceeded. ERROR\0");
   });
 });
@@ -124,7 +124,7 @@ describe("the installed clamd, configured otherwise", () => {
     await clamd.reload({ "bad.ndb": "garbage\n" });
     await eventually("it has failed", () => clamd.output().includes("Database reload failed"));
     assert.equal(await ask(clamd, instreamBytes(eicar)), `stream: ${eicarName} FOUND\0`);
-    assert.match(await ask(clamd, [[Buffer.from("zVERSION\0")]]), /^ClamAV [\d.]+\0$/);
+    assert.match(await ask(clamd, [Buffer.from("zVERSION\0")]), /^ClamAV [\d.]+\0$/);
   });
 
   test("that cannot load two sets at once is left without an engine by a bad one, and still answers PING", async () => {
@@ -132,8 +132,8 @@ describe("the installed clamd, configured otherwise", () => {
     await using clamd = await startRealClamd({ conf });
     await clamd.reload({ "bad.ndb": "garbage\n" });
     await eventually("it has failed", () => clamd.output().includes("Database reload failed"));
-    assert.equal(await ask(clamd, [[Buffer.from("zPING\0")]]), "PONG\0");
-    assert.match(await ask(clamd, [[Buffer.from("zVERSION\0")]]), /^ClamAV [\d.]+\/4294967295\//);
+    assert.equal(await ask(clamd, [Buffer.from("zPING\0")]), "PONG\0");
+    assert.match(await ask(clamd, [Buffer.from("zVERSION\0")]), /^ClamAV [\d.]+\/4294967295\//);
   });
 });
 

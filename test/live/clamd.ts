@@ -9,7 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { ClamdAddress } from "../../src/clamd/address.ts";
 import { eicarCanary } from "../../src/clamd/canary.ts";
 import { type ClamdLimits, clamdConf } from "../../src/clamd/clamd-conf.ts";
-import { dialClamd } from "../../src/clamd/exchange.ts";
+import { dialClamd } from "../../src/clamd/connection.ts";
 import { askReload, type Clamd, proveClamd } from "../../src/clamd/proof.ts";
 import { freePort } from "./free-port.ts";
 

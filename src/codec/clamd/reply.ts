@@ -49,6 +49,11 @@ export function parseScanReply(received: Uint8Array, subject: string): ClamdRepl
   return { kind: "garbage", text: shorten(reply) };
 }
 
+/** Whether clamd has refused the body for its size, and ends the connection for that. */
+export function isTooLarge(reply: ClamdReply): boolean {
+  return reply.kind === "verdict" && reply.verdict.kind === "unscannable" && reply.verdict.reason === "too-large";
+}
+
 /** The answer to `zVERSION`; null when it is not one. */
 export function parseVersionReply(received: Uint8Array): ClamdVersion | null {
   const match = /^ClamAV ([^/\s\0]+)(?:\/(\d+)\/([^\0\n]+))?\0$/.exec(decode(received));
