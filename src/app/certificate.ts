@@ -5,22 +5,35 @@ import type { Emit } from "../core/events.ts";
 import type { Certificate } from "../http/listener.ts";
 import { settingFault } from "./setting-fault.ts";
 
-export interface TlsFiles {
+export interface CertificatePaths {
   readonly certPath: string;
   readonly keyPath: string;
-  readonly certificate: Certificate;
+  /** Of the authorities that clients must have a certificate of, if they must. */
+  readonly caPath?: string | null;
+}
+
+export interface CertificateWithCa extends Certificate {
+  /** PEM; null where clients need none. */
+  readonly ca: string | null;
+}
+
+export interface TlsFiles extends CertificatePaths {
+  readonly certificate: CertificateWithCa;
   readonly emit: Emit;
 }
 
 const certificatePollMs = 5_000;
 
-export function certificateFault({ certPath, keyPath }: { certPath: string; keyPath: string }, error: unknown): Error {
-  return settingFault("SSL_CERT, SSL_KEY", `${certPath} and ${keyPath} cannot be used`, error);
+export function certificateFault({ certPath, keyPath, caPath = null }: CertificatePaths, error: unknown): Error {
+  if (caPath === null) return settingFault("SSL_CERT, SSL_KEY", `${certPath} and ${keyPath} cannot be used`, error);
+  return settingFault("SSL_CERT, SSL_KEY, ICAP_CLIENT_CA", `${certPath}, ${keyPath} and ${caPath} cannot be used`, error);
 }
 
-export async function readCertificate({ certPath, keyPath }: { certPath: string; keyPath: string }): Promise<Certificate | null> {
+/** Null where one of the files is not there. */
+export async function readCertificate({ certPath, keyPath, caPath = null }: CertificatePaths): Promise<CertificateWithCa | null> {
   try {
-    return { cert: await readFile(certPath, "utf8"), key: await readFile(keyPath, "utf8") };
+    const ca = caPath === null ? null : await readFile(caPath, "utf8");
+    return { cert: await readFile(certPath, "utf8"), key: await readFile(keyPath, "utf8"), ca };
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
     throw error;
@@ -33,17 +46,18 @@ export interface CertificateWatch {
 }
 
 /** Renewed certificates are taken up without a restart; a broken one leaves the old in place. */
-export function watchCertificate(tls: TlsFiles, use: (certificate: Certificate) => void): CertificateWatch {
+export function watchCertificate(tls: TlsFiles, use: (certificate: CertificateWithCa) => void): CertificateWatch {
   let current = tls.certificate;
   let seen = "";
   const look = async () => {
     try {
-      const marks = await Promise.all([stat(tls.certPath), stat(tls.keyPath)]);
+      const { certPath, keyPath, caPath = null } = tls;
+      const marks = await Promise.all([certPath, keyPath, ...(caPath === null ? [] : [caPath])].map((path) => stat(path)));
       const mark = marks.map(({ mtimeMs, ino, size }) => `${mtimeMs} ${ino} ${size}`).join("; ");
       if (mark === seen) return;
       const next = await readCertificate(tls);
       if (next === null) return;
-      if (next.cert !== current.cert || next.key !== current.key) {
+      if (next.cert !== current.cert || next.key !== current.key || next.ca !== current.ca) {
         use(next);
         tls.emit({ kind: "notice", level: "info", message: "the TLS certificate was renewed" });
       }

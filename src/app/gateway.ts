@@ -26,6 +26,7 @@ import { makeSettingDirectories, spoolDirectoryOf } from "./directories.ts";
 import { emitToAll } from "./emit-to-all.ts";
 import { openEngine } from "./engine-choice.ts";
 import type { SignatureState } from "./engine-side.ts";
+import { type Icap, startIcap } from "./icap.ts";
 import { wipeRuns } from "./managed-clamd.ts";
 import { startDownloadProxy } from "./proxy.ts";
 import { type Servers, startServers } from "./servers.ts";
@@ -46,6 +47,8 @@ export interface Gateway {
   readonly urls: readonly string[];
   /** Null where it is off. */
   readonly downloadProxyUrl: string | null;
+  /** None where it is off. */
+  readonly icapUrls: readonly string[];
   /** Resolves when an engine has proved itself, or with nothing to be had for now; rejects when there is no point in going on. */
   readonly started: Promise<void>;
   signatures(): SignatureState;
@@ -62,7 +65,7 @@ export interface Gateway {
 }
 
 /** Besides the routes. All other settings are variables of the environment, which never change for a process. */
-const reloadable = "DOWNLOAD_EXTRA_CA, SSL_CERT, SSL_KEY, the names in CLAMD_PORT";
+const reloadable = "DOWNLOAD_EXTRA_CA, SSL_CERT, SSL_KEY, ICAP_CLIENT_CA, the names in CLAMD_PORT";
 const reapGraceMs = 5_000;
 const healthcheckMaxAgeHours = 48;
 /** What a refused client is told to wait: a restart of clamd with a full database takes longer, a full queue far less. */
@@ -135,6 +138,7 @@ async function open(
   // VERSION alone does not tell all of a given clamd's signatures, so its verdicts are believed for less long (clamd.md 4.3).
   const isUnseen = config.CLAMD_PORT !== null && config.GIVEN_EPOCH_FILE === null;
   const verdictTtlSeconds = Math.min(config.VERDICT_TTL, isUnseen ? config.GIVEN_VERDICT_TTL : Infinity) / 1000;
+  const policy = { allowedReasons: config.ON_UNSCANNABLE };
   const scan = createScan({
     spool,
     engine: lookInside(readAgain(pool), {
@@ -150,7 +154,7 @@ async function open(
       clock,
     }),
     cache: caches.verdicts,
-    policy: { allowedReasons: config.ON_UNSCANNABLE },
+    policy,
     emit,
     clock,
     maxBytes: config.MAX_FILE_SIZE,
@@ -184,6 +188,7 @@ async function open(
     });
   };
 
+  let icap: Icap | null = null;
   function snapshot(): GaugeSnapshot {
     const { backends, queued } = pool.status();
     const up = backends.filter(({ isUp }) => isUp);
@@ -198,6 +203,7 @@ async function open(
         behind: up.filter(({ isBehind }) => isBehind).length,
         lacking: backends.filter(({ lacking }) => lacking.length > 0).length,
       },
+      icapConnections: icap?.connections() ?? 0,
       spool: spool.usage(),
       signatures: { builtAt, isTestOnly, keptOut: keptOut.length },
       engine: pool.version(),
@@ -245,17 +251,30 @@ async function open(
   });
   if (proxy !== null) opened.adopt(proxy, (made) => made.close());
 
+  icap = await startIcap({
+    config,
+    scan,
+    policy,
+    engineVersion: () => pool.version(),
+    isReady: () => readiness().status !== "not-ready",
+    retryAfterSeconds,
+    emit,
+    clock,
+  });
+  if (icap !== null) opened.adopt(icap, (made) => made.close());
+
   const started = engine.start().finally(() => pool.endStart());
   started.catch(() => {}); // it is the caller's to hear
   return {
     urls: servers.urls,
     downloadProxyUrl: proxy?.url ?? null,
+    icapUrls: icap?.urls ?? [],
     started,
     signatures: () => engine.signatures(),
     readiness,
     async reload() {
       if (isStopping) return;
-      await Promise.all([servers.reload(), engine.reload()]);
+      await Promise.all([servers.reload(), icap?.reload(), engine.reload()]);
       try {
         const routes = (await proxy?.reload()) ?? 0;
         emit({
@@ -273,7 +292,7 @@ async function open(
       isStopping = true;
       // Nobody sends anything to one that was not.
       if (wasReady) await delay(config.SHUTDOWN_DELAY);
-      await within(config.SHUTDOWN_GRACE, Promise.all([servers.drain(), proxy?.drain()]));
+      await within(config.SHUTDOWN_GRACE, Promise.all([servers.drain(), proxy?.drain(), icap?.drain()]));
       await opened.disposeAsync();
     },
     kill: () => engine.kill(),

@@ -36,6 +36,7 @@ export async function serve({ config, warnings, allowsTestSignatures, version, p
   if (gateway === null) return endStart(starting, { signals, graceMs: config.SHUTDOWN_GRACE, log, process });
   log.write("info", `listening on ${gateway.urls.join(" and ")}`);
   if (gateway.downloadProxyUrl !== null) log.write("info", `download proxy on ${gateway.downloadProxyUrl}`);
+  for (const url of gateway.icapUrls) log.write("info", `ICAP on ${url}`);
   const failed = new Promise<End>((resolve) => {
     gateway.started.then(
       () => announce(gateway, log),

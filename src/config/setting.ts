@@ -11,6 +11,7 @@ export const groups = [
   "Scanning",
   "Verdict cache",
   "Download proxy",
+  "ICAP",
   "Clients",
   "Running",
 ] as const;

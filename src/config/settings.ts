@@ -2,6 +2,7 @@
 
 import { downloadSettings } from "./download-settings.ts";
 import { engineSettings } from "./engine-settings.ts";
+import { icapSettings } from "./icap-settings.ts";
 import { limitSettings } from "./limit-settings.ts";
 import { listenSettings } from "./listen-settings.ts";
 import type { Parser } from "./parser.ts";
@@ -19,6 +20,7 @@ export const settings = [
   ...storageSettings,
   ...scanningSettings,
   ...downloadSettings,
+  ...icapSettings,
   ...runningSettings,
 ] as const satisfies readonly Setting[];
 

@@ -1,10 +1,10 @@
 /** What happened, for logs and metrics: the events, and the function that takes them. */
 
 import type { ErrorCode } from "./errors.ts";
-import type { EngineVersion, Verdict } from "./verdict.ts";
+import type { EngineVersion, UnscannableReason, Verdict } from "./verdict.ts";
 import type { WaitOutcome } from "./verdict-cache.ts";
 
-export type FrontName = "rest" | "proxy";
+export type FrontName = "rest" | "proxy" | "icap";
 
 export type GatewayEvent =
   | {
@@ -94,6 +94,49 @@ export type GatewayEvent =
       readonly host: string;
       readonly detail: string;
     }
+  /** One request over ICAP, when its answer has been given. */
+  | {
+      readonly kind: "icap";
+      readonly requestId: string;
+      readonly peer: string;
+      readonly isTls: boolean;
+      readonly method: IcapRequestMethod;
+      /** Its path, without the first slash and the query. */
+      readonly service: string;
+      /** Whom the client acts for: an address, or null. */
+      readonly client: string | null;
+      readonly user: string | null;
+      readonly httpMethod: string | null;
+      readonly httpStatus: number | null;
+      /** Without credentials, query and fragment; null where none could be made out. */
+      readonly url: string | null;
+      /** Bytes of the encapsulated body that came. */
+      readonly size: number;
+      /** Null where there is no verdict on a body. */
+      readonly sha256: string | null;
+      readonly verdict: Verdict | null;
+      /** The relaxation that let it pass. */
+      readonly relaxedFor: UnscannableReason | null;
+      readonly answer: IcapAnswer;
+      /** Where there is no verdict. */
+      readonly code: ErrorCode | null;
+      /** For the log only. */
+      readonly detail: string | null;
+      /** Bytes that came in the preview; null where there was none. */
+      readonly previewBytes: number | null;
+      /** The preview was the whole body. */
+      readonly isInPreview: boolean;
+      readonly allows204: boolean;
+      /** Part of a file that is never seen whole. */
+      readonly isPartial: boolean;
+      /** Bytes of the body that were sent back after its verdict. */
+      readonly echoedBytes: number;
+      /** Bytes of the body that were sent before its verdict was known. */
+      readonly releasedBytes: number;
+      readonly seconds: number;
+    }
+  /** A connection to the ICAP port that was reset before anything was read. */
+  | { readonly kind: "icap-refused"; readonly reason: IcapRefusal; readonly peer: string }
   /** Somebody still posts to `/scan`, whatever came of the request (rest.md 34). */
   | { readonly kind: "deprecated-endpoint" }
   | { readonly kind: "notice"; readonly level: "info" | "warn" | "error"; readonly message: string };
@@ -101,6 +144,34 @@ export type GatewayEvent =
 export type DownloadMode = "strict" | "drip" | "verified-stream";
 
 export type DownloadOutcome = "delivered" | "bodiless" | "blocked" | "cut" | "gone" | "failed";
+
+export type IcapRequestMethod = "OPTIONS" | "REQMOD" | "RESPMOD" | "other";
+
+/**
+ * echo: the message was sent back as it came; block: a page in its place; page: a page that says that it could not be scanned; reset:
+ * the connection was reset, no byte was sent; cut: it was reset after some bytes had been; gone: the client was not there any more.
+ * The numbers are statuses.
+ */
+export type IcapAnswer =
+  | "options"
+  | "204"
+  | "echo"
+  | "block"
+  | "page"
+  | "reset"
+  | "cut"
+  | "gone"
+  | "400"
+  | "404"
+  | "408"
+  | "418"
+  | "500"
+  | "501"
+  | "503"
+  | "505";
+
+/** limit: too many connections; peer: an address that may not connect; tls: no handshake, or no certificate that we know. */
+export type IcapRefusal = "limit" | "peer" | "tls";
 
 export type UpdateOutcome = "updated" | "up-to-date" | "rate-limited" | "blocked" | "failed";
 

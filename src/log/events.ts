@@ -1,7 +1,7 @@
 /** What the log says about each event, and how loudly. */
 
 import type { ErrorCode } from "../core/errors.ts";
-import type { DownloadOutcome, Emit, GatewayEvent } from "../core/events.ts";
+import type { DownloadOutcome, Emit, GatewayEvent, IcapAnswer } from "../core/events.ts";
 import type { Verdict } from "../core/verdict.ts";
 import { cut } from "./escape-controls.ts";
 import type { Log, LogFields, LogLevel } from "./log.ts";
@@ -44,6 +44,25 @@ const downloadLevels = {
   gone: "info",
   failed: "warn",
 } as const satisfies Record<DownloadOutcome, LogLevel>;
+
+const icapLevels = {
+  options: "debug",
+  "204": "info",
+  echo: "info",
+  block: "warn",
+  page: "warn",
+  reset: "warn",
+  cut: "warn",
+  gone: "info",
+  "400": "warn",
+  "404": "warn",
+  "408": "warn",
+  "418": "warn",
+  "500": "error",
+  "501": "warn",
+  "503": "warn",
+  "505": "warn",
+} as const satisfies Record<IcapAnswer, LogLevel>;
 
 type EventOf<K extends GatewayEvent["kind"]> = Extract<GatewayEvent, { readonly kind: K }>;
 
@@ -100,6 +119,15 @@ export function logEvents(log: Log): Emit {
         return download(log, event);
       case "download-denied":
         return downloadDenied(log, event);
+      case "icap":
+        return icap(log, event);
+      case "icap-refused":
+        return log.writeCounted(
+          "warn",
+          "icap connection refused",
+          { reason: event.reason, peer: event.peer },
+          { reason: event.reason },
+        );
       case "deprecated-endpoint":
         return log.writeCounted("info", "DEPRECATED ENDPOINT: Migrate from /scan to /v2/scan", {}, {});
       case "notice":
@@ -168,6 +196,42 @@ function download(log: Log, event: EventOf<"download">): void {
   // Nothing of an object was given: a client has as many of them as it likes.
   if (outcome === "failed" || outcome === "gone") log.writeCounted(level, "download", fields, { outcome, code });
   else log.write(level, "download", fields, outcome === "blocked");
+}
+
+function icap(log: Log, event: EventOf<"icap">): void {
+  const { answer, verdict, code } = event;
+  const level = icapLevels[answer];
+  if (!log.isOn(level)) return;
+  // Who it was is nobody's concern as long as all is well.
+  const isNotable = code !== null || (verdict !== null && verdict.kind !== "clean");
+  const fields = {
+    id: event.requestId,
+    peer: event.peer,
+    tls: event.isTls,
+    client: event.client,
+    user: isNotable && event.user !== null ? cut(event.user, maxNameLength) : null,
+    method: event.method,
+    service: cut(event.service, maxNameLength),
+    httpMethod: event.httpMethod === null ? null : cut(event.httpMethod, maxNameLength),
+    httpStatus: event.httpStatus,
+    url: event.url === null ? null : cut(event.url, maxDetailLength),
+    size: event.size,
+    digest: event.sha256,
+    ...(verdict === null ? {} : verdictFields(verdict)),
+    allowedFor: event.relaxedFor,
+    answer,
+    code,
+    detail: event.detail === null ? null : cut(event.detail, maxDetailLength),
+    preview: event.previewBytes,
+    ieof: event.isInPreview,
+    allow204: event.allows204,
+    partial: event.isPartial,
+    echoed: event.echoedBytes,
+    released: event.releasedBytes,
+    seconds: rounded(event.seconds),
+  };
+  if (code !== null) log.writeCounted(level, "icap", fields, { answer, code });
+  else log.write(level, "icap", fields, answer === "block");
 }
 
 function verdictFields(verdict: Verdict): LogFields {

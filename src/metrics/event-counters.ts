@@ -4,16 +4,36 @@ import type { Registry } from "@prometheus-io/client";
 import { errorCodes } from "../core/errors.ts";
 import type { Emit, GatewayEvent } from "../core/events.ts";
 import { unscannableReasons } from "../core/verdict.ts";
-import { counter, counterBy, counterByBoth, type SeriesName, timings } from "./series.ts";
+import { counter, counterBy, counterByBoth, type Series, type SeriesName, timings } from "./series.ts";
 
 // Each a whole union of core: a member that is missing here is a type error where its series is looked up.
-const fronts = ["rest", "proxy"] as const;
+const fronts = ["rest", "proxy", "icap"] as const;
 const verdictKinds = ["clean", "infected", "unscannable"] as const;
 const sources = ["engine", "cache", "shared", "blocklist"] as const;
 const waitOutcomes = ["verdict", "released", "lapsed", "overdue", "failed"] as const;
 const cacheOperations = ["open", "get", "set", "close"] as const;
 const downloadModes = ["strict", "drip", "verified-stream"] as const;
 const downloadOutcomes = ["delivered", "bodiless", "blocked", "cut", "gone", "failed"] as const;
+const icapMethods = ["OPTIONS", "REQMOD", "RESPMOD", "other"] as const;
+const icapAnswers = [
+  "options",
+  "204",
+  "echo",
+  "block",
+  "page",
+  "reset",
+  "cut",
+  "gone",
+  "400",
+  "404",
+  "408",
+  "418",
+  "500",
+  "501",
+  "503",
+  "505",
+] as const;
+const icapRefusals = ["limit", "peer", "tls"] as const;
 const updateOutcomes = ["updated", "up-to-date", "rate-limited", "blocked", "failed"] as const;
 
 export interface EventCountersOptions {
@@ -25,7 +45,14 @@ export interface EventCountersOptions {
 export function countEvents({ registry, children }: EventCountersOptions): Emit {
   const ours = (name: string, help: string): SeriesName => ({ registry, name: `clamgate_${name}`, help });
   const countScanned = scanCounters(registry, ours);
-  const countDownload = downloadCounters(ours);
+  const released = counter(ours("released_bytes_total", "Bytes that were sent before their verdict was known."));
+  const countDownload = downloadCounters(ours, released);
+  const countIcap = icapCounters(ours, released);
+  const refused = counterBy(
+    ours("icap_connections_refused_total", "Connections to the ICAP port that were reset at once."),
+    "reason",
+    icapRefusals,
+  );
   const denied = counter(ours("downloads_denied_total", "Downloads from origins that are not allowed."));
   const deprecatedHits = counter({
     registry,
@@ -67,6 +94,10 @@ export function countEvents({ registry, children }: EventCountersOptions): Emit 
         return countDownload(event);
       case "download-denied":
         return denied.inc();
+      case "icap":
+        return countIcap(event);
+      case "icap-refused":
+        return refused[event.reason].inc();
       case "deprecated-endpoint":
         return deprecatedHits.inc();
       // Told by gauges at each scrape, or by the log alone.
@@ -131,7 +162,29 @@ function scanCounters(registry: Registry, ours: (name: string, help: string) => 
   };
 }
 
-function downloadCounters(ours: (name: string, help: string) => SeriesName) {
+function icapCounters(ours: (name: string, help: string) => SeriesName, released: Series) {
+  const requests = counterByBoth(
+    ours("icap_requests_total", "Requests over ICAP; `cut` are connections reset after bytes of a body had been sent."),
+    ["method", "answer"],
+    icapMethods,
+    icapAnswers,
+  );
+  const received = counter(ours("icap_received_bytes_total", "Bytes of bodies that came over ICAP."));
+  const echoed = counter(ours("icap_echoed_bytes_total", "Bytes of bodies that were sent back over ICAP."));
+  const partial = counter(ours("icap_partial_total", "Messages that held a part of a file, which is never seen whole."));
+  const seconds = timings(ours("icap_seconds", "Seconds from the head of a REQMOD or RESPMOD to the end of its answer."));
+
+  return (event: Extract<GatewayEvent, { readonly kind: "icap" }>): void => {
+    requests[event.method][event.answer].inc();
+    received.inc(event.size);
+    echoed.inc(event.echoedBytes);
+    released.inc(event.releasedBytes);
+    if (event.isPartial) partial.inc();
+    if (event.method === "REQMOD" || event.method === "RESPMOD") seconds.observe(event.seconds);
+  };
+}
+
+function downloadCounters(ours: (name: string, help: string) => SeriesName, released: Series) {
   const downloads = counterByBoth(
     ours("downloads_total", "Requests to the download proxy; `cut` are connections reset after bytes had been sent."),
     ["outcome", "mode"],
@@ -145,7 +198,6 @@ function downloadCounters(ours: (name: string, help: string) => SeriesName) {
   );
   const collapsed = counter(ours("downloads_collapsed_total", "Requests that were answered with another request's download."));
   const bytes = counter(ours("downloaded_bytes_total", "Bytes of bodies that came whole from their origins."));
-  const released = counter(ours("released_bytes_total", "Bytes that were sent before their verdict was known."));
   const downloadSeconds = timings(ours("download_seconds", "Seconds from the request to the origin to the end of its body."));
 
   return (event: Extract<GatewayEvent, { readonly kind: "download" }>): void => {

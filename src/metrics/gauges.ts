@@ -19,6 +19,8 @@ export interface GaugeSnapshot {
     /** Whose clamd.conf lacks a line without which it calls clean what it skips. */
     readonly lacking: number;
   };
+  /** Connections to the ICAP server. */
+  readonly icapConnections: number;
   readonly spool: ReturnType<Spool["usage"]>;
   readonly signatures: {
     /** When the loaded daily database was built; null when none is loaded. */
@@ -52,6 +54,7 @@ export function createGauges(options: GaugesOptions): (snapshot: GaugeSnapshot) 
   const busy = gauge("backends_busy", "Backends that are up and late with their proof: they have more to do than they can.");
   const behind = gauge("backends_behind", "Backends that get no scans, since another one has newer signatures or reports more.");
   const lacking = gauge("backends_lacking_alerts", "Given clamds whose clamd.conf has them call clean what they skip.");
+  const icapConnections = gauge("icap_connections", "Connections to the ICAP server, with TLS and without.");
   const spoolBodies = gauge("spool_bodies", "Bodies held in the spool.");
   const spoolMemoryBytes = gauge("spool_memory_bytes", "Bytes of bodies held in memory.");
   const spoolFileBytes = gauge("spool_file_bytes", "Bytes of bodies held in files.");
@@ -79,6 +82,7 @@ export function createGauges(options: GaugesOptions): (snapshot: GaugeSnapshot) 
     busy.set(snapshot.backends.busy);
     behind.set(snapshot.backends.behind);
     lacking.set(snapshot.backends.lacking);
+    icapConnections.set(snapshot.icapConnections);
     spoolBodies.set(snapshot.spool.bodies);
     spoolMemoryBytes.set(snapshot.spool.memoryBytes);
     spoolFileBytes.set(snapshot.spool.fileBytes);

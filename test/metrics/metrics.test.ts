@@ -17,6 +17,7 @@ const idle: GaugeSnapshot = {
   slots: { inUse: 0, total: 10 },
   queueLength: 0,
   backends: { up: 1, down: 0, busy: 0, behind: 0, lacking: 0 },
+  icapConnections: 0,
   spool: { bodies: 0, memoryBytes: 0, fileBytes: 0 },
   signatures: { builtAt: new Date(now - 86_400_000), isTestOnly: false, keptOut: 0 },
   engine: version,
@@ -81,6 +82,16 @@ const expected: Record<GatewayEvent["kind"], Record<string, number>> = {
     clamgate_download_seconds_count: 1,
   },
   "download-denied": { clamgate_downloads_denied_total: 1 },
+  icap: {
+    'clamgate_icap_requests_total{method="RESPMOD",answer="echo"}': 1,
+    clamgate_icap_received_bytes_total: 700,
+    clamgate_icap_echoed_bytes_total: 690,
+    clamgate_icap_partial_total: 1,
+    clamgate_released_bytes_total: 10,
+    clamgate_icap_seconds_sum: 0.2500001,
+    clamgate_icap_seconds_count: 1,
+  },
+  "icap-refused": { 'clamgate_icap_connections_refused_total{reason="peer"}': 1 },
   "deprecated-endpoint": { no_of_hits_on_deprecated_scan_endpoint: 1 },
   notice: {},
 };
@@ -221,6 +232,7 @@ describe("createMetrics", () => {
       slots: { inUse: 7, total: 20 },
       queueLength: 3,
       backends: { up: 2, down: 1, busy: 1, behind: 1, lacking: 2 },
+      icapConnections: 7,
       spool: { bodies: 4, memoryBytes: 500, fileBytes: 6000 },
       signatures: { builtAt: new Date(now - 1500), isTestOnly: true, keptOut: 2 },
       engine: { ...version, database: 27801, tag: "def456" },
@@ -236,6 +248,7 @@ describe("createMetrics", () => {
     assert.equal(value("clamgate_backends_busy"), 1);
     assert.equal(value("clamgate_backends_behind"), 1);
     assert.equal(value("clamgate_backends_lacking_alerts"), 2);
+    assert.equal(value("clamgate_icap_connections"), 7);
     assert.equal(value("clamgate_spool_bodies"), 4);
     assert.equal(value("clamgate_spool_memory_bytes"), 500);
     assert.equal(value("clamgate_spool_file_bytes"), 6000);

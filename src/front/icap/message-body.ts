@@ -1,0 +1,139 @@
+/** The body of one encapsulated message, pulled from its client as far as somebody reads; the rest of it is asked for when it is wanted. */
+
+import { IcapFault } from "../../codec/icap/fault.ts";
+import type { IcapEvent } from "../../codec/icap/reader.ts";
+import { ClamgateError } from "../../core/errors.ts";
+
+export interface MessageBodyOptions {
+  /** The reader's events, as the client sends them. */
+  readonly next: () => Promise<IcapEvent>;
+  /** Says 100 Continue, and has the reader go on. */
+  readonly proceed: () => Promise<void>;
+  /** A body that says itself that it is larger than may be scanned is not asked for. */
+  readonly isTooLarge: boolean;
+}
+
+/**
+ * unread: more of it comes; preview: more of it comes only if we ask; whole; broken: nothing more can be read, or framing is lost.
+ */
+export type BodyState = "unread" | "preview" | "whole" | "broken";
+
+/** Bytes that are kept of its beginning, for a drip. */
+const prefixBytes = 64;
+
+/** Single use, one reader. Leaving it early leaves the connection as it is. */
+export class MessageBody implements AsyncIterable<Uint8Array> {
+  readonly #options: MessageBodyOptions;
+  readonly #prefix = Buffer.alloc(prefixBytes);
+  #state: BodyState = "unread";
+  #size = 0;
+  #previewBytes = 0;
+  #isInPreview = false;
+  #hasProceeded = false;
+  #trailers: Buffer = Buffer.alloc(0);
+  #first: Uint8Array | null = null;
+
+  constructor(options: MessageBodyOptions) {
+    this.#options = options;
+  }
+
+  get state(): BodyState {
+    return this.#state;
+  }
+
+  /** Bytes that have come. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** All of it came in the preview. */
+  get isInPreview(): boolean {
+    return this.#isInPreview;
+  }
+
+  /** Whether we have asked for the rest of it. */
+  get hasProceeded(): boolean {
+    return this.#hasProceeded;
+  }
+
+  get previewBytes(): number {
+    return this.#previewBytes;
+  }
+
+  get trailers(): Buffer {
+    return this.#trailers;
+  }
+
+  /** Its first bytes, at most 64. */
+  get prefix(): Uint8Array {
+    return this.#prefix.subarray(0, Math.min(prefixBytes, this.#size));
+  }
+
+  /** Reads to its first byte; false where it has none. */
+  async begins(): Promise<boolean> {
+    this.#first = await this.#read();
+    return this.#first !== null;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
+    return {
+      next: async () => {
+        const bytes = this.#first ?? (await this.#read());
+        this.#first = null;
+        return bytes === null ? { done: true, value: undefined } : { done: false, value: bytes };
+      },
+    };
+  }
+
+  /** Reads what is left and drops it; false where it is more than may be dropped. Throws as reading does. */
+  async discard(maxBytes: number, endsAt: () => boolean): Promise<boolean> {
+    const limit = this.#size + maxBytes;
+    while ((await this.#read()) !== null) if (this.#size > limit || endsAt()) return false;
+    return true;
+  }
+
+  async #read(): Promise<Uint8Array | null> {
+    for (;;) {
+      if (this.#state === "whole") return null;
+      const event = await this.#next();
+      switch (event.type) {
+        case "data":
+          if (this.#size < prefixBytes) this.#prefix.set(event.bytes.subarray(0, prefixBytes - this.#size), this.#size);
+          this.#size += event.bytes.length;
+          return event.bytes;
+        case "preview-end":
+          this.#state = "preview";
+          this.#previewBytes = this.#size;
+          if (this.#options.isTooLarge) throw new ClamgateError("too-large", "The body is larger than the limit");
+          this.#state = "unread";
+          this.#hasProceeded = true;
+          await this.#options.proceed();
+          break;
+        case "end":
+          this.#state = "whole";
+          this.#isInPreview = event.isInPreview;
+          if (event.isInPreview) this.#previewBytes = this.#size;
+          this.#trailers = event.trailers;
+          return null;
+        case "request":
+        case "message":
+          throw new ClamgateError("internal", "Internal error", { detail: `a body met the event ${event.type}` });
+      }
+    }
+  }
+
+  async #next(): Promise<IcapEvent> {
+    try {
+      return await this.#options.next();
+    } catch (thrown) {
+      this.#state = "broken";
+      throw malformedOf(thrown);
+    }
+  }
+}
+
+/** A fault of the client's as the error that it is for everybody else. */
+export function malformedOf(thrown: unknown): unknown {
+  if (!(thrown instanceof IcapFault)) return thrown;
+  return new ClamgateError("malformed", "The request is not well-formed", { detail: thrown.message, cause: thrown });
+}
