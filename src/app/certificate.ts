@@ -1,5 +1,6 @@
 /** The certificate's files: read at the start, and again when they have changed. */
 
+import { X509Certificate } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import type { Emit } from "../core/events.ts";
 import type { Certificate } from "../http/listener.ts";
@@ -40,7 +41,15 @@ export async function readCertificate({ certPath, keyPath, caPath = null }: Cert
   }
 }
 
+export interface CertificateState {
+  /** Of the one in use; null where it does not tell. */
+  readonly expiresAt: Date | null;
+  /** Why the files as they are now are not in use; names no path. */
+  readonly fault: string | null;
+}
+
 export interface CertificateWatch {
+  state(): CertificateState;
   look(): Promise<void>;
   close(): void;
 }
@@ -49,6 +58,8 @@ export interface CertificateWatch {
 export function watchCertificate(tls: TlsFiles, use: (certificate: CertificateWithCa) => void): CertificateWatch {
   let current = tls.certificate;
   let seen = "";
+  let expiresAt = expiryOf(current);
+  let fault: string | null = null;
   const look = async () => {
     try {
       const { certPath, keyPath, caPath = null } = tls;
@@ -57,22 +68,34 @@ export function watchCertificate(tls: TlsFiles, use: (certificate: CertificateWi
       if (mark === seen) return;
       const next = await readCertificate(tls);
       if (next === null) return;
-      if (next.cert !== current.cert || next.key !== current.key || next.ca !== current.ca) {
-        use(next);
-        tls.emit({ kind: "notice", level: "info", message: "the TLS certificate was renewed" });
-      }
+      const isNew = next.cert !== current.cert || next.key !== current.key || next.ca !== current.ca;
+      if (isNew) use(next);
+      if (isNew) tls.emit({ kind: "notice", level: "info", message: "the TLS certificate was renewed" });
+      else if (fault !== null) tls.emit({ kind: "notice", level: "info", message: "the TLS certificate is back as it was" });
+      fault = null;
+      expiresAt = expiryOf(next);
       current = next;
       seen = mark;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      tls.emit({
-        kind: "notice",
-        level: "error",
-        message: `the TLS certificate could not be renewed, the old one stays: ${reason}`,
-      });
+      const { message: reason } = certificateFault(tls, error);
+      const before = fault;
+      fault = reason.replaceAll(tls.certPath, "SSL_CERT").replaceAll(tls.keyPath, "SSL_KEY");
+      // Looked at every few seconds, and told once.
+      if (fault === before) return;
+      const message = `the TLS certificate could not be renewed, the old one stays: ${reason}`;
+      tls.emit({ kind: "notice", level: "error", message });
     }
   };
   const timer = setInterval(() => void look(), certificatePollMs);
   timer.unref();
-  return { look, close: () => clearInterval(timer) };
+  return { state: () => ({ expiresAt, fault }), look, close: () => clearInterval(timer) };
+}
+
+/** Null where Node can use it and does not tell. */
+function expiryOf({ cert }: Certificate): Date | null {
+  try {
+    return new X509Certificate(cert).validToDate;
+  } catch {
+    return null;
+  }
 }

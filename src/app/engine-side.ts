@@ -1,5 +1,6 @@
 /** What the gateway needs of its engine's side, whether clamd is ours or given. */
 
+import type { ReadinessState } from "../front/ops/readiness.ts";
 import type { UpdateTimes } from "../metrics/update-gauges.ts";
 import type { KeptOut } from "../signatures/set-loader.ts";
 
@@ -24,6 +25,8 @@ export interface SignatureState {
   /** True when nothing but the built-in test signatures is loaded. */
   readonly isTestOnly: boolean;
   readonly builtAt: Date | null;
+  /** As `ReadinessState.signatures.files`. */
+  readonly files: ReadinessState["signatures"]["files"];
   /** What should be in use and is not; names no path. */
   readonly keptOut: readonly KeptOut[];
   /** One line for people. */

@@ -159,6 +159,7 @@ export function externalEngine(options: ExternalEngineOptions): EngineSide {
         isLoaded: version !== null,
         isTestOnly: false,
         builtAt: version?.databaseTime ?? null,
+        files: null,
         // Their directory is theirs, but for one file.
         keptOut: fault === null ? [] : [{ file: canaryFileName, reason: fault }],
         description: version === null ? "no clamd has answered yet" : `those of the given clamd servers (${version.database})`,

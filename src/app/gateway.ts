@@ -1,5 +1,6 @@
 /** The composition root: a Config becomes a running gateway, and its orderly end. */
 
+import { statfsSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { FastifyPluginAsync } from "fastify";
@@ -12,7 +13,7 @@ import type { Emit } from "../core/events.ts";
 import { lookInside } from "../core/look-inside.ts";
 import { createScan } from "../core/scan.ts";
 import { opsRoutes } from "../front/ops/ops-routes.ts";
-import { judgeReadiness, type Readiness } from "../front/ops/readiness.ts";
+import { judgeReadiness, type Readiness, type ReadinessState } from "../front/ops/readiness.ts";
 import { restFront } from "../front/rest/front.ts";
 import { logEvents } from "../log/events.ts";
 import type { Log } from "../log/log.ts";
@@ -31,6 +32,7 @@ import { wipeRuns } from "./managed-clamd.ts";
 import { startDownloadProxy } from "./proxy.ts";
 import { type Servers, startServers } from "./servers.ts";
 import { settingFault } from "./setting-fault.ts";
+import { watchTroubles } from "./troubles.ts";
 
 export interface GatewayOptions {
   readonly config: Config;
@@ -96,7 +98,8 @@ async function open(
     }),
     async (made) => made.close(),
   );
-  const emit: Emit = emitToAll(logEvents(log), metrics.emit);
+  const troubles = watchTroubles(clock);
+  const emit: Emit = emitToAll(logEvents(log), metrics.emit, troubles.emit);
 
   const state = config.STATE_DIRECTORY;
   await makeSettingDirectories(config);
@@ -163,15 +166,19 @@ async function open(
   });
 
   let isStopping = false;
+  let isStarting = true;
+  const startedAt = clock();
   const readiness = (): Readiness => {
     const signatures = engine.signatures();
     const { backends } = pool.status();
     const up = backends.filter(({ isUp }) => isUp);
     return judgeReadiness({
       isStopping,
+      startingMs: isStarting ? clock() - startedAt : null,
       backendsUp: up.length,
       backendsBusy: up.filter(({ isBusy }) => isBusy).length,
       backendsTotal: engine.expectedBackends(),
+      restarts: troubles.restarts(),
       lacking: [...new Set(backends.flatMap(({ lacking }) => lacking))],
       backendsBehind: up.filter(({ isBehind }) => isBehind).length,
       isAlike: new Set(up.map(({ tag }) => tag)).size <= 1,
@@ -179,11 +186,20 @@ async function open(
         loaded: signatures.isLoaded,
         isTestOnly: signatures.isTestOnly,
         builtAt: signatures.builtAt,
+        files: signatures.files,
         requireReal: !allowsTestSignatures,
         keptOut: signatures.keptOut,
       },
       maxDatabaseAgeMs: config.MAX_DATABASE_AGE,
+      warnDatabaseAgeMs: config.WARN_DATABASE_AGE === 0 ? null : config.WARN_DATABASE_AGE,
       now: Date.now(),
+      spool: {
+        fileBytes: spool.usage().fileBytes,
+        maxFileBytes: config.SPOOL_MAX,
+        disk: diskOf(spoolDirectoryOf(config)),
+        isRefusing: troubles.isSpoolRefusing(),
+      },
+      certificate: servers.certificate(),
       cacheDegraded: caches.health() === "degraded",
     });
   };
@@ -214,6 +230,7 @@ async function open(
   const rest = restFront({
     scan,
     engineVersion: () => pool.version(),
+    signatureFiles: () => engine.signatures().files?.own ?? [],
     poolStats: () => {
       const { slots, queueLength, backends } = snapshot();
       return { backendsUp: backends.up, slots: slots.total, inFlight: slots.inUse, queued: queueLength };
@@ -263,7 +280,10 @@ async function open(
   });
   if (icap !== null) opened.adopt(icap, (made) => made.close());
 
-  const started = engine.start().finally(() => pool.endStart());
+  const started = engine.start().finally(() => {
+    isStarting = false;
+    pool.endStart();
+  });
   started.catch(() => {}); // it is the caller's to hear
   return {
     urls: servers.urls,
@@ -288,7 +308,8 @@ async function open(
       }
     },
     async stop() {
-      const wasReady = readiness().status !== "not-ready";
+      const { status } = readiness();
+      const wasReady = status === "ready" || status === "degraded";
       isStopping = true;
       // Nobody sends anything to one that was not.
       if (wasReady) await delay(config.SHUTDOWN_DELAY);
@@ -328,6 +349,16 @@ function listenOn({ config, fronts, version, emit }: Listening): Promise<Servers
     version,
     emit,
   });
+}
+
+/** Null where it does not tell. */
+function diskOf(directory: string): ReadinessState["spool"]["disk"] {
+  try {
+    const { blocks, bavail, bsize } = statfsSync(directory);
+    return blocks === 0 ? null : { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+  } catch {
+    return null;
+  }
 }
 
 /** Waits no longer than that. */

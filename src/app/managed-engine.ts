@@ -124,6 +124,10 @@ export async function managedEngine(options: ManagedEngineOptions): Promise<Engi
     kill: () => clamd.kill(),
     signatures() {
       const { set, isTestOnly, builtAt, keptOut } = updater.status();
+      const own = set?.files.filter(({ header }) => header === null);
+      const official = set?.files.flatMap(({ name, header }) => {
+        return header === null ? [] : [{ name: name.replace(/\.\w+$/, ""), version: header.version, builtAt: header.builtAt }];
+      });
       // The answer of /readyz is open to all who reach it.
       const withoutPath = (reason: string) =>
         reason.replaceAll(`${epochs.currentPath}/`, "").replaceAll(source.directory, source.setting);
@@ -131,6 +135,7 @@ export async function managedEngine(options: ManagedEngineOptions): Promise<Engi
         isLoaded: set !== null,
         isTestOnly,
         builtAt,
+        files: { official: official ?? [], own: own?.map(({ name }) => name) ?? [] },
         keptOut: keptOut.map(({ file, reason }) => ({ file, reason: withoutPath(reason) })),
         description: describe(updater.status()),
       };

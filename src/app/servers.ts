@@ -12,7 +12,14 @@ import { inTurn, type Turns } from "../http/in-turn.ts";
 import { type ListenerLimits, plainServer, secureServer } from "../http/listener.ts";
 import { unparsableAnswers } from "../http/unparsable.ts";
 import { cutUnreadAnswers } from "../http/unread-answers.ts";
-import { type CertificateWatch, certificateFault, readCertificate, type TlsFiles, watchCertificate } from "./certificate.ts";
+import {
+  type CertificateState,
+  type CertificateWatch,
+  certificateFault,
+  readCertificate,
+  type TlsFiles,
+  watchCertificate,
+} from "./certificate.ts";
 import { settingFault } from "./setting-fault.ts";
 
 export interface ServersOptions {
@@ -33,6 +40,8 @@ export interface ServersOptions {
 export interface Servers {
   /** Where they listen, as `http://[::]:9000`. */
   readonly urls: readonly string[];
+  /** Null without TLS. */
+  certificate(): CertificateState | null;
   /** Looks at the certificate's files now; what came of it is emitted. */
   reload(): Promise<void>;
   /** Takes no new connections and resolves when the last answer has been given. */
@@ -66,6 +75,7 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
   }
   return {
     urls: running.map(({ url }) => url),
+    certificate: () => running.map((one) => one.certificate()).find((state) => state !== null) ?? null,
     reload: async () => {
       await Promise.all(running.map((one) => one.reload()));
     },
@@ -80,6 +90,7 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
 
 interface Running {
   readonly url: string;
+  certificate(): CertificateState | null;
   reload(): Promise<void>;
   drain(): Promise<void>;
   close(): Promise<void>;
@@ -135,6 +146,7 @@ async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Run
   const shownHost = options.host.includes(":") ? `[${options.host}]` : options.host;
   return {
     url: `${options.scheme}://${shownHost}:${port}`,
+    certificate: () => certificate?.state() ?? null,
     async reload() {
       await certificate?.look();
     },

@@ -87,4 +87,11 @@ export const signatureSettings = [
     default: unset,
     help: "With signatures older than this the gateway is not ready. Unset: whatever their age.",
   }),
+  setting({
+    name: "WARN_DATABASE_AGE",
+    group: "Signatures",
+    parser: duration({ fromMs: 0, toMs: 3650 * dayMs, plainUnit: "h" }),
+    default: written("72h"),
+    help: "With signatures older than this `/readyz` is degraded. `0`: whatever their age.",
+  }),
 ] as const;

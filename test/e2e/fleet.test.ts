@@ -184,7 +184,6 @@ describe("four gateways with one Redis", () => {
 async function untilReady(gateway: GatewayProcess): Promise<void> {
   await untilTrue(async () => {
     await upload(gateway.url, unknownBytes(100));
-    const answer = await fetch(`${gateway.url}/readyz`);
-    return ((await answer.json()) as { readonly status: string }).status === "ready";
+    return !(await gateway.troubles()).some((name) => name === "engine" || name === "cache");
   });
 }

@@ -32,6 +32,8 @@ export interface GatewayProcess extends AsyncDisposable {
   metrics(...names: readonly string[]): Promise<readonly number[]>;
   /** Resolves when `/readyz` answers 200. */
   ready(): Promise<void>;
+  /** The names of the checks of `/readyz` that are not as they should be. */
+  troubles(): Promise<readonly string[]>;
   /** As `/readyz` tells, as often as it is asked. */
   backendsUp(): Promise<number>;
   signal(signal: NodeJS.Signals): void;
@@ -147,6 +149,12 @@ export async function startGatewayProcess(options: GatewayProcessOptions = {}): 
         if (child.exitCode !== null) throw new Error(`the gateway ended:\n${lines.join("\n")}`);
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
+    },
+    async troubles() {
+      const { checks } = (await (await fetch(`${url}/readyz`)).json()) as {
+        readonly checks: readonly { readonly name: string; readonly ok: boolean }[];
+      };
+      return checks.filter(({ ok }) => !ok).map(({ name }) => name);
     },
     async backendsUp() {
       const up = /(\d+) of \d+ backends up/.exec(await getOnce(`${url}/readyz`))?.[1];

@@ -54,7 +54,10 @@ describe("signatures of the operator's own", () => {
     await writeFile(bad, "this is no signature\n");
     await rename(bad, join(directory, "bad.ndb"));
     await gateway.line("signature file kept out");
-    assert.deepEqual(await readiness(), ["degraded", "loaded; kept out: bad.ndb (Problem parsing database at line 1)"]);
+    assert.deepEqual(await readiness(), [
+      "degraded",
+      "loaded: 1 file of your own; kept out: bad.ndb (Problem parsing database at line 1)",
+    ]);
     assert.equal(await gateway.metric("clamgate_signatures_kept_out"), 1);
     await writeFile(join(directory, "later.ndb"), `Site.Later:0:*:${Buffer.from("A LATER MARKER").toString("hex")}\n`);
     while ((await gateway.metric('clamgate_reloads_total{outcome="loaded"}')) < 2) await delay(100);
@@ -75,7 +78,7 @@ describe("signatures of the operator's own", () => {
     await rm(join(directory, "later.ndb"));
     await writeFile(join(directory, "site.hdb"), "44d88612fea8a8f36de82e1278abb02f:68:Site.Eicar\n");
     while ((await gateway.metric('clamgate_reloads_total{outcome="loaded"}')) < 3) await delay(100);
-    assert.deepEqual(await readiness(), ["ready", "loaded"]);
+    assert.deepEqual(await readiness(), ["degraded", "loaded: 1 file of your own"]);
     assert.equal((await upload(gateway.url, known)).status, 200, "its signature is gone");
     assert.match((await upload(gateway.url, eicar)).body, /Site\.Eicar/);
   });

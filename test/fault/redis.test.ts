@@ -80,7 +80,7 @@ describe("a Redis that keeps the verdicts", () => {
     const isWell = async (when: string) => {
       await eventually(`it is well ${when}`, async () => {
         await rest.raw(subjects.infected(500));
-        return ((await (await fetch(`${gateway.url}/readyz`)).json()) as { readonly status: string }).status === "ready";
+        return !(await gateway.troubles()).includes("cache");
       });
     };
     const phases: Phase[] = [];

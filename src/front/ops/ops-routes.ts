@@ -28,8 +28,10 @@ const freshnessStatus = { fresh: 200, old: 420, unknown: 503 } as const satisfie
 const LiveAnswer = Type.Object({ status: Type.Literal("ok") });
 
 const ReadyAnswer = Type.Object({
-  status: Type.Union([Type.Literal("ready"), Type.Literal("degraded"), Type.Literal("not-ready")]),
-  checks: Type.Array(Type.Object({ name: Type.String(), ok: Type.Boolean(), detail: Type.String() })),
+  status: Type.Union([Type.Literal("ready"), Type.Literal("degraded"), Type.Literal("loading"), Type.Literal("not-ready")]),
+  checks: Type.Array(
+    Type.Object({ name: Type.String(), ok: Type.Boolean(), detail: Type.String(), action: Type.Optional(Type.String()) }),
+  ),
 });
 
 /** An empty body. */
@@ -62,7 +64,7 @@ export function opsRoutes(options: OpsRoutesOptions): FastifyPluginAsyncTypebox 
     server.get("/readyz", { schema: readySchema }, async (_request, reply) => {
       const { status, checks } = options.readiness();
       reply.header("cache-control", "no-store");
-      if (status === "not-ready") reply.code(503).header("retry-after", retryAfterSeconds);
+      if (status === "not-ready" || status === "loading") reply.code(503).header("retry-after", retryAfterSeconds);
       return { status, checks: checks.map((check) => ({ ...check })) };
     });
 

@@ -25,6 +25,8 @@ export interface RestFrontOptions {
   readonly maxBytes: number;
   readonly engineVersion: () => EngineVersion | null;
   readonly poolStats: () => PoolStats;
+  /** As `StateRoutesOptions.signatureFiles`. */
+  readonly signatureFiles: () => readonly string[];
   /** While true, every answer says `X-Clamgate-Signatures: test-only`. */
   readonly isTestOnly: () => boolean;
   /** SCAN_PATH_ROOTS: absolute paths; none closes `/scanFile` and `/scanPath`. */

@@ -78,12 +78,13 @@ export const versionSchema = {
   tags: ["state"],
   response: {
     200: described(
-      "The last two are left out while no daily signatures are loaded.",
+      "Without daily signatures there is no number and no date; then the files that are loaded are named, where they are the gateway's own.",
       "application/json",
       Type.Object({
         Clamav: Type.String(),
         Signature: Type.Optional(Type.String()),
         Signature_date: Type.Optional(Type.String()),
+        Signature_files: Type.Optional(Type.String()),
       }),
     ),
     503: described(descriptions[503], "application/json", Failure),

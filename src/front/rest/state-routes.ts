@@ -11,12 +11,16 @@ import { statsSchema, versionSchema } from "./schemas.ts";
 export interface StateRoutesOptions extends AnswerOptions {
   readonly engineVersion: () => EngineVersion | null;
   readonly poolStats: () => PoolStats;
+  /** Names of the files that are loaded besides official databases, as far as they are known. */
+  readonly signatureFiles: () => readonly string[];
 }
 
 export function addStateRoutes(server: FastifyInstance, options: StateRoutesOptions): void {
   server.get("/version", { schema: versionSchema, exposeHeadRoute: true }, async (request, reply) => {
     const version = options.engineVersion();
-    return version === null ? sendUnavailable(request, reply) : send(request, reply, formatVersion(version));
+    return version === null
+      ? sendUnavailable(request, reply)
+      : send(request, reply, formatVersion(version, options.signatureFiles()));
   });
 
   // Not asked of clamd: its STATS can bring down releases before 1.4.6.
@@ -35,9 +39,16 @@ export function addStateRoutes(server: FastifyInstance, options: StateRoutesOpti
   }
 }
 
+const shownFiles = 10;
+
 /** The blanks are part of it: some clients cut this text up by hand. */
-function formatVersion({ engine, database, databaseDate }: EngineVersion): string {
-  if (databaseDate === "") return `{ "Clamav": "${engine}" }`;
+function formatVersion({ engine, database, databaseDate }: EngineVersion, files: readonly string[]): string {
+  if (databaseDate === "") {
+    const shown = files.length > shownFiles ? [...files.slice(0, shownFiles), `and ${files.length - shownFiles} more`] : files;
+    return shown.length === 0
+      ? `{ "Clamav": "${engine}" }`
+      : `{ "Clamav": "${engine}", "Signature_files": ${JSON.stringify(shown.join(", "))} }`;
+  }
   return `{ "Clamav": "${engine}", "Signature": "${database}" , "Signature_date": "${databaseDate}" }`;
 }
 

@@ -69,6 +69,15 @@ describe("GET /readyz", () => {
     assert.equal(answer.headers["cache-control"], "no-store");
   });
 
+  test("answers 503 while loading, and passes on what to do", async () => {
+    const waiting = [{ name: "engine", ok: false, detail: "starting", action: "wait" }] as const;
+    await using gateway = await opened({ readiness: () => ({ status: "loading", checks: waiting }) });
+    const answer = await gateway.server.inject("/readyz");
+    assert.equal(answer.statusCode, 503);
+    assert.deepEqual(answer.json(), { status: "loading", checks: waiting });
+    assert.equal(answer.headers["retry-after"], "5");
+  });
+
   test("asks anew each time", async () => {
     let status: Readiness["status"] = "not-ready";
     await using gateway = await opened({ readiness: () => ({ status, checks }) });

@@ -61,6 +61,7 @@ export function frontOptions(fake: FakeScan, events: GatewayEvent[], overrides: 
     scan: fake.scan,
     maxBytes,
     engineVersion: () => realVersion,
+    signatureFiles: () => [],
     poolStats: () => ({ backendsUp: 1, slots: 10, inFlight: 1, queued: 0 }),
     isTestOnly: () => false,
     scanPathRoots: [],

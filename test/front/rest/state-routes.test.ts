@@ -20,6 +20,17 @@ describe("GET /version", () => {
     assert.equal((await exchange(server.port, request("GET /version"))).body, '{ "Clamav": "1.4.3" }');
   });
 
+  test("names the files that are loaded while none of them is daily", async () => {
+    const version = { ...realVersion, database: 0, databaseTime: null, databaseDate: "" };
+    const bodyWith = async (files: readonly string[]) => {
+      await using server = await startRest({ front: { engineVersion: () => version, signatureFiles: () => files } });
+      return (await exchange(server.port, request("GET /version"))).body;
+    };
+    assert.equal(await bodyWith(["site.hdb"]), '{ "Clamav": "1.4.3", "Signature_files": "site.hdb" }');
+    const many = Array.from({ length: 12 }, (_, index) => `${index}".ndb`);
+    assert.match(JSON.parse(await bodyWith(many)).Signature_files, /^0"\.ndb, .* and 2 more$/);
+  });
+
   test("is 503 without an engine (decided in place of rest.md 50)", async () => {
     await using server = await startRest({ front: { engineVersion: () => null } });
     const answer = await exchange(server.port, request("GET /version"));
