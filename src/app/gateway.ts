@@ -103,7 +103,8 @@ async function open(
 
   const state = config.STATE_DIRECTORY;
   await makeSettingDirectories(config);
-  opened.adopt(await lockState(state), (lock) => lock.release());
+  opened.adopt(await lock("STATE_DIRECTORY", state), (held) => held.release());
+  opened.adopt(await lock("SPOOL_DIRECTORY", config.SPOOL_DIRECTORY), (held) => held.release());
   const records = await openChildRecords(join(state, "children"));
   for (const { pid, command } of await records.reapOrphans({ graceMs: reapGraceMs })) {
     emit({ kind: "notice", level: "warn", message: `ended ${command} (process ${pid}), left by a gateway that was killed` });
@@ -320,13 +321,14 @@ async function open(
   };
 }
 
-async function lockState(directory: string): Promise<DirectoryLock> {
+async function lock(setting: "STATE_DIRECTORY" | "SPOOL_DIRECTORY", directory: string): Promise<DirectoryLock> {
   try {
     return await lockDirectory(directory);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error)) throw error;
+    if (!(error instanceof Error && "code" in error))
+      throw new Error(`${setting}: ${error instanceof Error ? error.message : error}`, { cause: error });
     const user = process.getuid?.() ?? "this user";
-    throw settingFault("STATE_DIRECTORY", `${directory} cannot be written by user ${user}`, error);
+    throw settingFault(setting, `${directory} cannot be written by user ${user}`, error);
   }
 }
 

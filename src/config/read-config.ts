@@ -3,6 +3,7 @@
 import { adjustmentsOf } from "./adjustments.ts";
 import { crossCheck } from "./cross-checks.ts";
 import { type Base, type Parsed, value, type Wrong } from "./parser.ts";
+import { resemblingWarnings } from "./resembling.ts";
 import type { Setting } from "./setting.ts";
 import { type Config, settings } from "./settings.ts";
 
@@ -29,7 +30,7 @@ export type Reading =
 const longestShownCharacters = 100;
 
 /**
- * Never throws. Variables that are no settings are ignored; an empty one counts as unset. What clamav-rest starts with and is not
+ * Never throws. Variables that are no settings are ignored, with a warning where one looks like a setting; an empty one counts as unset. What clamav-rest starts with and is not
  * right here is adjusted.
  */
 export function readConfig(environment: Environment, surroundings: Surroundings): Reading {
@@ -51,7 +52,11 @@ export function readConfig(environment: Environment, surroundings: Surroundings)
   return {
     kind: "config",
     config: adjusted as Config,
-    warnings: [...idleWarnings(given), ...adjustments.map(({ warning }) => warning)],
+    warnings: [
+      ...resemblingWarnings(Object.keys(environment), settings),
+      ...idleWarnings(given),
+      ...adjustments.map(({ warning }) => warning),
+    ],
   };
 }
 

@@ -168,7 +168,11 @@ export function keepSignatures(options: UpdaterOptions): SignatureUpdater {
     if (signal.aborted || checksPerDay === 0) return;
     // Where nothing can be written, the last attempt says nothing about the next one.
     const last = isReadOnly ? { outcome: "up-to-date" as const, coolDownUntil: null } : lastAttempt;
-    cancelCheck = after(nextCheckMs({ checksPerDay, last, failures, now: now(), random }), () => void checkNow());
+    const waitMs = nextCheckMs({ checksPerDay, last, failures, now: now(), random });
+    cancelCheck = after(waitMs, () => void checkNow());
+    if (last === null || last.outcome === "updated" || last.outcome === "up-to-date") return;
+    const at = new Date(now() + waitMs).toISOString().slice(0, 16);
+    emit({ kind: "notice", level: "info", message: `freshclam is tried again in ${minutes(waitMs)}, at ${at}Z` });
   }
 
   function checkNow(): Promise<UpdateAttempt | null> {
@@ -179,6 +183,9 @@ export function keepSignatures(options: UpdaterOptions): SignatureUpdater {
   async function startUp(): Promise<void> {
     await serially(refresh);
     await loader.offerIfNone(() => readLastGood(epochs));
+    // They may well be of another directory that DATABASE_DIRECTORY named then.
+    if (loader.loaded() !== null && handled === "")
+      notice(`there are no signatures in ${directory}; those of an earlier start are used`);
     if (loader.loaded() === null) {
       await within(options.firstUpdateMs, checkNow());
       // freshclam may still be running: this directory is none of its.
@@ -223,6 +230,10 @@ export function keepSignatures(options: UpdaterOptions): SignatureUpdater {
       await work;
     },
   };
+}
+
+function minutes(ms: number): string {
+  return ms < 120 * 60_000 ? `${Math.ceil(ms / 60_000)} min` : `${Math.round(ms / 3_600_000)} h`;
 }
 
 /**

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
@@ -94,6 +95,34 @@ describe("a start that cannot be", () => {
     } finally {
       taken.close();
     }
+  });
+
+  test("names SPOOL_DIRECTORY when another gateway uses it, whose files stay", async () => {
+    const spool = join(directory, "shared-spool");
+    const settings = { SPOOL_DIRECTORY: spool, LOG_FORMAT: "json" };
+    const holder = spawn(process.execPath, [main, "serve"], {
+      env: environment({ ...settings, STATE_DIRECTORY: join(directory, "holder") }),
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let said = "";
+    holder.stdout.setEncoding("utf8").on("data", (text) => {
+      said += text;
+    });
+    await eventually("it listens", () => said.includes("listening on "));
+    const file = join(spool, "bodies", `body-${randomUUID()}`);
+    await writeFile(file, "being scanned");
+    assertFails(settings, `SPOOL_DIRECTORY: ${spool} is in use by another gateway (process ${holder.pid})`);
+    await access(file);
+    holder.kill("SIGTERM");
+    assert.deepEqual(await once(holder, "close"), [0, null]);
+  });
+
+  test("warns of a variable that looks like a setting", async () => {
+    const { stdout } = spawnSync(process.execPath, [main, "serve"], {
+      env: environment({ LOG_FORMAT: "json", MAX_THREADZ: "4", SPOOL_DIRECTORY: "/proc" }),
+      encoding: "utf8",
+    });
+    assert.match(stdout, /"level":"warn".*MAX_THREADZ is no setting and has no effect: did you mean MAX_THREADS\?/);
   });
 
   test("names SPOOL_DIRECTORY when it cannot be made", async () => {

@@ -155,6 +155,36 @@ describe("keepSignatures: start", () => {
     });
   }
 
+  test("tells that what it uses is of an earlier start, perhaps of another directory, until there is something else", async (t) => {
+    const stage = await updaterStage(t);
+    await writeFiles(stage.database, one);
+    const before = await stage.updater({ checksPerDay: 0 });
+    await before.start();
+    await before.close();
+    const other = join(stage.database, "..", "other");
+    await mkdir(other);
+    const after = await stage.updater({ directory: other, checksPerDay: 0 });
+    await after.start();
+    const reason = `there are no signatures in ${other}; those of an earlier start are used`;
+    assert.ok(stage.events.some((event) => event.kind === "notice" && event.level === "error" && event.message === reason));
+    assert.deepEqual(after.status().keptOut, [{ file: null, reason }]);
+    await writeFiles(other, { "other.ndb": textSignature("Other", "bbbbbbbb") });
+    await stage.poll();
+    await stage.poll();
+    assert.deepEqual(after.status().keptOut, []);
+  });
+
+  test("says after a failure when freshclam is tried again", async (t) => {
+    const stage = await updaterStage(t);
+    await writeFiles(stage.database, one);
+    stage.freshclam = () => noNetwork;
+    const updater = await stage.updater();
+    await updater.checkNow();
+    const at = new Date(stage.time.now() + 132_000).toISOString().slice(0, 16);
+    const notices = stage.events.flatMap((event) => (event.kind === "notice" ? [event.message] : []));
+    assert.deepEqual(notices, [`freshclam is tried again in 3 min, at ${at}Z`]);
+  });
+
   test("does not trust a last good set that was altered", async (t) => {
     const stage = await updaterStage(t);
     await writeFiles(stage.database, one);
