@@ -18,6 +18,7 @@ export interface ServeOptions {
 }
 
 const standardOutput = 1;
+const progressMs = 5_000;
 
 /** npm passes on a Ctrl-C that the terminal has sent us as well: two signals this close together are one. */
 const sameSignalMs = 1_000;
@@ -37,14 +38,16 @@ export async function serve({ config, warnings, allowsTestSignatures, version, p
   log.write("info", `listening on ${gateway.urls.join(" and ")}`);
   if (gateway.downloadProxyUrl !== null) log.write("info", `download proxy on ${gateway.downloadProxyUrl}`);
   for (const url of gateway.icapUrls) log.write("info", `ICAP on ${url}`);
+  const progress = tellProgress(config, log);
   const failed = new Promise<End>((resolve) => {
-    gateway.started.then(
+    gateway.started.finally(progress.end).then(
       () => announce(gateway, log),
       (error: unknown) => resolve({ kind: "failed", reason: error instanceof Error ? error.message : String(error) }),
     );
   });
 
   const end = await Promise.race([signals.first, failed]);
+  progress.end();
   if (end.kind === "failed") log.write("error", end.reason);
   else log.write("info", `${end.signal}: stopping; scans in flight have ${config.SHUTDOWN_GRACE / 1000} s to finish`);
   await stop(gateway, { signals, log, process });
@@ -125,15 +128,28 @@ function reloadOnHangup(process: NodeJS.Process, starting: Promise<Gateway>, log
   });
 }
 
-/** Says where things are, for whoever has just started it. */
+/** A full database takes half a minute to load, its first fetch minutes. */
+function tellProgress({ CLAMD_PORT }: Config, log: Log): { end(): void } {
+  const startedAt = performance.now();
+  const what = CLAMD_PORT === null ? "loading signatures" : "waiting for clamd";
+  const timer = setInterval(() => {
+    log.write("info", `${what}, ${Math.round((performance.now() - startedAt) / 1000)} s`);
+  }, progressMs).unref();
+  return { end: () => clearInterval(timer) };
+}
+
+/** What is there, what somebody should look at, and in the last line whether it can be used, and how. */
 function announce(gateway: Gateway, log: Log): void {
   const { isTestOnly, isLoaded, description } = gateway.signatures();
   log.write(isTestOnly || !isLoaded ? "warn" : "info", `signatures: ${description}`);
-  const { status } = gateway.readiness();
+  const { status, checks } = gateway.readiness();
+  for (const { name, ok, detail, action } of checks) {
+    if (!ok) log.write("warn", `to look at: ${name}: ${detail}${action === undefined ? "" : ` (${action})`}`);
+  }
   const [url = ""] = gateway.urls;
   const local = url.replace("[::]", "localhost").replace("0.0.0.0", "localhost");
-  if (status === "not-ready") log.write("warn", `not ready yet: ${local}/readyz tells why`);
-  else log.write("info", `${status}; try: curl -F file=@README.md ${local}/v2/scan`);
+  if (status === "not-ready" || status === "loading") log.write("warn", `NOT READY: ${local}/readyz tells why, and when it is`);
+  else log.write("info", `READY: scans what is sent to ${local}; try: curl -F file=@README.md ${local}/v2/scan`);
 }
 
 /** Parsers of hostile files had better not run as root. */

@@ -20,6 +20,18 @@ describe("a request that comes before an engine has proved itself", () => {
     await gateway.ready();
   });
 
+  test("is waited for with a line every five seconds, until the last one says READY", { timeout: 60_000 }, async () => {
+    const proved = Promise.withResolvers<void>();
+    await using clamd = await startFakeClamd({ canary: () => proved.promise.then(() => found("Eicar-Test-Signature")) });
+    await using gateway = await startGatewayProcess({ env: givenClamd({ ports: [clamd.address.port] }) });
+    assert.match(await gateway.line("waiting for clamd"), /waiting for clamd, [5-9] s/);
+    proved.resolve();
+    const line = await gateway.line("READY: ");
+    assert.ok(line.includes(`READY: scans what is sent to ${gateway.url}; try: curl -F file=@README.md ${gateway.url}/v2/scan`));
+    // The fake clamd's signatures are of 2025.
+    assert.match(await gateway.line("to look at: "), /signature-age: \d+\.\d h old, expected 72\.0 h at most \(see in the log/);
+  });
+
   test("gets 503 where none does within QUEUE_TIMEOUT", { timeout: 60_000 }, async () => {
     await using clamd = await startFakeClamd({ canary: () => new Promise(() => {}) });
     const env = { ...givenClamd({ ports: [clamd.address.port] }), QUEUE_TIMEOUT: "500ms" };
