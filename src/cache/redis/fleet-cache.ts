@@ -6,19 +6,7 @@ import type { Emit } from "../../core/events.ts";
 import { untilAborted } from "../../core/until-aborted.ts";
 import type { Lease, Lookup, VerdictKey, WaitOutcome } from "../../core/verdict-cache.ts";
 import { systemTimers, type Timers } from "../timers.ts";
-import type { RedisCache } from "./cache.ts";
-
-export type Claim<Value> =
-  | { readonly kind: "known"; readonly value: Value }
-  | { readonly kind: "leased" }
-  /** Another token has the lease. */
-  | { readonly kind: "taken" }
-  /** Another's lease was released. */
-  | { readonly kind: "released" }
-  /** No answer in time; the lease may have been granted all the same. */
-  | { readonly kind: "late" }
-  /** The store is away, or what stands there is nothing of ours. */
-  | { readonly kind: "failed" };
+import { type Claim, leaseMs, type RedisCache } from "./cache.ts";
 
 export interface FleetCacheOptions<Value> {
   /** Closed with this one. */
@@ -35,8 +23,6 @@ export interface FleetCache<Value> extends Pick<RedisCache<Value>, "get" | "set"
   lookUp(key: VerdictKey, signal: AbortSignal): Promise<Lookup<Value>>;
 }
 
-/** A gateway that is killed holds the others up for so long; one that stands still for longer loses its lease. */
-export const leaseMs = 3_000;
 const renewalMs = 1_000;
 /** Pauses between looks. They grow slowly, so that a wait is at most half as long again as the scan that it is for. */
 const firstPauseMs = 5;

@@ -6,8 +6,7 @@ import type { Scan } from "../../core/scan.ts";
 import { type Finding, type LayersOptions, type ScannedLayers, scanLayers } from "../../core/scan-layers.ts";
 import type { SpooledBody } from "../../core/spool.ts";
 import type { Unscannable } from "../../core/verdict.ts";
-import { type Part, readParts } from "../../http/multipart-reader.ts";
-import { partCodings } from "../../http/part-codings.ts";
+import { MultipartReader, type Part } from "../../http/multipart-reader.ts";
 
 export interface FormOptions {
   readonly scan: Scan;
@@ -69,13 +68,18 @@ async function scanParts(form: SpooledBody, boundary: string, options: FormOptio
   const findings: Finding[] = [];
   let count = 0;
   try {
-    for await (const part of readParts(form.read(), boundary)) {
+    const reader = new MultipartReader(form.read(), boundary);
+    for (let part = reader.nextPart(); part !== null; part = reader.nextPart()) {
+      if (part === undefined) {
+        await reader.ready();
+        continue;
+      }
       count += 1;
       if (count > maxParts) return { findings, fault: tooManyParts };
       const source = await fileIn(part);
       if (source === null) continue;
       const name = part.fileName ?? layers.name;
-      const scanned = await scanLayers(scan, source, { ...layers, name, codings: partCodings(part.transferCoding) });
+      const scanned = await scanLayers(scan, source, { ...layers, name, codings: part.codings });
       await scanned[Symbol.asyncDispose]();
       findings.push({ report: scanned.report, decision: scanned.decision });
     }
@@ -88,18 +92,20 @@ async function scanParts(form: SpooledBody, boundary: string, options: FormOptio
 }
 
 /** The bytes of a part that may be a file; null where it is a short text. */
-async function fileIn({ fileName, headers, body }: Part): Promise<AsyncIterable<Uint8Array> | null> {
-  if (fileName !== null || headers.has("content-type")) return body;
+async function fileIn(part: Part): Promise<AsyncIterable<Uint8Array> | null> {
+  if (part.fileName !== null || part.headers.has("content-type")) return part;
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  const rest = body[Symbol.asyncIterator]();
   while (bytes < longFieldBytes) {
-    const next = await rest.next();
-    if (next.done) return null;
-    chunks.push(Buffer.from(next.value));
-    bytes += next.value.length;
+    const chunk = part.take();
+    if (chunk === null) return null;
+    if (chunk === undefined) await part.ready();
+    else {
+      chunks.push(Buffer.from(chunk));
+      bytes += chunk.length;
+    }
   }
-  return joined(chunks, { [Symbol.asyncIterator]: () => rest });
+  return joined(chunks, part);
 }
 
 async function* joined(first: readonly Uint8Array[], rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -2,8 +2,7 @@
 
 import type { Clock } from "../../core/clock.ts";
 import type { Emit } from "../../core/events.ts";
-import type { Policy } from "../../core/policy.ts";
-import type { Scan } from "../../core/scan.ts";
+import type { Policy, Scan } from "../../core/scan.ts";
 import type { CutUrls, DripPace } from "./drip.ts";
 import type { FailureAnswers } from "./failures.ts";
 import type { Istag } from "./istag.ts";

@@ -3,8 +3,8 @@
 import { contentLengthOf, type HttpHead } from "../../codec/icap/http-head.ts";
 import { isCoded, readCodings } from "../../core/content-coding.ts";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
-import { type Decision, decide, type Policy } from "../../core/policy.ts";
 import type { Scan } from "../../core/scan.ts";
+import { type Decision, decide, type Policy } from "../../core/scan.ts";
 import { type Codings, type Finding, type ScannedLayers, scanLayers, worstOf } from "../../core/scan-layers.ts";
 import type { SpooledBody } from "../../core/spool.ts";
 import { namesOf, type ScanReport, type Unscannable, type Verdict } from "../../core/verdict.ts";
