@@ -1,0 +1,122 @@
+/** The report on one body, as the gateway writes it and the library gives it. */
+
+import { type UnscannableReason, unscannableReasons, type Verdict } from "../../src/core/verdict.ts";
+import { ScanError } from "./errors.ts";
+
+export type { UnscannableReason, Verdict };
+
+export interface Report {
+  /** All that has to be read: whether the bytes may pass. */
+  readonly allowed: boolean;
+  /** Why they may: found clean, or by a policy that lets this kind of unscannable body pass. Null where they may not. */
+  readonly allowedBy: "clean" | "policy" | "allow-list" | null;
+  readonly verdict: Verdict;
+  /** As the caller named the body; null where nobody did. */
+  readonly name: string | null;
+  /** Media type by the first bytes; null where it is not known. */
+  readonly type: string | null;
+  /** Bytes. */
+  readonly size: number;
+  /** Lower-case hexadecimal SHA-256. */
+  readonly sha256: string;
+  readonly engine: EngineInfo;
+  /** True when this very body had been scanned before. */
+  readonly cached: boolean;
+  readonly elapsedMs: number;
+}
+
+export interface EngineInfo {
+  /** The engine's release, as `1.4.6`. */
+  readonly engine: string;
+  /** Number of the daily database; 0 when none is loaded. */
+  readonly database: number;
+  /** ISO 8601; null where it is not known. */
+  readonly databaseTime: string | null;
+  /** One short id of engine, signatures and limits; empty where the target tells none. */
+  readonly tag: string;
+  /** Only built-in test signatures are loaded: they find test files, and nothing else. */
+  readonly testOnly: boolean;
+}
+
+/** What the target says of itself. */
+export interface Status {
+  readonly engine: EngineInfo | null;
+  /** Seconds since the signatures were built; null where that is not known. */
+  readonly signatureAgeSeconds: number | null;
+  readonly slots: { readonly total: number; readonly busy: number } | null;
+  readonly queued: number | null;
+  /** What an operator should look at, and what this target cannot promise. */
+  readonly warnings: readonly string[];
+}
+
+/** @throws ScanError `protocol` where it is not a report: what cannot be read is never taken for clean. */
+export function parseReport(value: unknown): Report {
+  if (!isRecord(value) || !isRecord(value.engine)) throw notAReport();
+  const { allowed, allowedBy, name, type, size, sha256, cached, elapsedMs } = value;
+  const verdict = parseVerdict(value.verdict);
+  const isWhole =
+    typeof allowed === "boolean" &&
+    (name === null || typeof name === "string") &&
+    (type === null || typeof type === "string") &&
+    isCount(size) &&
+    typeof sha256 === "string" &&
+    /^[0-9a-f]{64}$/.test(sha256) &&
+    typeof cached === "boolean" &&
+    typeof elapsedMs === "number";
+  if (!isWhole || verdict === null || !isReason(allowed, allowedBy, verdict)) throw notAReport();
+  return { allowed, allowedBy, verdict, name, type, size, sha256, engine: parseEngine(value.engine), cached, elapsedMs };
+}
+
+/** @throws ScanError `protocol` */
+export function parseStatus(value: unknown): Status {
+  if (!isRecord(value) || !Array.isArray(value.warnings)) throw notAReport();
+  const { engine, signatureAgeSeconds, slots, queued, warnings } = value;
+  return {
+    engine: isRecord(engine) ? parseEngine(engine) : null,
+    signatureAgeSeconds: typeof signatureAgeSeconds === "number" ? signatureAgeSeconds : null,
+    slots: isRecord(slots) && isCount(slots.total) && isCount(slots.busy) ? { total: slots.total, busy: slots.busy } : null,
+    queued: isCount(queued) ? queued : null,
+    warnings: warnings.filter((warning) => typeof warning === "string"),
+  };
+}
+
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function parseVerdict(value: unknown): Verdict | null {
+  if (!isRecord(value)) return null;
+  if (value.kind === "clean") return { kind: "clean" };
+  if (value.kind === "infected") {
+    const { signatures } = value;
+    if (!Array.isArray(signatures) || !signatures.every((name) => typeof name === "string")) return null;
+    return { kind: "infected", signatures };
+  }
+  if (value.kind !== "unscannable") return null;
+  const reason = unscannableReasons.find((known) => known === value.reason);
+  const { heuristic } = value;
+  if (reason === undefined || (heuristic !== null && typeof heuristic !== "string")) return null;
+  return { kind: "unscannable", reason, heuristic };
+}
+
+/** Infected bytes pass by an allow list alone, and what is allowed says why. */
+function isReason(allowed: boolean, by: unknown, { kind }: Verdict): by is Report["allowedBy"] {
+  if (!allowed) return by === null && kind !== "clean";
+  if (by === "clean") return kind === "clean";
+  if (by === "policy") return kind === "unscannable";
+  return by === "allow-list" && kind === "infected";
+}
+
+function parseEngine(value: Readonly<Record<string, unknown>>): EngineInfo {
+  const { engine, database, databaseTime, tag, testOnly } = value;
+  if (typeof engine !== "string" || !isCount(database) || typeof tag !== "string") throw notAReport();
+  return { engine, database, databaseTime: typeof databaseTime === "string" ? databaseTime : null, tag, testOnly: testOnly === true };
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+function notAReport(): ScanError {
+  return new ScanError("protocol", "the answer is not a report");
+}
