@@ -15,8 +15,8 @@ export interface Report {
   readonly name: string | null;
   /** Media type by the first bytes; null where it is not known. */
   readonly type: string | null;
-  /** Bytes. */
-  readonly size: number;
+  /** Bytes; null where only the digest was given. */
+  readonly size: number | null;
   /** Lower-case hexadecimal SHA-256. */
   readonly sha256: string;
   readonly engine: EngineInfo;
@@ -58,7 +58,7 @@ export function parseReport(value: unknown): Report {
     typeof allowed === "boolean" &&
     (name === null || typeof name === "string") &&
     (type === null || typeof type === "string") &&
-    isCount(size) &&
+    (size === null || isCount(size)) &&
     typeof sha256 === "string" &&
     /^[0-9a-f]{64}$/.test(sha256) &&
     typeof cached === "boolean" &&

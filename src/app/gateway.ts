@@ -11,10 +11,12 @@ import { isOfFormat } from "../containers/format.ts";
 import { createInspect } from "../containers/inspect.ts";
 import type { Emit } from "../core/events.ts";
 import { lookInside } from "../core/look-inside.ts";
-import { createScan } from "../core/scan.ts";
+import { createScan, decide } from "../core/scan.ts";
+import type { Verdict } from "../core/verdict.ts";
+import type { VerdictKey } from "../core/verdict-cache.ts";
 import { opsRoutes } from "../front/ops/ops-routes.ts";
 import { judgeReadiness, type Readiness, type ReadinessState } from "../front/ops/readiness.ts";
-import { restFront } from "../front/rest/front.ts";
+import { type RestFrontOptions, restFront } from "../front/rest/front.ts";
 import { logEvents } from "../log/events.ts";
 import type { Log } from "../log/log.ts";
 import type { GaugeSnapshot } from "../metrics/gauges.ts";
@@ -69,6 +71,8 @@ export interface Gateway {
 /** Besides the routes. All other settings are variables of the environment, which never change for a process. */
 const reloadable = "DOWNLOAD_EXTRA_CA, SSL_CERT, SSL_KEY, ICAP_CLIENT_CA, the names in CLAMD_PORT";
 const reapGraceMs = 5_000;
+/** For a question that is answered "unknown" sooner than it waits for a scan. */
+const lookUpMs = 1_000;
 const healthcheckMaxAgeHours = 48;
 /** What a refused client is told to wait: a restart of clamd with a full database takes longer, a full queue far less. */
 const retryAfterSeconds = 5;
@@ -166,6 +170,27 @@ async function open(
     ...(config.UNSUPPORTED_FORMATS.length === 0 ? {} : { isUnsupported: (body) => isOfFormat(body, config.UNSUPPORTED_FORMATS) }),
   });
 
+  /** A clean verdict says nothing of a format that the operator blocks: for that the bytes are needed. */
+  const knownVerdict: RestFrontOptions["knownVerdict"] = async (sha256) => {
+    const version = pool.version();
+    if (version === null) return null;
+    const key = { sha256, tag: version.tag };
+    const verdict = caches.verdicts.peek(key) ?? (await sharedVerdict(key));
+    if (verdict === null || (verdict.kind === "clean" && config.UNSUPPORTED_FORMATS.length > 0)) return null;
+    return { verdict, decision: decide(verdict, policy) };
+  };
+  /** What a store of several gateways knows: nobody scans here, so nobody is to wait for it. */
+  async function sharedVerdict(key: VerdictKey): Promise<Verdict | null> {
+    try {
+      const found = await caches.verdicts.lookUp?.(key, AbortSignal.timeout(lookUpMs));
+      if (found?.kind === "known") return found.value;
+      found?.lease?.end(false);
+    } catch {
+      // Another gateway scans it just now.
+    }
+    return null;
+  }
+
   let isStopping = false;
   let isStarting = true;
   const startedAt = clock();
@@ -236,6 +261,11 @@ async function open(
       const { slots, queueLength, backends } = snapshot();
       return { backendsUp: backends.up, slots: slots.total, inFlight: slots.inUse, queued: queueLength };
     },
+    knownVerdict,
+    warnings: () =>
+      readiness()
+        .checks.filter(({ ok }) => !ok)
+        .map(({ name, detail }) => `${name}: ${detail}`),
     maxBytes: config.MAX_FILE_SIZE,
     scanPathRoots: config.SCAN_PATH_ROOTS,
     allowOrigins: config.ALLOW_ORIGINS,

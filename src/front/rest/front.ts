@@ -18,8 +18,9 @@ import { addPathRoutes } from "./path-routes.ts";
 import { errorAnswer, formatFault } from "./result.ts";
 import { addStateRoutes } from "./state-routes.ts";
 import { addUploadRoutes, type UploadPace } from "./upload-routes.ts";
+import { addV3Routes, type V3Options } from "./v3/routes.ts";
 
-export interface RestFrontOptions {
+export interface RestFrontOptions extends Pick<V3Options, "knownVerdict" | "warnings"> {
   readonly scan: Scan;
   /** The limit of one body, which `scan` enforces; a request that declares more is refused unread. */
   readonly maxBytes: number;
@@ -80,6 +81,7 @@ export function restFront(given: RestFrontOptions): FastifyPluginAsync {
         walkTurns: createTurns(options.walkTurns),
       });
       addStateRoutes(scope, options);
+      addV3Routes(scope, options);
     });
   };
   // What the package fastify-plugin does: the hooks above are for the server that the plugin is registered on, not for a scope of its own.

@@ -103,7 +103,7 @@ function failed(error: ClamgateError): PartOutcome {
 }
 
 /** A coded form as a whole has an entry of its own, without a name, unless there is nothing to be said of it. */
-function outcomesIn({ whole, parts }: WholeForm): readonly PartOutcome[] {
+export function outcomesIn({ whole, parts }: WholeForm): readonly PartOutcome[] {
   const isClean = whole.kind === "scanned" && whole.report.verdict.kind === "clean";
   return isClean ? parts : [{ kind: "judged", fileName: "", judgement: whole }, ...parts];
 }

@@ -64,6 +64,8 @@ export function frontOptions(fake: FakeScan, events: GatewayEvent[], overrides: 
     signatureFiles: () => [],
     poolStats: () => ({ backendsUp: 1, slots: 10, inFlight: 1, queued: 0 }),
     isTestOnly: () => false,
+    knownVerdict: async () => null,
+    warnings: () => [],
     scanPathRoots: [],
     allowOrigins: [],
     upload: { idleTimeoutMs: 10_000, minBytesPerSecond: 0 },
