@@ -7,11 +7,10 @@ import swagger from "@fastify/swagger";
 import fastify, { type FastifyInstance, type FastifyPluginAsync } from "fastify";
 import type { Emit } from "../core/events.ts";
 import { formatFault } from "../front/rest/result.ts";
-import { type Connections, trackConnections } from "../http/connections.ts";
+import { type Connections, cutUnreadAnswers, trackConnections } from "../http/connections.ts";
 import { inTurn, type Turns } from "../http/in-turn.ts";
 import { type ListenerLimits, plainServer, secureServer } from "../http/listener.ts";
-import { unparsableAnswers } from "../http/unparsable.ts";
-import { cutUnreadAnswers } from "../http/unread-answers.ts";
+import { unparsableAnswers } from "../http/manners.ts";
 import {
   type CertificateState,
   type CertificateWatch,

@@ -2,8 +2,7 @@
 
 import { type OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { answerEarly } from "./early-answer.ts";
-import type { LingerBounds } from "./linger.ts";
+import { answerEarly, type LingerBounds } from "./linger.ts";
 import { isWhollyRead, type RawRequest } from "./raw.ts";
 
 export const jsonType = "application/json; charset=utf-8";
@@ -26,12 +25,16 @@ export interface AnswerOptions {
   readonly linger: LingerBounds;
 }
 
-/** Answers once. Headers that hooks have set on `reply` go along. To be returned by the handler that calls it. */
+/**
+ * Answers once. Headers that hooks have set on `reply` go along. To be returned by the handler that calls it.
+ * @param isRead whether the request's body is known to have been read to its end.
+ */
 export function sendAnswer(
   request: FastifyRequest,
   reply: FastifyReply,
   { status, headers = {}, contentType, body }: Answer,
   { retryAfterSeconds, linger }: AnswerOptions,
+  isRead = false,
 ): FastifyReply {
   if (reply.raw.destroyed) return reply.hijack(); // nobody is there to read it
   reply.code(status).headers(headers);
@@ -39,13 +42,15 @@ export function sendAnswer(
   if (status === 413 && reply.raw instanceof ServerResponse) reply.raw.statusMessage = "Request Entity Too Large";
   if (body !== "") reply.header("content-type", contentType);
   if (status === 503) reply.header("retry-after", String(retryAfterSeconds));
-  if (isRead(request.raw)) return reply.send(body === "" ? undefined : body);
+  if (isRead || hasNothingLeft(request.raw)) return reply.send(body === "" ? undefined : body);
   // Fastify would end the response, and Node the connection with it, while the client still sends: its answer would be lost.
   reply.hijack();
   const all: OutgoingHttpHeaders = {};
   for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) all[name] = value;
-  // It never rejects.
-  void answerEarly(request.raw, reply.raw, { status, headers: all, body }, linger);
+  // The head may have just been parsed, and what came with it be no HTTP: then that is answered, and must be known before this is sent.
+  process.nextTick(() => {
+    if (!reply.raw.destroyed) void answerEarly(request.raw, reply.raw, { status, headers: all, body }, linger);
+  });
   return reply;
 }
 
@@ -55,7 +60,7 @@ export function textAnswer(status: number, body: string, headers: Readonly<Recor
 }
 
 /** True also where there is no body to read. */
-function isRead(request: RawRequest): boolean {
+function hasNothingLeft(request: RawRequest): boolean {
   if (isWhollyRead(request)) return true;
   if ("stream" in request) return request.stream.endAfterHeaders;
   const { "content-length": length = "0", "transfer-encoding": coding } = request.headers;

@@ -1,8 +1,10 @@
-/** The connections of a server that speaks several protocols: idle ones are found and ended when it stops. */
+/** The connections of a server that speaks several protocols: found and ended when it stops, cut where their answers are not taken. */
 
 import type { ServerResponse } from "node:http";
-import { Http2ServerResponse, type ServerHttp2Session } from "node:http2";
+import { constants, Http2ServerResponse, type ServerHttp2Session } from "node:http2";
 import { Server, type Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+import { ActiveSet } from "../core/active-set.ts";
 import type { RawRequest, RawResponse } from "./raw.ts";
 
 export interface Connections {
@@ -109,4 +111,54 @@ function endIfIdle({ session, socket, unanswered }: Connection): void {
 /** The same for what was accepted and for all that is spoken over it; null when the connection has gone. */
 function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string | null {
   return remotePort === undefined ? null : `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+}
+
+/** Counted in looks, not by the clock: what the process itself stands still is not held against a client. */
+const looks = 4;
+
+/**
+ * @param server emits `request`, of either version.
+ * @param patienceMs from the end of an answer until its client has taken it whole, a quarter more at most.
+ */
+export function cutUnreadAnswers(server: Server, patienceMs: number): void {
+  const open = new ActiveSet<{ readonly request: RawRequest; readonly response: RawResponse; seen: number }>();
+  server.on("request", (request: RawRequest, response: RawResponse) => {
+    response.once("close", open.add({ request, response, seen: 0 }));
+  });
+  const timer = setInterval(() => {
+    for (const answer of open.items()) {
+      const { request, response } = answer;
+      if (!response.writableEnded || waitsItsTurn(response)) continue;
+      answer.seen += 1;
+      if (answer.seen > looks) cut(request, response);
+    }
+  }, patienceMs / looks);
+  timer.unref();
+  server.on("close", () => clearInterval(timer));
+}
+
+/** HTTP/1: an answer to a request that was sent ahead has no socket before those to the requests before it have been taken. */
+function waitsItsTurn(response: RawResponse): boolean {
+  return !(response instanceof Http2ServerResponse) && response.socket === null;
+}
+
+/** Of HTTP/2 the stream alone, as others of its connection may be read. Not CANCEL: node would keep that until the client has read something. */
+function cut(request: RawRequest, response: RawResponse): void {
+  if (response instanceof Http2ServerResponse) response.stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  else resetConnection(request.socket);
+}
+
+/**
+ * Ends a connection at once, so that nobody takes what was sent for a whole: by a reset (RST), over TLS without its close_notify, as
+ * Node can reset no TLS connection and throws.
+ * Between `end()` and the shutdown it asks for, `resetAndDestroy()` fails with EINVAL and its descriptor stays open for good (node 26.10): it waits for that moment to pass.
+ */
+export function resetConnection(socket: Socket): void {
+  if (socket instanceof TLSSocket) socket.destroy();
+  else if (isShuttingDown(socket)) setImmediate(() => resetConnection(socket));
+  else socket.resetAndDestroy();
+}
+
+function isShuttingDown(socket: Socket): boolean {
+  return !socket.destroyed && socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
 }

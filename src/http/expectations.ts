@@ -1,9 +1,10 @@
-/** Decides about `Expect` (RFC 9110 §10.1.1) in place of Node, which says 100 Continue at once, even inside the answer to an earlier request. */
+/** What a head asks for that is not left to Node: expectations (RFC 9110 §10.1.1) and transfer codings (RFC 9112 §6.1). */
 
 import type { EventEmitter } from "node:events";
 import type { RawRequest, RawResponse } from "./raw.ts";
 
 /**
+ * In the place of Node, which says 100 Continue at once, even inside the answer to an earlier request.
  * Hands requests with an expectation to the listeners of `request` like any other. `tellToContinue` meets it; whoever answers before
  * that refuses by the head alone, and the client need not send its body any more: the connection ends, as the next request would be
  * taken for that body.
@@ -34,4 +35,24 @@ export function tellToContinue(request: RawRequest, response: RawResponse): void
   if (!isWaitingToContinue(request)) return;
   delete request.headers.expect;
   response.writeContinue();
+}
+
+export const transferCodingFault = "The transfer coding is not supported: only chunked is";
+
+/** An error of Node's parser. */
+export interface ParseError extends Error {
+  readonly code?: string;
+  readonly reason?: string;
+}
+
+/** What Node's parser refuses by itself, as where chunked is not the last one, or is there twice. */
+export function isTransferCodingError({ code, reason }: ParseError): boolean {
+  // The same code stands for a length beside it, which is malformed.
+  return code === "HPE_INVALID_TRANSFER_ENCODING" && reason?.includes("Content-Length") !== true;
+}
+
+/** Node takes `gzip, chunked`, undoes the chunks and leaves the rest: the body is not what was meant, and nobody says so. */
+export function hasOtherTransferCoding({ headers }: Pick<RawRequest, "headers">): boolean {
+  const coding = headers["transfer-encoding"];
+  return coding !== undefined && coding.toLowerCase() !== "chunked";
 }

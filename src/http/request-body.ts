@@ -42,6 +42,9 @@ export class RequestBody extends ChunkSource {
   #timer: NodeJS.Timeout | undefined;
   #hasWaited = false;
   #isListening = false;
+  #bytes = 0;
+  /** By the length in the head; Node says later that a body of HTTP/1 is whole. */
+  readonly #declaredBytes: number | null;
   /** What the reader was given. */
   #last: Uint8Array | null = null;
 
@@ -50,11 +53,19 @@ export class RequestBody extends ChunkSource {
     this.#request = request;
     this.#signal = options.signal;
     this.#response = options.response;
+    const { "content-length": length, "transfer-encoding": coding } = request.headers;
+    const isCounted = request instanceof IncomingMessage && coding === undefined && length !== undefined;
+    this.#declaredBytes = isCounted ? Number(length) : null;
     this.#pace = new Pace({
       idleTimeoutMs: options.idleTimeoutMs,
       minBytesPerSecond: options.minBytesPerSecond,
       clock: options.clock ?? (() => performance.now()),
     });
+  }
+
+  /** Whether it has been read to its end. */
+  get isAtEnd(): boolean {
+    return this.#isAtEnd;
   }
 
   take(): Uint8Array | null | undefined {
@@ -101,12 +112,17 @@ export class RequestBody extends ChunkSource {
     if (request.aborted) throw gone();
     const chunk: Uint8Array | null = request.read();
     if (chunk !== null) {
+      this.#bytes += chunk.length;
       this.#pace.received(chunk.length);
       if (this.#pace.isTooSlow()) throw slow();
       return chunk;
     }
     if (isWhollyRead(request)) {
       if (!request.complete) throw gone();
+      return null;
+    }
+    if (this.#bytes === this.#declaredBytes) {
+      request.resume(); // its "end" has still to come
       return null;
     }
     if (request.destroyed) throw gone();
@@ -120,12 +136,12 @@ export class RequestBody extends ChunkSource {
   /**
    * One timer and one set of listeners for all waits of a body: thousands of clients that trickle wait for a second each, and what is made
    * for every wait grows old meanwhile, which is the dearest kind of garbage. The first wait does without: a small body comes in one piece
-   * with its head, and has been parsed to its end by then. The next tick would be too soon: Node runs it between the bytes and their end.
+   * with its head, and has been parsed by the next tick.
    */
   #waitForChange(): void {
     if (!this.#hasWaited) {
       this.#hasWaited = true;
-      setImmediate(this.#onChange);
+      process.nextTick(this.#onChange);
       return;
     }
     this.#listen();

@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import { connect, createServer, type NetConnectOpts, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { resetConnection } from "../../src/http/reset-connection.ts";
+import { resetConnection } from "../../src/http/connections.ts";
 
 /** What befalls one connection. */
 export type RelayFault =

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { describe, test } from "node:test";
-import { answerEarly } from "../../src/http/early-answer.ts";
 import { hasUnknownExpectation } from "../../src/http/expectations.ts";
+import { answerEarly } from "../../src/http/linger.ts";
 import { RequestBody } from "../../src/http/request-body.ts";
 import { listen, openConnection, openSession, textUntilEnd } from "./both-servers.ts";
 

@@ -5,8 +5,7 @@ import { createServer as createHttp2 } from "node:http2";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { endIdleConnections } from "../../src/http/idle-connections.ts";
-import { endWhenIdle } from "../../src/http/idle-sessions.ts";
+import { endIdleConnections, endWhenIdle } from "../../src/http/idle-connections.ts";
 import { getText, type Listening, listen, openConnection, openSession, standStill, textUntilEnd } from "./both-servers.ts";
 
 const first = "GET /first HTTP/1.1\r\nHost: x\r\n\r\n";

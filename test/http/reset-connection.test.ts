@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { describe, test } from "node:test";
-import { resetConnection } from "../../src/http/reset-connection.ts";
+import { resetConnection } from "../../src/http/connections.ts";
 import { eventually } from "../process/stage.ts";
 
 const moments: Readonly<Record<string, (reset: () => void) => void>> = {

@@ -7,8 +7,8 @@ import { type AddressInfo, connect, type Server } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { describe, test } from "node:test";
 import { connect as connectTls } from "node:tls";
+import { cutUnreadAnswers } from "../../src/http/connections.ts";
 import { type Certificate, plainServer, secureServer } from "../../src/http/listener.ts";
-import { cutUnreadAnswers } from "../../src/http/unread-answers.ts";
 import { makeCertificate } from "../e2e/certificate.ts";
 import { scratchDirectory } from "../spool/scratch-directory.ts";
 

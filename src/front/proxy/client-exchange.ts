@@ -6,9 +6,9 @@ import { ClamgateError } from "../../core/errors.ts";
 import { freeChunk } from "../../core/free-chunk.ts";
 import { type HeaderLines, pairs } from "../../egress/header-lines.ts";
 import { clientGone } from "../../http/client-gone.ts";
-import { answerEarly } from "../../http/early-answer.ts";
+import { resetConnection } from "../../http/connections.ts";
+import { answerEarly } from "../../http/linger.ts";
 import { RequestBody } from "../../http/request-body.ts";
-import { resetConnection } from "../../http/reset-connection.ts";
 
 export interface ClientExchangeOptions {
   /** A client that is offered 256 KiB, and has not taken them after as long, has gone. */

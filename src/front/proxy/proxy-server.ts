@@ -4,18 +4,17 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { ActiveSet } from "../../core/active-set.ts";
-import { trackConnections } from "../../http/connections.ts";
-import { takeExpectations } from "../../http/expectations.ts";
-import { endIdleConnections } from "../../http/idle-connections.ts";
-import { inTurn } from "../../http/in-turn.ts";
-import { headCheckIntervalMs, keepAliveGraceMs, type ListenerLimits } from "../../http/listener.ts";
-import { resetConnection } from "../../http/reset-connection.ts";
+import { resetConnection, trackConnections } from "../../http/connections.ts";
 import {
   hasOtherTransferCoding,
   isTransferCodingError,
   type ParseError,
+  takeExpectations,
   transferCodingFault,
-} from "../../http/transfer-coding.ts";
+} from "../../http/expectations.ts";
+import { endIdleConnections } from "../../http/idle-connections.ts";
+import { inTurn } from "../../http/in-turn.ts";
+import { headCheckIntervalMs, keepAliveGraceMs, type ListenerLimits } from "../../http/listener.ts";
 import { type OwnAnswer, ownAnswer, wrongMethod } from "./own-answer.ts";
 import { createProxyFront, type ProxyFrontOptions } from "./serve-download.ts";
 

@@ -6,15 +6,13 @@ import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import { worstOf } from "../../core/scan-layers.ts";
 import { jsonType, sendAnswer } from "../../http/answer.ts";
 import { clientGone } from "../../http/client-gone.ts";
-import { linesOf } from "../../http/raw.ts";
+import { clientOf, linesOf } from "../../http/raw.ts";
 import { RequestBody } from "../../http/request-body.ts";
-import { clientOf } from "./client-of.ts";
-import { formatGoStruct, formatJson, resultOfJudgement } from "./result.ts";
+import { formatGoStruct, formatJson, resultOfJudgement, verdictHeaders } from "./result.ts";
 import { bodySchema } from "./schemas.ts";
 import { mostSevere } from "./status.ts";
 import { type Judgement, judge } from "./upload.ts";
 import { type UploadRoutesOptions, uploadCodings } from "./upload-routes.ts";
-import { verdictHeaders } from "./verdict-headers.ts";
 import { scanWholeForm, type WholeForm } from "./whole-form.ts";
 
 export interface BodyRouteOptions extends Omit<UploadRoutesOptions, "emit"> {
@@ -25,13 +23,14 @@ export function addBodyRoute(server: FastifyInstance, options: BodyRouteOptions)
   server.post("/scanHandlerBody", { schema: bodySchema }, async (request, reply) => {
     const declared = request.raw.headers["content-length"];
     const expectedBytes = declared === undefined ? undefined : Number(declared);
+    let isRead = false;
     const judgement = isTooLarge(expectedBytes) ? tooLarge() : await judgeBody();
     const result = resultOfJudgement(judgement, "");
     // Where clamav-rest got no answer it wrote JSON, for everything else Go's own words.
     const isPlain = judgement.kind === "scanned" && result.httpStatus !== 413;
     const body = isPlain ? formatGoStruct(result) : formatJson(result);
     const headers = verdictHeaders([judgement]);
-    return sendAnswer(request, reply, { status: result.httpStatus, contentType: jsonType, headers, body }, options);
+    return sendAnswer(request, reply, { status: result.httpStatus, contentType: jsonType, headers, body }, options, isRead);
 
     async function judgeBody(): Promise<Judgement> {
       const signal = clientGone(request.raw, reply.raw);
@@ -40,13 +39,14 @@ export function addBodyRoute(server: FastifyInstance, options: BodyRouteOptions)
       try {
         const codings = uploadCodings(linesOf(request.raw, "content-encoding"));
         const boundary = boundaryIn(linesOf(request.raw, "content-type"));
-        const asked = { requestId: request.id, client: clientOf(request), signal, codings };
+        const asked = { requestId: request.id, client: clientOf(request.raw), signal, codings };
         if (boundary === null) return await judge(options.scan, body, { ...asked, name: "", ...expected });
         const declaredBytes = expectedBytes ?? null;
         return worstIn(await scanWholeForm(body, { ...options, ...asked, boundary, declaredBytes, isEveryPartScanned: true }));
       } catch (error) {
         return { kind: "failed", error: toClamgateError(error) };
       } finally {
+        isRead = body.isAtEnd;
         body.leave();
       }
     }

@@ -5,13 +5,12 @@ import { ClamgateError } from "../../core/errors.ts";
 import { findings } from "../../core/scan.ts";
 import { type AnswerOptions, sendAnswer, textType } from "../../http/answer.ts";
 import { clientGone } from "../../http/client-gone.ts";
+import { clientOf } from "../../http/raw.ts";
 import { type PathFinding, type PathScanOptions, scanPath } from "../paths/path-scan.ts";
-import { clientOf } from "./client-of.ts";
-import { formatJson, type Result, resultOfError, resultOfScan } from "./result.ts";
+import { formatJson, type Result, resultOfError, resultOfScan, verdictHeaders } from "./result.ts";
 import { scanFileSchema, scanPathSchema } from "./schemas.ts";
 import { mostSevere } from "./status.ts";
 import type { Judgement } from "./upload.ts";
-import { verdictHeaders } from "./verdict-headers.ts";
 
 export type PathRoutesOptions = AnswerOptions &
   Pick<PathScanOptions, "scan" | "engineVersion" | "roots" | "walkLimits" | "walkTurns">;
@@ -56,7 +55,7 @@ export function addPathRoutes(server: FastifyInstance, options: PathRoutesOption
       return;
     }
     const signal = clientGone(request.raw, reply.raw);
-    const asked = { via: "rest", requestId: request.id, client: clientOf(request), signal, maxAtOnce: 1 } as const;
+    const asked = { via: "rest", requestId: request.id, client: clientOf(request.raw), signal, maxAtOnce: 1 } as const;
     for await (const finding of scanPath(path, { ...options, ...asked })) yield judgementOf(finding);
   }
 

@@ -1,7 +1,8 @@
-/** One line of clamav-rest's answer: what became of one body, in its words and its formats. */
+/** What clamav-rest says of one body, in its words and its formats; beside it, in headers, what it has no room for. */
 
 import { ClamgateError } from "../../core/errors.ts";
 import { findings, type ScannedBody } from "../../core/scan.ts";
+import { visible } from "../../core/verdict.ts";
 import { type Answer, jsonType } from "../../http/answer.ts";
 import { errorStatus, type Status } from "./status.ts";
 import type { Judgement } from "./upload.ts";
@@ -25,7 +26,7 @@ export const namelessPart: Result = {
 /** Of a form without any part. */
 export const formWithoutFile: Result = { ...namelessPart, description: "The form has no file" };
 
-/** clamav-rest names one signature per body; the others are in a header (verdict-headers.ts). */
+/** clamav-rest names one signature per body; the others are in a header. */
 export function resultOfScan(scanned: Pick<ScannedBody, "report" | "decision">, fileName: string): Result {
   const [name] = findings(scanned);
   if (name === undefined) return { status: "OK", description: "", fileName, httpStatus: 200 };
@@ -82,4 +83,22 @@ export function goJsonString(text: string): string {
     (json, [character, escaped]) => json.replaceAll(character, escaped),
     JSON.stringify(text.toWellFormed()),
   );
+}
+
+/**
+ * `X-Clamgate-Allowed` names each reason for which the operator lets pass what was not found clean. The others speak of one body,
+ * so they are there only when exactly one was judged.
+ */
+export function verdictHeaders(judgements: readonly Judgement[]): Record<string, string> {
+  const scanned = judgements.filter((judgement) => judgement.kind === "scanned");
+  const headers: Record<string, string> = {};
+  const relaxations = new Set(scanned.flatMap(({ decision }) => decision.relaxedFor ?? []));
+  if (relaxations.size > 0) headers["x-clamgate-allowed"] = [...relaxations].join(", ");
+  const [only, ...others] = scanned;
+  if (only === undefined || others.length > 0 || judgements.length > 1) return headers;
+  headers["x-clamgate-sha256"] = only.report.sha256;
+  headers["x-clamgate-cache"] = only.report.isCached ? "hit" : "miss";
+  const names = findings(only);
+  if (names.length > 0) headers["x-clamgate-signature"] = visible(names);
+  return headers;
 }

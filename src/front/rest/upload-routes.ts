@@ -10,14 +10,12 @@ import type { Codings } from "../../core/scan-layers.ts";
 import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer, textType } from "../../http/answer.ts";
 import { clientGone } from "../../http/client-gone.ts";
 import type { DrainLimits } from "../../http/multipart-reader.ts";
-import { linesOf } from "../../http/raw.ts";
+import { clientOf, linesOf } from "../../http/raw.ts";
 import { RequestBody } from "../../http/request-body.ts";
-import { clientOf } from "./client-of.ts";
-import { formatJson, formWithoutFile, namelessPart, type Result, resultOfJudgement } from "./result.ts";
+import { formatJson, formWithoutFile, namelessPart, type Result, resultOfJudgement, verdictHeaders } from "./result.ts";
 import { deprecatedUploadSchema, uploadSchema } from "./schemas.ts";
 import { mostSevere } from "./status.ts";
 import { type PartOutcome, scanUpload, type UploadOptions } from "./upload.ts";
-import { verdictHeaders } from "./verdict-headers.ts";
 import { scanWholeForm, type WholeForm } from "./whole-form.ts";
 
 /** What a client must keep up with. */
@@ -70,7 +68,7 @@ export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOp
           ...options,
           boundary: form.boundary,
           requestId: request.id,
-          client: clientOf(request),
+          client: clientOf(request.raw),
           signal,
           declaredBytes: declared === undefined ? null : Number(declared),
           isEveryPartScanned: false,
@@ -78,7 +76,7 @@ export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOp
         const outcomes = await scanCoded(body, asked, linesOf(request.raw, "content-encoding"));
         // A read that still waits would stand in the way of the linger.
         body.leave();
-        return sendAnswer(request, reply, write(outcomes), options);
+        return sendAnswer(request, reply, write(outcomes), options, body.isAtEnd);
       }
     }
   }

@@ -4,7 +4,7 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import Fastify, { type FastifyInstance } from "fastify";
 import type { GatewayEvent } from "../../../src/core/events.ts";
 import { type RestFrontOptions, restFront } from "../../../src/front/rest/front.ts";
-import { eitherVersionServer } from "../../../src/http/either-version.ts";
+import { eitherVersionServer } from "../../../src/http/listener.ts";
 import { createFakeScan, type FakeScan, type FakeScanOptions, realVersion } from "./fake-scan.ts";
 
 export interface RestServer extends AsyncDisposable {
