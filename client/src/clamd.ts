@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
 import { connect as connectTls, type SecureContextOptions } from "node:tls";
-import { ClamdSocket } from "../../src/clamd/clamd-socket.ts";
+import { ClamdSocket } from "../../src/clamd/connection.ts";
 import { maxReplyBytes, parseScanReply, parseVersionReply } from "../../src/codec/clamd/reply.ts";
 import { ScanError } from "./errors.ts";
 import { type HeldBody, hold } from "./hold.ts";

@@ -1,7 +1,7 @@
 /** Which of a client's headers reach the origin, and the ones that are ours (download-proxy.md P11, P20, P21, P29, S15, S20). */
 
 import { mayBeForwarded } from "../codec/field-name.ts";
-import { type HeaderLines, hopByHopNames, isWritable, listOf, pairs, valuesOf } from "./header-lines.ts";
+import { type HeaderLines, hopByHopNames, isWritable, listOf, pairs } from "./header-lines.ts";
 import { malformed } from "./refusal.ts";
 
 export interface RequestHeadersOptions {
@@ -57,11 +57,6 @@ export function forwardedHeaders(
   const gateways = ownKind(client);
   if (gateways.length > 0) sent.push("Via", gateways.join(", "));
   return sent;
-}
-
-/** Whether the origin is told who asks, by Authorization. */
-export function isAuthorized(client: HeaderLines, options: RequestHeadersOptions): boolean {
-  return valuesOf(forwardedHeaders(client, options, true), "authorization").length > 0;
 }
 
 /** Whether the request has been sent by this very gateway: answering it would ask ourselves for ever. */

@@ -8,6 +8,7 @@ import type { NameLookup } from "./name-lookup.ts";
 import { createAddressGate, createOriginGate, createOriginRules, type Endpoint } from "./origin-gate.ts";
 import { createOriginPools } from "./origin-pools.ts";
 import type { RequestHeadersOptions } from "./request-headers.ts";
+import type { Target } from "./target.ts";
 
 export interface UpstreamOptions {
   /** See `OriginRulesOptions` for these four, and `AddressGateOptions`. */
@@ -39,6 +40,11 @@ export interface ConnectTimes {
 }
 
 export interface Upstream {
+  /**
+   * Checks the target, and waits for the addresses of its host where they are not known, so that `fetch` need not; null where there is
+   * nothing to wait for. Throws or rejects as `OriginGate`.
+   */
+  readonly lookUp: (target: Target, client: string, signal: AbortSignal) => Promise<unknown> | null;
   readonly fetch: FetchUpstream;
   /** Ends every connection; what is still being fetched fails with `stopping`. */
   close(): Promise<void>;
@@ -87,5 +93,12 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const { connect, extraCa } = options;
   const dialer = createDialer({ connect, connectTimeoutMs, tlsTimeoutMs, nextAddressMs, extraCa });
   const pools = createOriginPools({ dialer, keepAliveMs, maxHeaderBytes, maxPools });
-  return { fetch: createFetchUpstream({ ...options, gate, pools }), close: () => pools.close() };
+  return {
+    lookUp(target, client, signal) {
+      const found = gate({ target, kind: "request", client, signal });
+      return found instanceof Promise ? found : null;
+    },
+    fetch: createFetchUpstream({ ...options, gate, pools }),
+    close: () => pools.close(),
+  };
 }

@@ -6,9 +6,9 @@ import type { RawRequest, RawResponse } from "./raw.ts";
 /**
  * Aborts with `client-gone` when the connection or stream ends before the response has been sent, and never after that.
  * Listens on this exchange alone, never on a socket that lives on for others, and stops with the exchange.
+ * @param controller of the exchange, where it can end for other reasons as well.
  */
-export function clientGone(request: RawRequest, response: RawResponse): AbortSignal {
-  const controller = new AbortController();
+export function clientGone(request: RawRequest, response: RawResponse, controller = new AbortController()): AbortSignal {
   const stop = (): void => {
     request.off("aborted", leave);
     response.off("close", leave);

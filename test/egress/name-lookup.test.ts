@@ -165,6 +165,21 @@ describe("a name lookup whose answer has grown old", () => {
     assert.equal(asked.length, 2);
   });
 
+  test("is waited for once: who comes right after gets the old one at once, and a second later nobody does", async () => {
+    const { lookup, clock, prime } = agedLookup(silent, { freshWaitMs: 40 });
+    await prime();
+    clock.now = 30_000;
+    const elapsed = async () => {
+      const startedAt = performance.now();
+      assert.deepEqual(await lookup("h"), ["1.1.1.1"]);
+      return performance.now() - startedAt;
+    };
+    assert.ok((await elapsed()) > 30);
+    assert.ok((await elapsed()) < 30);
+    clock.now = 31_000;
+    assert.ok((await elapsed()) > 30);
+  });
+
   test("gives the old one where nobody can say, for as long as may be and no longer", async () => {
     const { lookup, clock, prime } = agedLookup(() => Promise.reject(failure("EAI_AGAIN")), { freshWaitMs: 1000 });
     await prime();

@@ -9,6 +9,7 @@ import { clientGone } from "../../http/client-gone.ts";
 import { resetConnection } from "../../http/connections.ts";
 import { answerEarly } from "../../http/linger.ts";
 import { RequestBody } from "../../http/request-body.ts";
+import type { OwnAnswer } from "./own-answer.ts";
 
 export interface ClientExchangeOptions {
   /** A client that is offered 256 KiB, and has not taken them after as long, has gone. */
@@ -18,7 +19,7 @@ export interface ClientExchangeOptions {
 }
 
 /** What goes in one write: whether a client moves is seen only when all of it has left. */
-const batchBytes = 256 * 1024;
+export const batchBytes = 256 * 1024;
 
 /** For a client that is answered before it has sent all of a body that nobody wants. */
 const lingerBounds = { maxMs: 10_000, idleMs: 2_000, maxBytes: 1024 * 1024 };
@@ -46,9 +47,7 @@ export class ClientExchange {
     this.client = clientNetwork(address);
     this.#options = options;
     this.signal = this.#ending.signal;
-    const gone = clientGone(request, response);
-    if (gone.aborted) this.stop(gone.reason);
-    else gone.addEventListener("abort", () => this.stop(gone.reason));
+    clientGone(request, response, this.#ending);
   }
 
   /** Ends every wait with the reason. */
@@ -65,6 +64,12 @@ export class ClientExchange {
     return this.request.httpVersionMajor > 1 || this.request.httpVersionMinor > 0;
   }
 
+  /** As its head says. Read or not, it must not stay in the connection's way. */
+  get hasBody(): boolean {
+    const { "content-length": length = "0", "transfer-encoding": coding } = this.request.headers;
+    return coding !== undefined || length !== "0";
+  }
+
   get isHead(): boolean {
     return this.request.method === "HEAD";
   }
@@ -77,13 +82,13 @@ export class ClientExchange {
 
   /** In few system calls where the client takes so much. Waits while it is slow. Rejects with the signal's reason, or with `client-slow`. */
   async send(parts: readonly Uint8Array[]): Promise<void> {
-    for (const batch of batchesOf(parts)) await this.#sendBatch(batch);
+    for (const batch of batchesOf(parts)) if (!this.#write(batch)) await this.#drained();
   }
 
   /** As `send`, of memory that is nobody else's and that the caller leaves to us. */
   async sendOwn(parts: readonly Uint8Array[]): Promise<void> {
     for (const batch of batchesOf(parts)) {
-      await this.#sendBatch(batch);
+      if (!this.#write(batch)) await this.#drained();
       // What waits to be written is still read.
       if (this.response.writableLength === 0) for (const part of batch) freeChunk(part);
     }
@@ -94,22 +99,38 @@ export class ClientExchange {
     this.response.end();
   }
 
+  /** The answer has been handed over. Calls back when the client has taken it, or has gone; one that has stopped reading is cut. */
+  whenTaken(callback: () => void): void {
+    if (this.response.closed) {
+      callback();
+      return;
+    }
+    const { socket } = this.request;
+    // What the system has of it is on its way.
+    const isUntaken = this.response.writableLength > 0;
+    const patience = isUntaken ? setTimeout(() => socket.destroy(), this.#options.idleTimeoutMs) : undefined;
+    this.response.once("close", () => {
+      clearTimeout(patience);
+      callback();
+    });
+  }
+
   /** What has been sent is not a whole, and must look like none to anybody. */
   cut(): void {
     const { socket } = this.response;
     if (socket !== null) resetConnection(socket);
   }
 
-  /** A text of ours. Nothing may have begun. HEAD gets its headers only. Never rejects. */
-  async answer(status: number, body: string, lines: HeaderLines): Promise<void> {
+  /** Nothing may have begun. HEAD gets its headers only. Never rejects. */
+  async answer({ status, body, lines }: OwnAnswer): Promise<void> {
     this.status = status;
     const headers: OutgoingHttpHeaders = {};
     for (const [name, value] of pairs([...lines, ...this.#options.marks])) headers[name.toLowerCase()] = value;
     await answerEarly(this.request, this.response, { status, headers, body }, lingerBounds);
   }
 
-  /** In one system call where the client takes so much. */
-  async #sendBatch(parts: readonly Uint8Array[]): Promise<void> {
+  /** In one system call where the client takes so much; false where it does not. */
+  #write(parts: readonly Uint8Array[]): boolean {
     this.signal.throwIfAborted();
     let isFlowing = true;
     // Not the response: it would collect the chunks of a body without a length, and tell of the drain before it is waited for.
@@ -117,7 +138,7 @@ export class ClientExchange {
     socket?.cork();
     for (const part of parts) isFlowing = this.response.write(part);
     socket?.uncork();
-    if (!isFlowing) await this.#drained();
+    return isFlowing;
   }
 
   #drained(): Promise<void> {
@@ -153,21 +174,20 @@ function* batchesOf(parts: readonly Uint8Array[]): Generator<readonly Uint8Array
   if (batch.length > 0) yield batch;
 }
 
-const maxBytes = 64 * 1024;
-const idleTimeoutMs = 30_000;
+const maxForgottenBytes = 64 * 1024;
+const forgetIdleTimeoutMs = 30_000;
 
-/** False when there is more of it. Rejects with `client-gone`, `client-slow` or the signal's reason. */
+/**
+ * A body that came with a GET: little of it is read and forgotten, so that the connection can go on (download-proxy.md P50). False when
+ * there is more of it. Rejects with `client-gone`, `client-slow` or the signal's reason.
+ */
 export async function forgetBody({ request, response, signal }: ClientExchange): Promise<boolean> {
-  const { "content-length": length = "0", "transfer-encoding": coding } = request.headers;
-  if (coding === undefined && length === "0") {
-    request.resume();
-    return true;
-  }
-  if (Number(length) > maxBytes) return false;
+  if (Number(request.headers["content-length"] ?? 0) > maxForgottenBytes) return false;
   let bytes = 0;
-  for await (const chunk of new RequestBody(request, { idleTimeoutMs, minBytesPerSecond: 0, signal, response })) {
+  const options = { idleTimeoutMs: forgetIdleTimeoutMs, minBytesPerSecond: 0, signal, response };
+  for await (const chunk of new RequestBody(request, options)) {
     bytes += chunk.length;
-    if (bytes > maxBytes) return false;
+    if (bytes > maxForgottenBytes) return false;
   }
   return true;
 }

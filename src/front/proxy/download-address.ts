@@ -21,6 +21,8 @@ export interface AddressKeys {
   readonly request: string;
   /** That of the same request without a word on how fresh the answer has to be: what is infected there is nothing to have kept, either. */
   readonly object: string;
+  /** The origin is told who asks, by Authorization. */
+  readonly isAuthorized: boolean;
 }
 
 /** They decide whether there is an answer, not which. */
@@ -48,7 +50,9 @@ export function addressKeys(
   const lasting = sent.filter(([name]) => !freshness.has(name));
   const digest = (lines: readonly (readonly [string, string])[]) => hash("sha256", textOf(target, lines, rewrite), "hex");
   const object = digest(lasting);
-  return { address: digest([]), request: lasting.length === sent.length ? object : digest(sent), object };
+  const request = lasting.length === sent.length ? object : digest(sent);
+  const address = lasting.length === 0 ? object : digest([]);
+  return { address, request, object, isAuthorized: lasting.some(([name]) => name === "authorization") };
 }
 
 function textOf(target: Target, sent: readonly (readonly [string, string])[], rewrite: readonly Replacement[]): string {

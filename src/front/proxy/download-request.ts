@@ -6,7 +6,7 @@ import type { DownloadMode } from "../../core/events.ts";
 import { type HeaderLines, soleValue } from "../../egress/header-lines.ts";
 import { malformed } from "../../egress/refusal.ts";
 import type { Target } from "../../egress/target.ts";
-import { join, parseBase } from "./download-address.ts";
+import { type AddressKeys, join, parseBase } from "./download-address.ts";
 import type { Replacement } from "./routes/replace-text.ts";
 import { matchRoute } from "./routes/routes.ts";
 import type { RoutedSource, Source } from "./routes/sources.ts";
@@ -19,7 +19,19 @@ export interface DownloadRequestOptions {
   readonly trustedPeers: readonly IpRange[];
 }
 
-export interface Asked {
+/** A request as it came. */
+export interface IncomingDownload {
+  readonly id: string;
+  /** As `ScanOptions.client`: of a download that others share, the one who began it. */
+  readonly client: string;
+  /** The address of the connection's other end. */
+  readonly peer: string;
+  readonly lines: HeaderLines;
+  /** As it stood in the request line. */
+  readonly requestTarget: string;
+}
+
+export interface ReadDownload extends IncomingDownload {
   readonly source: Source;
   readonly target: Target;
   readonly isCacheOn: boolean;
@@ -29,17 +41,15 @@ export interface Asked {
   readonly oddCacheScan: string | null;
 }
 
-/**
- * @param requestTarget as it stood in the request line.
- * @param peer the address of the connection's other end.
- * @throws ClamgateError `malformed` or `forbidden`
- */
-export function readDownload(
-  lines: HeaderLines,
-  requestTarget: string,
-  peer: string,
-  { source, routes, trustedPeers }: DownloadRequestOptions,
-): Asked {
+export interface DownloadRequest extends ReadDownload {
+  /** For the log: the address without its query. */
+  readonly name: string;
+  readonly keys: AddressKeys;
+}
+
+/** @throws ClamgateError `malformed` or `forbidden` */
+export function readDownload(incoming: IncomingDownload, { source, routes, trustedPeers }: DownloadRequestOptions): ReadDownload {
+  const { lines, requestTarget, peer } = incoming;
   if (!requestTarget.startsWith("/")) throw malformed("The request target is not a path");
   const from = soleValue(lines, "download-from");
   switch (from.kind) {
@@ -51,27 +61,27 @@ export function readDownload(
         throw new ClamgateError("forbidden", "Download-From is not taken from this client", { detail });
       }
       const target = join(parseBase(from.value), requestTarget);
-      return { source, target, mode: source.mode, rewrite: [], ...readCacheScan(lines) };
+      return { ...incoming, source, target, mode: source.mode, rewrite: [], ...readCacheScan(lines) };
     }
     case "absent":
-      return routed(lines, requestTarget, routes);
+      return routed(incoming, routes);
   }
 }
 
-function routed(lines: HeaderLines, requestTarget: string, routes: readonly RoutedSource[]): Asked {
-  const host = soleValue(lines, "host");
+function routed(incoming: IncomingDownload, routes: readonly RoutedSource[]): ReadDownload {
+  const host = soleValue(incoming.lines, "host");
   if (host.kind === "repeated") throw malformed("Host is there more than once");
   for (const route of routes) {
-    const rest = matchRoute(route.match, host.kind === "value" ? host.value : "", requestTarget);
+    const rest = matchRoute(route.match, host.kind === "value" ? host.value : "", incoming.requestTarget);
     if (rest === null) continue;
     const { isCacheOn, mode, rewrite } = route;
-    return { source: route, target: join(route.base, rest), isCacheOn, mode, rewrite, oddCacheScan: null };
+    return { ...incoming, source: route, target: join(route.base, rest), isCacheOn, mode, rewrite, oddCacheScan: null };
   }
   throw malformed("Download-From is missing");
 }
 
 /** P5: the seed took every text but a missing one for true. */
-function readCacheScan(lines: HeaderLines): Pick<Asked, "isCacheOn" | "oddCacheScan"> {
+function readCacheScan(lines: HeaderLines): Pick<ReadDownload, "isCacheOn" | "oddCacheScan"> {
   const header = soleValue(lines, "cache-scan");
   const text = header.kind === "value" ? header.value.toLowerCase() : "false";
   const isKnown = header.kind !== "repeated" && (text === "true" || text === "false");

@@ -1,9 +1,8 @@
 /** The HTTP server of the download proxy: every path is the proxy's, requests of a connection are answered in order (download-proxy.md P8, P9, P50). */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { ActiveSet } from "../../core/active-set.ts";
 import { resetConnection, trackConnections } from "../../http/connections.ts";
 import {
   hasOtherTransferCoding,
@@ -43,11 +42,7 @@ export const proxyLimits = {
 export function createProxyServer(options: ProxyServerOptions): ProxyServer {
   const { limits } = options;
   const front = createProxyFront(options);
-  const running = new ActiveSet<Promise<void>>();
-  const turns = inTurn((request, response) => {
-    const answered = answer(request, response);
-    void answered.then(running.add(answered));
-  });
+  const turns = inTurn((request, response) => front.handle(request, response));
 
   const server = createServer(
     {
@@ -83,27 +78,18 @@ export function createProxyServer(options: ProxyServerOptions): ProxyServer {
     turns.refuse(socket, () => writeRaw(socket, wrongMethod()));
   });
 
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const closed = new Promise<void>((resolve) => response.once("close", resolve));
-    await front.handle(request, response);
-    // The last of it may still be on its way to a client that has stopped reading.
-    const patience = setTimeout(() => request.socket.destroy(), options.clientIdleTimeoutMs);
-    await closed;
-    clearTimeout(patience);
-  }
-
   return {
     server,
     async useSources(sources) {
       front.useSources(sources);
-      await Promise.all(running.items());
+      await front.idle();
     },
     drain: () => connections.drain(),
     async close() {
       server.close();
       front.stop();
       const patience = setTimeout(() => connections.destroy(), closeMs);
-      await Promise.all(running.items());
+      await front.idle();
       clearTimeout(patience);
       connections.destroy();
     },

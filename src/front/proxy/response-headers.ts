@@ -21,9 +21,9 @@ export function objectHeaders(head: DownloadHead, bytes: number | null, options:
 }
 
 /** Only ever sent after the verdict (P48). */
-export function verdictLines({ body, judgement }: Extract<Outcome, { kind: "passed" }>, cache: CacheResult): string[] {
-  const { verdict } = judgement.report;
-  const { relaxedFor } = judgement.decision;
+export function verdictLines({ body, result }: Extract<Outcome, { kind: "passed" }>, cache: CacheResult): string[] {
+  const { verdict } = result.report;
+  const { relaxedFor } = result.decision;
   const lines = ["X-Clamgate-Verdict", verdict.kind, "X-Clamgate-Cache", cache, "X-Clamgate-Sha256", body.sha256];
   if (relaxedFor !== null) lines.push("X-Clamgate-Allowed", relaxedFor);
   return lines;

@@ -1,41 +1,36 @@
-/** Answers the requests of the download proxy, one at a time: reads what is asked, what is known of it, and chooses the way to the answer. */
+/** Answers the requests of the download proxy: reads what is asked, looks at what is known of it, and chooses the way to the answer. */
 
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { ActiveSet } from "../../core/active-set.ts";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
-import type { GivenCopies } from "../../core/given-copies.ts";
+import { untilAborted } from "../../core/until-aborted.ts";
 import type { UrlVerdict, UrlVerdictKey } from "../../core/verdict-cache.ts";
 import { soleValue } from "../../egress/header-lines.ts";
 import { malformed } from "../../egress/refusal.ts";
 import { originOf, urlOf } from "../../egress/target.ts";
 import { hasUnknownExpectation } from "../../http/expectations.ts";
 import { ClientExchange, forgetBody } from "./client-exchange.ts";
-import { deliverBodiless } from "./deliver.ts";
-import { type DownloadParts, isBodiless } from "./download.ts";
+import { type DeliverParts, deliver, deliverBodiless, type Serving } from "./deliver.ts";
+import { type DownloadParts, fetchObject, isBodiless } from "./download.ts";
 import { type AddressKeys, addressKeys } from "./download-address.ts";
 import { type DownloadRecord, downloadEvent, openRecord } from "./download-record.ts";
-import { type Asked, type DownloadRequestOptions, readDownload } from "./download-request.ts";
+import { type DownloadRequest, type DownloadRequestOptions, type ReadDownload, readDownload } from "./download-request.ts";
 import { blockedAnswer, cutAnswer, errorAnswer, preconditionFailed, unknownExpectation, wrongMethod } from "./own-answer.ts";
-import { objectHeaders } from "./response-headers.ts";
 import { isSelective, preconditionOf } from "./selection.ts";
-import { fetchFor, headerOptions, type Serving, say } from "./serving.ts";
+import { createCutTrickles } from "./shared/cut-trickles.ts";
 import { createDownloadSlots, type SlotLimits } from "./shared/download-slots.ts";
-import { serveShared } from "./shared/serve-shared.ts";
 import { createSharedDownloads } from "./shared/shared-downloads.ts";
-import type { DripPace } from "./shared/trickle.ts";
-import { createCutDrips } from "./shared/trickle.ts";
+import { serveTrickling, type TricklePace } from "./shared/trickle.ts";
 import { createKnownPieces, tagKeyBytes } from "./verified/known-pieces.ts";
-import { serveVerified } from "./verified/serve-verified.ts";
-import { streamablePieces } from "./verified/verified-stream.ts";
+import { serveVerified, streamablePieces } from "./verified/verified-stream.ts";
 
-export interface ProxyFrontOptions extends DownloadRequestOptions, DownloadParts {
-  /** `MAX_FILE_SIZE`, which `scan` enforces as well. */
-  readonly maxBytes: number;
-  readonly drip: DripPace;
-  readonly givenCopies: GivenCopies;
+export interface ProxyFrontOptions
+  extends DownloadRequestOptions,
+    Omit<DownloadParts, "pieces">,
+    Omit<DeliverParts, "cutTrickles"> {
+  readonly trickle: TricklePace;
   readonly slots: SlotLimits;
-  readonly passSetCookie: boolean;
   /** A client that takes nothing of its answer for as long is cut. */
   readonly clientIdleTimeoutMs: number;
   /** Sent with each 503. */
@@ -46,12 +41,18 @@ export interface ProxyFrontOptions extends DownloadRequestOptions, DownloadParts
 }
 
 export interface ProxyFront {
-  /** Never rejects; resolves when the answer has been handed over. */
-  handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
+  handle(request: IncomingMessage, response: ServerResponse): void;
   /** For requests that come from now on. */
   useSources(sources: Pick<DownloadRequestOptions, "source" | "routes">): void;
+  /** Resolves when the requests that are there now are over: their answers have been taken, or their clients have gone. */
+  idle(): Promise<void>;
   /** Whoever has no answer yet gets 503; what is half sent is cut. */
   stop(): void;
+}
+
+interface Running {
+  readonly exchange: ClientExchange;
+  readonly whenOver: (() => void)[];
 }
 
 interface Remembered {
@@ -64,105 +65,129 @@ const cutTtlMs = 10 * 60_000;
 const cutEntries = 10_000;
 
 export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
-  const { clock, emit } = options;
-  const slots = createDownloadSlots(options.slots);
-  const { trustedPeers } = options;
+  const { clock, emit, trustedPeers, maxBytes } = options;
   let sources: DownloadRequestOptions = { source: options.source, routes: options.routes, trustedPeers };
   const isShared = () => [sources.source, ...sources.routes].some(({ mode }) => mode === "drip");
-  const cutDrips = createCutDrips({ ...options, ttlMs: cutTtlMs, maxEntries: cutEntries, isShared });
+  const cutTrickles = createCutTrickles({ ...options, ttlMs: cutTtlMs, maxEntries: cutEntries, isShared });
   const pieces = createKnownPieces(randomBytes(tagKeyBytes));
-  const parts = { ...options, slots, cutDrips, shared: createSharedDownloads() };
-  const running = new ActiveSet<ClientExchange>();
+  const slots = createDownloadSlots(options.slots);
+  const parts = { ...options, slots, cutTrickles, pieces };
+  const shared = createSharedDownloads(parts);
+  const running = new ActiveSet<Running>();
+  const warned = new Set<string>();
   let stopped: ClamgateError | null = null;
-  const told = new Set<string>();
 
   return {
-    async handle(request, response) {
-      const record = openRecord(options.uniqueId(), request.method ?? "", clock());
+    handle(request, response) {
       const exchange = new ClientExchange(request, response, {
         idleTimeoutMs: options.clientIdleTimeoutMs,
         marks: options.isTestOnly() ? ["X-Clamgate-Signatures", "test-only"] : [],
       });
-      const ended = running.add(exchange);
+      const one: Running = { exchange, whenOver: [] };
+      const remove = running.add(one);
       if (stopped !== null) exchange.stop(stopped);
-      try {
-        exchange.signal.throwIfAborted();
-        await serve(exchange, record);
-      } catch (thrown) {
-        await fail(exchange, record, thrown);
-      }
-      ended();
-      emit(downloadEvent(record, exchange.status, clock()));
+      void serve(exchange, () => {
+        remove();
+        for (const resolve of one.whenOver) resolve();
+      });
     },
     useSources(next) {
       sources = { ...next, trustedPeers };
     },
+    async idle() {
+      await Promise.all(running.items().map((one) => new Promise<void>((resolve) => one.whenOver.push(resolve))));
+    },
     stop() {
       stopped = new ClamgateError("stopping", "The gateway is stopping");
-      for (const exchange of running.items()) exchange.stop(stopped);
+      for (const { exchange } of running.items()) exchange.stop(stopped);
     },
   };
 
-  async function serve(exchange: ClientExchange, record: DownloadRecord): Promise<void> {
-    const { request } = exchange;
-    if (request.method !== "GET" && request.method !== "HEAD") return await say(exchange, wrongMethod());
-    if (hasUnknownExpectation(request)) return await say(exchange, unknownExpectation());
-    if (!(await forgetBody(exchange))) throw new ClamgateError("too-large", "The body of the request is too large");
-    if (exchange.knowsChunks && soleValue(request.rawHeaders, "host").kind === "absent") throw malformed("Host is missing");
-    const asked = readDownload(request.rawHeaders, request.url ?? "", exchange.peer, sources);
-    record.url = urlOf(asked.target).split("?", 1).join("");
-    record.host = asked.target.host;
-    record.mode = asked.mode;
-    warn(asked, exchange);
+  /** Never rejects. */
+  async function serve(exchange: ClientExchange, onOver: () => void): Promise<void> {
+    const record = openRecord(options.uniqueId(), exchange.request.method ?? "", clock());
+    try {
+      exchange.signal.throwIfAborted();
+      await serveDownload(exchange, record);
+    } catch (thrown) {
+      await fail(exchange, record, thrown);
+    }
+    emit(downloadEvent(record, exchange.status, clock()));
+    exchange.whenTaken(onOver);
+  }
+
+  async function serveDownload(exchange: ClientExchange, record: DownloadRecord): Promise<void> {
+    const { request: incoming } = exchange;
+    if (incoming.method !== "GET" && !exchange.isHead) return await exchange.answer(wrongMethod());
+    if (hasUnknownExpectation(incoming)) return await exchange.answer(unknownExpectation());
+    if (!exchange.hasBody) incoming.resume();
+    else if (!(await forgetBody(exchange))) throw new ClamgateError("too-large", "The body of the request is too large");
+    const request = readRequest(exchange, record);
     const release = slots.takeClient(exchange.client);
     try {
-      await serveAsked(exchange, record, asked);
+      const cut = cutTrickles.get(request.keys.address);
+      const knownCut = cut instanceof Promise ? await cut : cut;
+      if (knownCut !== null) {
+        record.outcome = "blocked";
+        return await exchange.answer(cutAnswer(knownCut.found?.verdict ?? null, record.cache));
+      }
+      const tag = options.engineVersion()?.tag ?? null;
+      const remembered = request.isCacheOn && tag !== null ? await recall(request.keys, tag) : null;
+      const known = remembered?.known ?? null;
+      exchange.signal.throwIfAborted();
+      if (known?.verdict.kind === "infected") {
+        record.cache = "hit";
+        record.outcome = "blocked";
+        return await exchange.answer(blockedAnswer(known.verdict, record.cache));
+      }
+      // Each in its own client's turn, and none of them in a slot or behind another one's: a name may have no server that answers.
+      const lookUp = request.source.lookUp(request.target, exchange.client, exchange.signal);
+      if (lookUp !== null) await lookUp;
+      const serving: Serving = { exchange, record, request, known };
+      if (exchange.isHead) return await serveHead(serving);
+      const isWhole = !isSelective(request.lines);
+      const proof = request.mode === "verified-stream" && isWhole ? streamablePieces(known, pieces) : null;
+      if (proof !== null && remembered !== null && (await serveVerified(serving, { ...remembered, proof }, parts))) return;
+      const share = shared.join(request);
+      try {
+        if (request.mode === "drip" && isWhole) await serveTrickling(serving, share, parts);
+        else await deliver(serving, await untilAborted(share.outcome, exchange.signal), parts);
+      } finally {
+        record.isCollapsed = share.isCollapsed;
+        await share.leave();
+      }
     } finally {
       release();
     }
   }
 
-  async function serveAsked(exchange: ClientExchange, record: DownloadRecord, asked: Asked): Promise<void> {
-    const keys = addressKeys(asked.target, exchange.request.rawHeaders, asked.source.headers, asked.rewrite);
-    record.cache = asked.isCacheOn ? "miss" : "off";
-    const cut = await cutDrips.get(keys.address);
-    if (cut !== null) {
-      record.outcome = "blocked";
-      return await say(exchange, cutAnswer(cut.found?.verdict ?? null, record.cache));
-    }
-    const tag = options.engineVersion()?.tag ?? null;
-    const remembered = asked.isCacheOn && tag !== null ? await recall(keys, tag) : null;
-    const known = remembered?.known ?? null;
-    exchange.signal.throwIfAborted();
-    if (known?.verdict.kind === "infected") {
-      record.cache = "hit";
-      record.outcome = "blocked";
-      return await say(exchange, blockedAnswer(known.verdict, record.cache));
-    }
-    const { passSetCookie, maxBytes, givenCopies } = options;
-    const serving: Serving = { exchange, record, asked, keys, known, pieces, givenCopies, cutDrips, passSetCookie, maxBytes };
-    if (exchange.isHead) return await serveHead(serving);
-    const isWhole = !isSelective(exchange.request.rawHeaders);
-    const proof = asked.mode === "verified-stream" && isWhole ? streamablePieces(known, pieces) : null;
-    if (proof !== null && remembered !== null) {
-      if (await serveVerified(serving, { ...remembered, proof }, parts)) return;
-    }
-    await serveShared(serving, parts);
+  /** @throws ClamgateError `malformed` or `forbidden` */
+  function readRequest(exchange: ClientExchange, record: DownloadRecord): DownloadRequest {
+    const { request, client, peer, knowsChunks } = exchange;
+    const lines = request.rawHeaders;
+    if (knowsChunks && soleValue(lines, "host").kind === "absent") throw malformed("Host is missing");
+    const read = readDownload({ id: record.requestId, client, peer, lines, requestTarget: request.url ?? "" }, sources);
+    const { source, target, rewrite, isCacheOn } = read;
+    const name = urlOf(target).split("?", 1).join("");
+    record.url = name;
+    record.host = target.host;
+    record.mode = read.mode;
+    record.cache = isCacheOn ? "miss" : "off";
+    warn(read, exchange);
+    return { ...read, name, keys: addressKeys(target, lines, source.headers, rewrite) };
   }
 
   /** P44: nothing to scan, nothing invented. */
   async function serveHead(serving: Serving): Promise<void> {
-    const { exchange, record, asked } = serving;
-    const release = slots.takeDownload(originOf(asked.target));
+    const { exchange, request } = serving;
+    const release = slots.takeDownload(originOf(request.target));
     try {
-      const { status, rawHeaders, declaredBytes, discard } = await fetchFor(serving, "HEAD", exchange.signal);
+      const { status, rawHeaders, declaredBytes, discard } = await fetchObject(request, "HEAD", maxBytes, exchange.signal);
       discard();
-      const isFailed = status === 200 && preconditionOf(exchange.request.rawHeaders, rawHeaders).kind === "failed";
-      if (isFailed) return await say(exchange, preconditionFailed());
-      const bytes = asked.rewrite.length > 0 || isBodiless(status) ? null : declaredBytes;
-      const head = { status, lines: rawHeaders, declaredBytes: bytes };
-      deliverBodiless(exchange, head, objectHeaders(head, bytes, headerOptions(serving)));
-      record.outcome = "bodiless";
+      const isFailed = status === 200 && preconditionOf(request.lines, rawHeaders).kind === "failed";
+      if (isFailed) return await exchange.answer(preconditionFailed());
+      const bytes = request.rewrite.length > 0 || isBodiless(status) ? null : declaredBytes;
+      deliverBodiless(serving, { status, lines: rawHeaders, declaredBytes: bytes }, bytes, parts);
     } finally {
       release();
     }
@@ -193,19 +218,19 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
       return exchange.cut();
     }
     record.outcome = "failed";
-    await say(exchange, errorAnswer(error, options.retryAfterSeconds));
+    await exchange.answer(errorAnswer(error, options.retryAfterSeconds));
   }
 
   /** What an operator should mend, once each. */
-  function warn({ mode, oddCacheScan }: Asked, { knowsChunks }: ClientExchange): void {
-    if (oddCacheScan !== null) tellOnce("Cache-Scan is there with a value that is neither true nor false: it counts as false");
+  function warn({ mode, oddCacheScan }: ReadDownload, { knowsChunks }: ClientExchange): void {
+    if (oddCacheScan !== null) warnOnce("Cache-Scan is there with a value that is neither true nor false: it counts as false");
     if (mode === "drip" && !knowsChunks)
-      tellOnce("requests come as HTTP/1.0, where drip helps only with known lengths: let the web server speak HTTP/1.1 to us");
+      warnOnce("requests come as HTTP/1.0, where drip helps only with known lengths: let the web server speak HTTP/1.1 to us");
   }
 
-  function tellOnce(message: string): void {
-    if (told.has(message)) return;
-    told.add(message);
+  function warnOnce(message: string): void {
+    if (warned.has(message)) return;
+    warned.add(message);
     emit({ kind: "notice", level: "warn", message });
   }
 }

@@ -77,7 +77,7 @@ async function transferOnce(mode: DownloadMode, transfer: Transfer): Promise<voi
     () => (isFirst ? keep(head(200, `Content-Length: ${earlier.length}`), earlier) : actOf(transfer, body)),
     {
       mode,
-      front: { drip: { afterMs: 5, intervalMs: 1, maxBytes: 64 } },
+      front: { trickle: { afterMs: 5, intervalMs: 1, maxBytes: 64 } },
     },
   );
   if (isFirst) {
@@ -160,7 +160,7 @@ describe("in every mode, whatever the body, the origin, the engine and the clien
     for (const mode of ["strict", "drip", "verified-stream"] as const) {
       await using proxy = await openProxy(() => stall(head(200, "Content-Length: 100"), "abc"), {
         mode,
-        front: { drip: { afterMs: 1, intervalMs: 1, maxBytes: 64 } },
+        front: { trickle: { afterMs: 1, intervalMs: 1, maxBytes: 64 } },
       });
       const client = new RawClient(proxy.port);
       client.send(proxy.text("/x"));

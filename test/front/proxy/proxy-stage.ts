@@ -116,7 +116,13 @@ export async function openProxy(
     ...options.upstream,
   });
   const base = `http://127.0.0.1:${origin.port}/`;
-  const source: Source = { id: "Download-From", fetch: upstream.fetch, headers, mode: options.mode ?? "strict" };
+  const source: Source = {
+    id: "Download-From",
+    lookUp: upstream.lookUp,
+    fetch: upstream.fetch,
+    headers,
+    mode: options.mode ?? "strict",
+  };
   const routes = (options.routes ?? []).map((route, place) => ({
     ...source,
     id: `route ${place}`,
@@ -146,7 +152,7 @@ export async function openProxy(
     source,
     routes,
     trustedPeers: [],
-    drip: { afterMs: 10_000, intervalMs: 10_000, maxBytes: 64 },
+    trickle: { afterMs: 10_000, intervalMs: 10_000, maxBytes: 64 },
     slots: { total: 0, perOrigin: 0, perClient: 0 },
     passSetCookie: false,
     clientIdleTimeoutMs: 60_000,

@@ -30,8 +30,8 @@ export class RawClient implements Disposable {
   #state: "open" | "ended" | "reset" = "open";
   #wake: () => void = () => {};
 
-  constructor(port: number) {
-    this.socket = connect({ host: "127.0.0.1", port });
+  constructor(port: number, localAddress = "127.0.0.1") {
+    this.socket = connect({ host: "127.0.0.1", port, localAddress });
     this.socket.on("data", (chunk: Buffer) => {
       this.#bytes = Buffer.concat([this.#bytes, chunk]);
       this.#wake();

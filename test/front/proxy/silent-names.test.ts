@@ -3,12 +3,17 @@
 import assert from "node:assert/strict";
 import { lookup as getaddrinfo } from "node:dns/promises";
 import { describe, test } from "node:test";
+import { ClamgateError } from "../../../src/core/errors.ts";
 import { createNameLookup } from "../../../src/egress/name-lookup.ts";
 import { lookupDefaults } from "../../../src/egress/upstream.ts";
 import { createSystemNames, thisSystem } from "../../../src/names/system-names.ts";
 import { startNameServer } from "../../fake/name-server.ts";
+import { ok } from "../../fake/origin.ts";
 import { eventually } from "../../process/stage.ts";
+import { openProxy } from "./proxy-stage.ts";
+import { RawClient, requestText } from "./raw-client.ts";
 import { failsWith } from "./refusing.ts";
+import { privates } from "./rules.ts";
 
 /** Of one that is not kept waiting, on a machine that is busy with other tests; a silent name is waited for 5 s. */
 const promptMs = 2000;
@@ -98,5 +103,59 @@ describe("names that no server answers", () => {
     // Where nobody answers, a question is sent again after a second.
     await wait(1500);
     assert.equal(stage.server.asked.length, asked);
+  });
+});
+
+/** No answer, until it is called off. */
+function silent(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+}
+
+describe("a name whose look-up waits", () => {
+  const slots = { total: 1, perOrigin: 1, perClient: 0 };
+
+  test("takes no download slot, with any method", async () => {
+    const lookup = (_name: string, _client: string, signal: AbortSignal) => silent(signal);
+    await using proxy = await openProxy(() => ok("hello"), { front: { slots }, upstream: { lookup } });
+    for (const method of ["GET", "HEAD"]) {
+      using waiting = new RawClient(proxy.port);
+      waiting.send(requestText("/x", ["Download-From: http://silent.example/"], { method }));
+      await eventually("it waits", () => proxy.connections() === 1);
+      assert.equal((await proxy.get("/x")).status, 200);
+      waiting.socket.destroy();
+      await eventually("it is over", () => proxy.connections() === 0);
+    }
+  });
+
+  test("keeps nobody who asks for the same: each waits in its own client's turn", async () => {
+    const lookup = (_name: string, client: string, signal: AbortSignal) =>
+      client === "127.0.0.1" ? silent(signal) : Promise.resolve(["127.0.0.1"]);
+    await using proxy = await openProxy(() => ok("hello"), {
+      upstream: { lookup, allowPrivate: privates("silent.example:*", "127.0.0.0/8:*") },
+    });
+    const text = requestText("/x", [`Download-From: http://silent.example:${proxy.origin.port}/`]);
+    using waiting = new RawClient(proxy.port);
+    waiting.send(text);
+    await eventually("it waits", () => proxy.connections() === 1);
+    using other = new RawClient(proxy.port, "127.0.0.2");
+    other.send(text);
+    assert.equal((await promptly(other.answer())).body.toString(), "hello");
+  });
+
+  test("fails those alone whose own look-up fails", async () => {
+    const slow = Promise.withResolvers<readonly string[]>();
+    const lookup = (_name: string, client: string) => (client === "127.0.0.1" ? slow.promise : Promise.resolve(["127.0.0.1"]));
+    await using proxy = await openProxy(() => ok("hello"), {
+      upstream: { lookup, allowPrivate: privates("silent.example:*", "127.0.0.0/8:*") },
+    });
+    const text = requestText("/x", [`Download-From: http://silent.example:${proxy.origin.port}/`]);
+    using waiting = new RawClient(proxy.port);
+    waiting.send(text);
+    await eventually("it waits", () => proxy.connections() === 1);
+    using other = new RawClient(proxy.port, "127.0.0.2");
+    other.send(text);
+    await eventually("the other has come", () => proxy.connections() === 2 || proxy.downloads().length === 1);
+    slow.reject(new ClamgateError("upstream-timeout", "Looking up the origin's name took too long"));
+    assert.deepEqual([(await waiting.answer()).status, (await other.answer()).status], [504, 200]);
   });
 });

@@ -12,7 +12,8 @@ import type { Route, RouteMatch } from "./routes.ts";
 export interface Source {
   /** No other source of the gateway has it. */
   readonly id: string;
-  /** With the gate of this source alone. */
+  /** These two with the gate of this source alone. */
+  readonly lookUp: Upstream["lookUp"];
   readonly fetch: FetchUpstream;
   /** The same that `fetch` was made with. */
   readonly headers: RequestHeadersOptions;
@@ -44,10 +45,10 @@ export interface Sources {
 
 export function createSources({ routes, mode, upstream }: SourcesOptions): Sources {
   const opened: Upstream[] = [];
-  const open = (options: UpstreamOptions): Pick<Source, "fetch" | "headers"> => {
+  const open = (options: UpstreamOptions): Pick<Source, "lookUp" | "fetch" | "headers"> => {
     const made = createUpstream(options);
     opened.push(made);
-    return { fetch: made.fetch, headers: options.headers };
+    return { lookUp: made.lookUp, fetch: made.fetch, headers: options.headers };
   };
   return {
     source: { id: "Download-From", ...open(upstream), mode },

@@ -27,62 +27,69 @@ export interface DownloadSlots {
 }
 
 export function createDownloadSlots({ total, perOrigin, perClient }: SlotLimits): DownloadSlots {
-  const downloads = createPlaces(limitOf(total), limitOf(perOrigin));
-  const streams = createPlaces(Math.floor(limitOf(total) / 2), Math.floor(limitOf(perOrigin) / 2));
-  const clients = new Map<string, number>();
+  const downloads = new Slots(limitOf(total), "Too many downloads at once");
+  const ofOrigin = new Slots(limitOf(perOrigin), "Too many downloads from this origin at once");
+  const streams = new Slots(Math.floor(limitOf(total) / 2), "");
+  const streamsOfOrigin = new Slots(Math.floor(limitOf(perOrigin) / 2), "");
+  const clients = new Slots(limitOf(perClient), "Too many downloads for this client at once");
+
+  function takeDownload(origin: string): Release {
+    downloads.check("");
+    ofOrigin.check(origin);
+    return both(downloads.take(""), ofOrigin.take(origin));
+  }
+
   return {
-    takeDownload: (origin) => downloads.take(origin),
+    takeDownload,
     takeStream(origin) {
-      if (!streams.isRoom(origin)) return null;
-      const releaseDownload = downloads.take(origin);
-      const releaseStream = streams.take(origin);
-      return () => {
-        releaseStream();
-        releaseDownload();
-      };
+      if (!streams.hasRoom("") || !streamsOfOrigin.hasRoom(origin)) return null;
+      return both(takeDownload(origin), both(streams.take(""), streamsOfOrigin.take(origin)));
     },
-    takeClient: (address) => take(clients, address, limitOf(perClient), "Too many downloads for this client at once"),
+    takeClient(address) {
+      clients.check(address);
+      return clients.take(address);
+    },
   };
 }
 
-interface Places {
-  isRoom(origin: string): boolean;
+function both(one: Release, other: Release): Release {
+  return () => {
+    one();
+    other();
+  };
+}
+
+/** How many of each key there are. */
+class Slots {
+  readonly #limit: number;
+  readonly #message: string;
+  /** No Map, for the reason that `ActiveSet` gives. */
+  readonly #taken: Record<string, number> = Object.create(null);
+
+  constructor(limit: number, message: string) {
+    this.#limit = limit;
+    this.#message = message;
+  }
+
+  hasRoom(key: string): boolean {
+    return (this.#taken[key] ?? 0) < this.#limit;
+  }
+
   /** @throws ClamgateError `queue-full` */
-  take(origin: string): Release;
-}
+  check(key: string): void {
+    if (!this.hasRoom(key)) throw new ClamgateError("queue-full", this.#message);
+  }
 
-function createPlaces(total: number, perOrigin: number): Places {
-  const all = new Map<"all", number>();
-  const origins = new Map<string, number>();
-  return {
-    isRoom: (origin) => (all.get("all") ?? 0) < total && (origins.get(origin) ?? 0) < perOrigin,
-    take(origin) {
-      const releaseTotal = take(all, "all", total, "Too many downloads at once");
-      try {
-        const releaseOrigin = take(origins, origin, perOrigin, "Too many downloads from this origin at once");
-        return () => {
-          releaseOrigin();
-          releaseTotal();
-        };
-      } catch (error) {
-        releaseTotal();
-        throw error;
-      }
-    },
-  };
+  take(key: string): Release {
+    this.#taken[key] = (this.#taken[key] ?? 0) + 1;
+    return () => {
+      const left = (this.#taken[key] ?? 1) - 1;
+      if (left === 0) delete this.#taken[key];
+      else this.#taken[key] = left;
+    };
+  }
 }
 
 function limitOf(setting: number): number {
   return setting === 0 ? Number.POSITIVE_INFINITY : setting;
-}
-
-function take<K>(taken: Map<K, number>, key: K, limit: number, message: string): Release {
-  const count = taken.get(key) ?? 0;
-  if (count >= limit) throw new ClamgateError("queue-full", message);
-  taken.set(key, count + 1);
-  return () => {
-    const left = (taken.get(key) ?? 1) - 1;
-    if (left === 0) taken.delete(key);
-    else taken.set(key, left);
-  };
 }

@@ -3,124 +3,174 @@
 import { trimBlanks } from "../../../core/blanks.ts";
 import { ClamgateError } from "../../../core/errors.ts";
 import { type HeaderLines, listOf, valuesOf } from "../../../egress/header-lines.ts";
-import type { Download, Progress } from "../download.ts";
+import { originOf } from "../../../egress/target.ts";
+import { type DownloadParts, fetchObject, type Outcome, Progress, receive } from "../download.ts";
+import type { DownloadRequest } from "../download-request.ts";
+import type { DownloadSlots } from "./download-slots.ts";
 
-export interface SharedDownload extends Download {
-  /** Resolves with the head: false for an answer that is only for the request it was made for. True where there is none. Never rejects. */
-  readonly isForAll: Promise<boolean>;
-}
-
-/** One request's share. Disposed when its client has its answer or has gone; the last one to go ends the download and its body. */
-export interface Ticket extends AsyncDisposable {
-  /** The one that another request had begun, or one of its own where the head of that one is not for all. */
-  readonly download: Download;
-  /** Another request had begun it, as far as is known. */
-  isCollapsed(): boolean;
+export interface SharedDownloadsParts extends DownloadParts {
+  readonly slots: DownloadSlots;
 }
 
 export interface SharedDownloads {
-  /**
-   * Whoever comes until the outcome is known joins; whoever comes later begins anew.
-   * @param start its signal aborts when nobody waits any more.
-   */
-  join(key: string, start: Start): Ticket;
+  /** Whoever comes until the outcome is known joins; whoever comes later begins anew. */
+  join(request: DownloadRequest): Share;
 }
 
-type Start = (signal: AbortSignal) => SharedDownload;
-
-interface Running {
-  readonly download: SharedDownload;
-  readonly calledOff: AbortController;
-  tickets: number;
-  isSettled: boolean;
+/** One request's share in a download. */
+export interface Share {
+  /** Rejects with a ClamgateError; nothing is left then. */
+  readonly outcome: Promise<Outcome>;
+  readonly progress: Progress;
+  /** Another request has begun it, as far as is known. */
+  readonly isCollapsed: boolean;
+  /** Once, when the client has its answer or has gone. The last one to leave ends the download and its body. */
+  leave(): Promise<void>;
 }
 
-const nothingYet: Progress = { head: null, receivedBytes: 0, prefix: new Uint8Array() };
-
-export function createSharedDownloads(): SharedDownloads {
+export function createSharedDownloads(parts: SharedDownloadsParts): SharedDownloads {
   /** No Map, for the reason that `ActiveSet` gives. */
   const joinable: Record<string, Running> = Object.create(null);
 
   return {
-    join(key, start) {
-      const known = joinable[key];
-      return known === undefined ? lead(key, start) : follow(key, known, start);
+    join(request) {
+      // Another source has a gate of its own. What one of them may have remembered is of no concern to the other.
+      const key = `${request.keys.request} ${request.isCacheOn} ${request.source.id}`;
+      const joined = joinable[key];
+      // Of a follower's own download nobody else has a share: those who wait with it would be served one after the other.
+      if (joined !== undefined) return new Follower(joined, () => new Running(request, parts, () => {}));
+      const begun = new Running(request, parts, () => {
+        if (joinable[key] === begun) delete joinable[key];
+      });
+      joinable[key] = begun;
+      begun.enter();
+      return begun;
     },
   };
+}
 
-  function lead(key: string, start: Start): Ticket {
-    const begun = begin(start);
-    joinable[key] = begun;
-    const close = () => forget(key, begun);
-    begun.download.outcome.then(close, close);
-    begun.download.isForAll.then((isForAll) => isForAll || close());
-    return { download: begun.download, isCollapsed: () => false, [Symbol.asyncDispose]: hold(begun, close) };
+/** A download, and the share of the request that began it. */
+class Running implements Share {
+  readonly outcome: Promise<Outcome>;
+  readonly progress: Progress;
+  readonly isCollapsed = false;
+  readonly #request: DownloadRequest;
+  readonly #parts: SharedDownloadsParts;
+  /** Nobody may join any more. */
+  readonly #onClosed: () => void;
+  readonly #calledOff = new AbortController();
+  #shares = 0;
+  #isSettled = false;
+  #settled: Outcome | null = null;
+  #isForAll: boolean | null = null;
+  readonly #whenHeadIsKnown: ((isForAll: boolean) => void)[] = [];
+
+  constructor(request: DownloadRequest, parts: SharedDownloadsParts, onClosed: () => void) {
+    this.#request = request;
+    this.#parts = parts;
+    this.#onClosed = onClosed;
+    this.progress = new Progress(parts.clock());
+    this.outcome = this.#run();
+    this.outcome.then(
+      (outcome) => this.#settle(outcome),
+      () => this.#settle(null),
+    );
   }
 
-  /** Nothing of the other's answer is handed on before its head says that it may be. */
-  function follow(key: string, joined: Running, start: Start): Ticket {
-    let leave = hold(joined, () => forget(key, joined));
-    let chosen: Download | null = null;
-    let hasLeft = false;
-    const outcome = joined.download.isForAll.then((isForAll) => {
-      if (isForAll || hasLeft) {
-        chosen = joined.download;
-        return chosen.outcome;
-      }
-      // Not joined by anybody: those who wait with this one would else be served one after the other.
-      const own = begin(start);
-      void leave();
-      leave = hold(own, () => {});
-      chosen = own.download;
-      return chosen.outcome;
+  /** Takes one more share. */
+  enter(): void {
+    this.#shares += 1;
+  }
+
+  async leave(): Promise<void> {
+    this.#shares -= 1;
+    if (this.#shares > 0) return;
+    this.#onClosed();
+    if (!this.#isSettled) {
+      this.#calledOff.abort(new ClamgateError("client-gone", "Every client has gone"));
+      await this.outcome.catch(() => {}); // called off
+    }
+    await this.#settled?.dispose();
+  }
+
+  /** Resolves with the head: false for an answer that is only for the request it was made for. True where there is none. */
+  isForAll(): Promise<boolean> {
+    return new Promise((resolve) => {
+      if (this.#isForAll === null) this.#whenHeadIsKnown.push(resolve);
+      else resolve(this.#isForAll);
     });
-    outcome.catch(() => {}); // heard by those who wait, if anybody still does
-    return {
-      download: { outcome, progress: () => chosen?.progress() ?? nothingYet },
-      isCollapsed: () => chosen === null || chosen === joined.download,
-      async [Symbol.asyncDispose]() {
-        hasLeft = true;
-        await leave();
-      },
-    };
   }
 
-  function forget(key: string, which: Running): void {
-    if (joinable[key] === which) delete joinable[key];
+  async #run(): Promise<Outcome> {
+    const { slots, maxBytes } = this.#parts;
+    const { signal } = this.#calledOff;
+    const release = slots.takeDownload(originOf(this.#request.target));
+    try {
+      const response = await fetchObject(this.#request, "GET", maxBytes, signal);
+      this.#decide(isShareable([...response.redirects, response.rawHeaders], this.#request.keys.isAuthorized));
+      return await receive(this.#request, response, this.progress, signal, this.#parts);
+    } finally {
+      release();
+    }
+  }
+
+  #decide(isForAll: boolean): void {
+    if (this.#isForAll !== null) return;
+    this.#isForAll = isForAll;
+    if (!isForAll) this.#onClosed();
+    for (const resolve of this.#whenHeadIsKnown) resolve(isForAll);
+  }
+
+  #settle(outcome: Outcome | null): void {
+    this.#isSettled = true;
+    this.#settled = outcome;
+    this.#onClosed();
+    // Where there was no answer, all get the same failure.
+    this.#decide(true);
   }
 }
 
-function begin(start: Start): Running {
-  const calledOff = new AbortController();
-  const begun: Running = { download: start(calledOff.signal), calledOff, tickets: 0, isSettled: false };
-  const settle = () => {
-    begun.isSettled = true;
-  };
-  begun.download.outcome.then(settle, settle);
-  return begun;
-}
+const nothingYet = new Progress(0);
 
-/** Takes a share, and returns what gives it back. */
-function hold(running: Running, onLast: () => void): () => Promise<void> {
-  running.tickets += 1;
-  let isHeld = true;
-  return async () => {
-    if (!isHeld) return;
-    isHeld = false;
-    running.tickets -= 1;
-    if (running.tickets > 0) return;
-    onLast();
-    if (!running.isSettled) running.calledOff.abort(new ClamgateError("client-gone", "Every client has gone"));
-    await release(running.download);
-  };
-}
+/** The share of a request that came later. Nothing of the other's answer is handed on before its head says that it may be. */
+class Follower implements Share {
+  readonly outcome: Promise<Outcome>;
+  #joined: Running;
+  #isCollapsed = true;
+  #isChosen = false;
+  #hasLeft = false;
 
-async function release({ outcome }: Download): Promise<void> {
-  try {
-    const known = await outcome;
-    await known[Symbol.asyncDispose]();
-  } catch {
-    // it has failed, or been called off: there is nothing to release
+  /** @param begin a download of its own, for an answer that is not for all. */
+  constructor(joined: Running, begin: () => Running) {
+    this.#joined = joined;
+    joined.enter();
+    this.outcome = this.#choose(begin);
+    this.outcome.catch(() => {}); // for those who wait, if anybody still does
+  }
+
+  get progress(): Progress {
+    return this.#isChosen ? this.#joined.progress : nothingYet;
+  }
+
+  get isCollapsed(): boolean {
+    return this.#isCollapsed;
+  }
+
+  leave(): Promise<void> {
+    this.#hasLeft = true;
+    return this.#joined.leave();
+  }
+
+  async #choose(begin: () => Running): Promise<Outcome> {
+    if (!(await this.#joined.isForAll()) && !this.#hasLeft) {
+      const left = this.#joined;
+      this.#joined = begin();
+      this.#joined.enter();
+      this.#isCollapsed = false;
+      void left.leave();
+    }
+    this.#isChosen = true;
+    return await this.#joined.outcome;
   }
 }
 

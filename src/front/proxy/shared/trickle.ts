@@ -1,12 +1,14 @@
 /** Keeps an impatient client with a few bytes of the object's own beginning, too few to be of use to a virus (download-proxy.md 2.3, H1-H6). */
 
 import { setTimeout as delay } from "node:timers/promises";
-import { ActiveSet } from "../../../core/active-set.ts";
-import type { Clock } from "../../../core/clock.ts";
-import type { UrlVerdict, UrlVerdictCache } from "../../../core/verdict-cache.ts";
-import type { Download, DownloadHead } from "../download.ts";
+import { untilAborted } from "../../../core/until-aborted.ts";
+import type { ClientExchange } from "../client-exchange.ts";
+import { copyOf, type DeliverParts, deliver, give, headerOptions, recordOutcome, type Serving, sendBody } from "../deliver.ts";
+import type { DownloadHead, Outcome, Passed } from "../download.ts";
+import { objectHeaders } from "../response-headers.ts";
+import type { Share } from "./shared-downloads.ts";
 
-export interface DripPace {
+export interface TricklePace {
   /** Nothing before that; shorter than the shortest patience in front. */
   readonly afterMs: number;
   /** Between two bytes; twice as long once half of them have been sent. */
@@ -15,23 +17,48 @@ export interface DripPace {
   readonly maxBytes: number;
 }
 
-export const dripDefaults: DripPace = { afterMs: 10_000, intervalMs: 10_000, maxBytes: 64 };
+export const trickleDefaults: TricklePace = { afterMs: 10_000, intervalMs: 10_000, maxBytes: 64 };
 
-export interface DripClient {
-  /** Sends the head, before the first byte. */
-  begin(head: DownloadHead): void;
-  send(byte: Uint8Array): Promise<void>;
-  /** A client that cannot tell a cut body from a whole one (H4) gets a head only where the length is known. */
-  readonly knowsChunks: boolean;
-  readonly signal: AbortSignal;
+export interface TrickleParts extends DeliverParts {
+  readonly trickle: TricklePace;
+}
+
+/** Answers from a share in a download, a few bytes of which may go out before. Rejects as `deliver`. */
+export async function serveTrickling(serving: Serving, share: Share, parts: TrickleParts): Promise<void> {
+  const { exchange, record, request } = serving;
+  const { address } = request.keys;
+  let endRun = () => {};
+  let outcome: Outcome | null = null;
+  try {
+    const sent = await trickleUntilSettled(serving, share, parts, () => {
+      endRun = parts.cutTrickles.run(address);
+    });
+    if (sent === 0) return await deliver(serving, await untilAborted(share.outcome, exchange.signal), parts);
+    outcome = await share.outcome;
+    recordOutcome(serving, outcome);
+    if (isWhole(outcome)) await give(serving, copyOf(outcome.head, outcome.body.sha256), parts);
+  } finally {
+    if (record.releasedBytes > 0 && !isWhole(outcome)) await account(serving, share, outcome, parts);
+    endRun();
+  }
+  if (isWhole(outcome)) {
+    await sendBody(exchange, outcome.body, record.releasedBytes, outcome.body.size);
+    record.outcome = "delivered";
+  } else {
+    record.outcome = "cut";
+    exchange.cut();
+  }
 }
 
 /**
  * Resolves when the outcome is there, however it is, with the number of bytes sent. Rejects only where the client has gone.
  * The bytes are a true prefix, and never include the last one.
+ * @param onFirst before the first byte.
  */
-export async function dripUntilSettled(download: Download, client: DripClient, pace: DripPace): Promise<number> {
-  const settled = download.outcome.then(
+async function trickleUntilSettled(serving: Serving, share: Share, parts: TrickleParts, onFirst: () => void): Promise<number> {
+  const { exchange, record } = serving;
+  const pace = parts.trickle;
+  const settled = share.outcome.then(
     () => true,
     () => true,
   );
@@ -39,24 +66,30 @@ export async function dripUntilSettled(download: Download, client: DripClient, p
   let waitMs = pace.afterMs;
   for (;;) {
     const waiting = new AbortController();
-    const signal = AbortSignal.any([client.signal, waiting.signal]);
+    const signal = AbortSignal.any([exchange.signal, waiting.signal]);
     const isSettled = await Promise.race([settled, pause(waitMs, signal)]);
     waiting.abort();
-    client.signal.throwIfAborted();
+    exchange.signal.throwIfAborted();
     if (isSettled) return sent;
-    const { head, prefix, receivedBytes } = download.progress();
+    const { head, prefix, receivedBytes } = share.progress;
     waitMs = sent * 2 >= pace.maxBytes ? 2 * pace.intervalMs : pace.intervalMs;
-    if (head === null || !mayDrip(head, client) || sent >= pace.maxBytes || sent >= prefix.length) continue;
+    if (head === null || !mayTrickle(head, exchange) || sent >= pace.maxBytes || sent >= prefix.length) continue;
     const size = head.declaredBytes ?? receivedBytes;
     if (sent + 1 >= Math.min(size, receivedBytes)) continue;
-    if (sent === 0) client.begin(head);
-    await client.send(prefix.slice(sent, sent + 1));
+    if (sent === 0) {
+      onFirst();
+      // Or nginx keeps the bytes to itself (H5).
+      const lines = [...objectHeaders(head, head.declaredBytes, headerOptions(serving, parts)), "X-Accel-Buffering", "no"];
+      exchange.begin(head.status, lines);
+    }
+    record.releasedBytes += 1;
+    await exchange.send([prefix.slice(sent, sent + 1)]);
     sent += 1;
   }
 }
 
-/** Once a status is sent it cannot be taken back, so only the one that will most likely be it. */
-function mayDrip({ status, declaredBytes }: DownloadHead, { knowsChunks }: DripClient): boolean {
+/** Once a status is sent it cannot be taken back, so only the one that will most likely be it. A client that cannot tell a cut body from a whole one (H4) gets a head only where the length is known. */
+function mayTrickle({ status, declaredBytes }: DownloadHead, { knowsChunks }: ClientExchange): boolean {
   return status === 200 && (declaredBytes !== null || knowsChunks);
 }
 
@@ -65,54 +98,17 @@ async function pause(ms: number, signal: AbortSignal): Promise<false> {
   return false;
 }
 
-export interface CutDrips {
-  /** From the first byte of a drip; to be called again at its end. */
-  run(address: string): () => void;
-  isRunning(address: string): boolean;
-  /**
-   * @param address `AddressKeys.address`: whoever asks for it, and with whatever headers.
-   * @param found null where the bytes have no verdict.
-   */
-  add(address: string, found: UrlVerdict | null): void;
-  /** Null where there was none; `found` as it was added. */
-  get(address: string): Promise<{ readonly found: UrlVerdict | null } | null>;
+/** What has begun can be brought to its end. */
+function isWhole(outcome: Outcome | null): outcome is Passed {
+  return outcome?.kind === "passed" && (outcome.head.declaredBytes ?? outcome.body.size) === outcome.body.size;
 }
 
-export interface CutDripsOptions {
-  readonly ttlMs: number;
-  readonly maxEntries: number;
-  readonly clock: Clock;
-  /** Tells other gateways of what was found, under a tag of its own: new signatures do not end it. */
-  readonly urlVerdicts: UrlVerdictCache;
-  /** False while no source drips: then there is nothing that others could tell. */
-  readonly isShared: () => boolean;
-}
-
-const tag = "cut-drip";
-
-export function createCutDrips({ ttlMs, maxEntries, clock, urlVerdicts, isShared }: CutDripsOptions): CutDrips {
-  const cuts = new Map<string, { readonly found: UrlVerdict | null; readonly expiresAt: number }>();
-  const running = new ActiveSet<string>();
-  return {
-    run: (address) => running.add(address),
-    isRunning: (address) => running.items().includes(address),
-    add(address, found) {
-      cuts.delete(address);
-      cuts.set(address, { found, expiresAt: clock() + ttlMs });
-      for (const oldest of cuts.keys()) {
-        if (cuts.size <= maxEntries) break;
-        cuts.delete(oldest);
-      }
-      if (found !== null) urlVerdicts.set({ address, tag }, found, ttlMs / 1000);
-    },
-    async get(address) {
-      const cut = cuts.get(address);
-      if (cut !== undefined && clock() < cut.expiresAt) return cut;
-      cuts.delete(address);
-      if (!isShared()) return null;
-      const key = { address, tag };
-      const found = urlVerdicts.peek(key) ?? (urlVerdicts.get === undefined ? null : await urlVerdicts.get(key));
-      return found === null ? null : { found };
-    },
-  };
+/** The bytes that are out are of a copy that nobody has found clean, so what comes next is no rest of it; and it is not to be asked for at once. */
+async function account(serving: Serving, share: Share, outcome: Outcome | null, parts: TrickleParts): Promise<void> {
+  const { exchange, request } = serving;
+  const { head } = share.progress;
+  if (head !== null) await give(serving, copyOf(head, null), parts);
+  // A client that goes by itself is no cut.
+  if (exchange.signal.aborted) return;
+  parts.cutTrickles.add(request.keys.address, outcome?.kind === "blocked" ? outcome.result.report : null);
 }

@@ -10,9 +10,8 @@ import type { Decision } from "../../../core/scan.ts";
 import type { EngineVersion, Verdict } from "../../../core/verdict.ts";
 import { jsonType, sendAnswer, textType } from "../../../http/answer.ts";
 import { clientGone } from "../../../http/client-gone.ts";
-import { linesOf } from "../../../http/raw.ts";
+import { clientOf, linesOf } from "../../../http/raw.ts";
 import { RequestBody } from "../../../http/request-body.ts";
-import { clientOf } from "../client-of.ts";
 import { mostSevere, type Status } from "../status.ts";
 import { type Judgement, judge, type PartOutcome, scanUpload } from "../upload.ts";
 import { outcomesIn, type UploadRoutesOptions, uploadCodings } from "../upload-routes.ts";
@@ -120,7 +119,7 @@ export function addV3Routes(server: FastifyInstance, options: V3Options): void {
     }
     const signal = clientGone(raw, reply.raw);
     const body = new RequestBody(raw, { ...options.upload, signal, response: reply.raw });
-    const asked = { requestId: request.id, client: clientOf(request), signal };
+    const asked = { requestId: request.id, client: clientOf(raw), signal };
     try {
       const codings = uploadCodings(linesOf(raw, "content-encoding"));
       if (!isForm) {

@@ -24,7 +24,7 @@ function released(client: RawClient): number {
 }
 
 async function openDripping(script: Parameters<typeof openProxy>[0], pace = drip): Promise<ProxyStage> {
-  const proxy = await openProxy(script, { mode: "drip", front: { drip: pace } });
+  const proxy = await openProxy(script, { mode: "drip", front: { trickle: pace } });
   proxy.engine.answerAll(null);
   return proxy;
 }
@@ -33,7 +33,7 @@ describe("drip", () => {
   test("sends nothing for objects that are judged before its time, and their status is the right one", async () => {
     await using proxy = await openProxy(({ path }) => ok(path === "/v" ? virusMark : "hello"), {
       mode: "drip",
-      front: { drip: { afterMs: 60_000, intervalMs: 1, maxBytes: 64 } },
+      front: { trickle: { afterMs: 60_000, intervalMs: 1, maxBytes: 64 } },
     });
     const passed = await proxy.get("/x");
     assert.deepEqual([passed.status, passed.header("x-clamgate-verdict")], [200, "clean"]);
@@ -142,7 +142,7 @@ describe("drip", () => {
       const body = numbered(size);
       const chunked = () => keep(head(200, "Transfer-Encoding: chunked"), `${size.toString(16)}\r\n`, body, "\r\n0\r\n\r\n");
       const held = memoryBytesPerBody === undefined ? {} : { memoryBytesPerBody };
-      await using proxy = await openProxy(chunked, { mode: "drip", front: { drip }, ...held });
+      await using proxy = await openProxy(chunked, { mode: "drip", front: { trickle: drip }, ...held });
       proxy.engine.answerAll(null);
       using client = new RawClient(proxy.port);
       client.send(proxy.text("/x"));
