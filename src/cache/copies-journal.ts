@@ -20,7 +20,7 @@ import { basename, dirname, resolve } from "node:path";
 import type { Emit } from "../core/events.ts";
 import { type Copy, type GivenCopies, givenAgainSeconds, type KnownCopies } from "../core/given-copies.ts";
 import type { CacheHealth } from "../core/verdict-cache.ts";
-import { lineOf } from "./given-record.ts";
+import { lineOf, lost } from "./given-record.ts";
 import { CopiesMemory } from "./memory-copies.ts";
 
 export interface CopiesJournalOptions {
@@ -37,15 +37,15 @@ export interface CopiesJournalOptions {
 interface Part {
   readonly number: number;
   readonly descriptor: number;
-  /** Bytes read. */
+  /** Where the first line begins that has not been read to its end. */
   position: number;
-  /** Of a line whose end has not been read. */
-  rest: string;
 }
 
 /** A copy of an address; `*` for copies that nobody knows, given until then. */
-const linePattern = /^(\d{1,12}) (?:\*|([0-9a-f]{64}) ((?:-|[0-9a-f]{64})(?: [0-9a-f]{16})*))$/;
+const linePattern = /^(\d{1,12}) (?:\*|([0-9a-f]{64}) (\*|(?:-|[0-9a-f]{64})(?: [0-9a-f]{16})*))$/;
 const lineBytes = 160;
+/** A copy with more validators than this has room for is one that nobody knows. */
+const maxLineLength = 4096;
 /** More than gateways write in the second in which one of them may not have seen that another file was begun. */
 const minPartBytes = 4_194_304;
 /** The oldest goes when there are more. */
@@ -85,7 +85,8 @@ class CopiesJournal implements GivenCopies {
   }
 
   give(address: string, copy: Copy, isWhole = false): KnownCopies | null {
-    const line = lineOf(copy);
+    const whole = lineOf(copy);
+    const line = whole.length > maxLineLength ? lost : whole;
     const at = this.#now();
     if (this.#isClosed || (isWhole && this.#memory.isFresh(address, line, at))) return null;
     const isWritten =
@@ -163,7 +164,7 @@ class CopiesJournal implements GivenCopies {
 
   #begin(number: number): void {
     const descriptor = openSync(`${this.#path}.${number}`, "a+", 0o600);
-    this.#parts.push({ number, descriptor, position: 0, rest: "" });
+    this.#parts.push({ number, descriptor, position: 0 });
   }
 
   #last(): Part {
@@ -176,13 +177,20 @@ class CopiesJournal implements GivenCopies {
   #read(at: number): void {
     // Grows while it is gone through.
     for (const part of this.#parts) {
-      for (;;) {
-        const bytes = readSync(part.descriptor, this.#buffer, 0, readBytes, part.position);
-        if (bytes === 0) break;
-        part.position += bytes;
-        const lines = (part.rest + this.#buffer.toString("latin1", 0, bytes)).split("\n");
-        part.rest = lines.pop() ?? "";
-        for (const line of lines) if (line !== "") this.#recall(line, part, at);
+      for (let bytes = readBytes; bytes === readBytes; ) {
+        bytes = readSync(part.descriptor, this.#buffer, 0, readBytes, part.position);
+        let begin = 0;
+        for (let end = this.#buffer.indexOf("\n"); end !== -1 && end < bytes; end = this.#buffer.indexOf("\n", begin)) {
+          // Each a string of its own: a part of a larger one would keep all of that in memory.
+          if (end > begin) this.#recall(this.#buffer.toString("latin1", begin, end), part, at);
+          begin = end + 1;
+        }
+        // No line is that long.
+        if (begin === 0 && bytes === readBytes) {
+          this.#recall("", part, at);
+          begin = bytes;
+        }
+        part.position += begin;
       }
       if (part === this.#last() && existsSync(`${this.#path}.${part.number + 1}`)) this.#begin(part.number + 1);
     }

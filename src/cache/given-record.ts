@@ -10,7 +10,7 @@ export const maxCopies = 16;
 export const recordHead = "given\n";
 
 /** In the place of copies that there was no room for. */
-const lost = "*";
+export const lost = "*";
 const unscanned = "-";
 const recordPattern = /^given\n(\d{1,12} (\*|(-|[0-9a-f]{64})( [0-9a-f]{16})*)\n)*$/;
 
@@ -28,7 +28,8 @@ export function isRecord(text: unknown): text is string {
  * @param now in whole seconds, of the clock that all of them are of.
  */
 export function added(record: string | null, line: string, now: number): string {
-  const kept = linesOf(record ?? recordHead).filter((one) => one.line !== line && now - one.at < givenSeconds);
+  if (record === null) return `${recordHead}${now} ${line}\n`;
+  const kept = linesOf(record).filter((one) => one.line !== line && now - one.at < givenSeconds);
   const known = kept.filter((one) => one.line !== lost);
   const over = known.splice(0, Math.max(0, known.length + 1 - maxCopies)).concat(kept.filter((one) => one.line === lost));
   const head = over.length === 0 ? [] : [{ at: Math.max(...over.map(({ at }) => at)), line: lost }];
