@@ -33,6 +33,20 @@ export interface RedisCache<Value> {
   close(): Promise<void>;
 }
 
+export type Claim<Value> =
+  | { readonly kind: "known"; readonly value: Value }
+  | { readonly kind: "leased" }
+  /** Another token has the lease. */
+  | { readonly kind: "taken" }
+  /** Another's lease was released. */
+  | { readonly kind: "released" }
+  /** No answer in time; the lease may have been granted all the same. */
+  | { readonly kind: "late" }
+  /** The store is away, or what stands there is nothing of ours. */
+  | { readonly kind: "failed" };
+
+/** A gateway that is killed holds the others up for so long; one that stands still for longer loses its lease. */
+export const leaseMs = 3_000;
 /** A lease stands in the place of the value, which takes it over: no gateway ever sees neither of them between the two. */
 const leasePrefix = "lease ";
 const released = "lease released";

@@ -1,8 +1,7 @@
 /** The connections to a cluster: each key goes to the node that owns it. */
 
 import { createCluster, SocketClosedUnexpectedlyError, SocketTimeoutError } from "@redis/client";
-import { type Access, clientOptions, connectTimeoutMs } from "./node.ts";
-import { keyOf, type RedisSession, refusalCode } from "./session.ts";
+import { type Access, clientOptions, connectTimeoutMs, keyOf, type RedisSession, refusalCode } from "./session.ts";
 import { type HostPort, hostPortOf } from "./target.ts";
 
 /** A node that is asked nothing is asked this often whether it is still there, */

@@ -1,49 +1,34 @@
-/** Connections to single servers: a redis, or a sentinel that knows where one is. */
+/** Opens a session to wherever a target is: itself, the master its sentinels name, or the nodes of a cluster. */
 
-import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { createClient } from "@redis/client";
-import { type RedisSession, refusalCode } from "./session.ts";
+import { openCluster } from "./cluster.ts";
+import { type Access, clientOptions, connectTimeoutMs, type RedisSession, readAccess, refusalCode } from "./session.ts";
 import { type HostPort, hostPortOf, type RedisTarget } from "./target.ts";
 
-export interface Tls {
-  readonly tls: true;
-  readonly ca?: Buffer;
-  readonly cert?: Buffer;
-  readonly key?: Buffer;
+export interface OpenRedisOptions {
+  /** From 0 to below 1. */
+  readonly random: () => number;
+  /** Ends the attempt, and nothing of it stays. */
+  readonly signal: AbortSignal;
 }
 
-/** What every connection to a target has in common. */
-export interface Access {
-  readonly credentials: { readonly username?: string; readonly password?: string };
-  readonly tls: Tls | { readonly tls?: false };
-}
-
-export const connectTimeoutMs = 1000;
-/** Commands without a reply; far more than the scans that run at a time. */
-const maxWaiting = 4096;
-
-/** RESP 2 and no commands but ours: then Redis 5 will do, and a user who may do nothing else. */
-export const clientOptions = {
-  RESP: 2,
-  disableOfflineQueue: true,
-  disableClientInfo: true,
-  maintNotifications: "disabled",
-  commandsQueueMaxLength: maxWaiting,
-  // A timer for each command that has not been written yet; what was written would wait on.
-  commandOptions: { timeout: 0 },
-} as const;
-
-/** Rejects when a file of the certificates cannot be read. */
-export async function readAccess({ username, password, tls }: RedisTarget): Promise<Access> {
-  const credentials = { ...(username === null ? {} : { username }), ...(password === null ? {} : { password }) };
-  if (tls === null) return { credentials, tls: {} };
-  const [ca, cert, key] = await Promise.all([tls.ca, tls.cert, tls.key].map((path) => (path === null ? null : readFile(path))));
-  return { credentials, tls: { tls: true, ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) } };
+/** Rejects with the fault of whatever stood in the way: a certificate's file, an address, redis's refusal of the password. */
+export async function openRedis(target: RedisTarget, { random, signal }: OpenRedisOptions): Promise<RedisSession> {
+  const access = await readAccess(target);
+  const { place, database } = target;
+  switch (place.kind) {
+    case "standalone":
+      return openNode({ host: place.host, port: place.port }, access, database, signal);
+    case "sentinel":
+      return openNode(await findMaster(place.sentinels, place.masterName, access, signal), access, database, signal);
+    case "cluster":
+      return openCluster(place.nodes, access, random, signal);
+  }
 }
 
 /** @param signal ends the attempt, and nothing of it stays. */
-export async function openNode(at: HostPort, access: Access, database: number, signal: AbortSignal): Promise<RedisSession> {
+async function openNode(at: HostPort, access: Access, database: number, signal: AbortSignal): Promise<RedisSession> {
   const client = createClient({
     ...clientOptions,
     ...access.credentials,
@@ -90,7 +75,7 @@ export async function openNode(at: HostPort, access: Access, database: number, s
  * createSentinel: while a master is down its commands wait for the next one, up to 16 seconds, where ours must miss at once.
  * @param signal ends the attempt, and nothing of it stays.
  */
-export async function findMaster(
+async function findMaster(
   sentinels: readonly HostPort[],
   masterName: string,
   access: Access,

@@ -6,8 +6,7 @@ import type { CacheHealth } from "../../core/verdict-cache.ts";
 import { Breaker } from "../breaker.ts";
 import { systemTimers, type Timers } from "../timers.ts";
 import { RedisLink } from "./link.ts";
-import { textOf } from "./node.ts";
-import { openRedis } from "./open.ts";
+import { openRedis, textOf } from "./node.ts";
 import { type RedisCommand, refusalCode } from "./session.ts";
 import { nameOf, type RedisTarget } from "./target.ts";
 

@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { parseVerdict } from "../../../src/cache/cacheable.ts";
 import { leaseMs, type RedisCache, redisCache } from "../../../src/cache/redis/cache.ts";
 import { type FleetCache, fleetCache } from "../../../src/cache/redis/fleet-cache.ts";
-import { openRedis } from "../../../src/cache/redis/open.ts";
+import { openRedis } from "../../../src/cache/redis/node.ts";
 import type { GatewayEvent } from "../../../src/core/events.ts";
 import type { Verdict } from "../../../src/core/verdict.ts";
 import type { Lookup } from "../../../src/core/verdict-cache.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Heartbeat } from "../../../src/cache/redis/heartbeat.ts";
+import { Heartbeat } from "../../../src/cache/redis/link.ts";
 import { ManualTime } from "../manual-time.ts";
 
 function watched() {
