@@ -1,7 +1,7 @@
 /** One connection to clamd: for one command and all that is answered to it, or a session, which is kept for one command after the other. */
 
 import { Socket } from "node:net";
-import { maxReplyBytes } from "../codec/clamd/reply.ts";
+import { maxReplyBytes, withoutNumber } from "../codec/clamd/reply.ts";
 import type { ClamdAddress } from "./address.ts";
 import type { Request } from "./commands.ts";
 
@@ -215,15 +215,13 @@ export class ClamdConnection {
     }
   }
 
-  /** Only an answer that has the command's number, ends with the only NUL in it, and has nothing behind it is one. */
+  /** Only an answer with the command's own number is one. What is behind its NUL is a part of it, and makes it no verdict. */
   #onNumbered(asked: Asked): void {
     const answer = joined(asked.received);
-    const unnumbered = withoutNumber(answer, this.#commands);
-    if (unnumbered === null || answer.indexOf(0) !== answer.length - 1) {
-      const text = JSON.stringify(Buffer.from(answer).toString("latin1", 0, 200));
-      return void this.close("nonsense", new Error(`not the answer to command ${this.#commands} of the session: ${text}`));
-    }
-    this.#settle(asked, { kind: "whole", received: unnumbered });
+    const received = withoutNumber(answer, this.#commands);
+    if (received !== null) return void this.#settle(asked, { kind: "whole", received });
+    const text = JSON.stringify(Buffer.from(answer).toString("latin1", 0, 200));
+    this.close("nonsense", new Error(`not the answer to command ${this.#commands} of the session: ${text}`));
   }
 
   /** Who answers before the end has no more to say; clamd closes right after such a refusal. */
@@ -375,11 +373,4 @@ function afterReading(ms: number, action: () => void): NodeJS.Timeout {
 function joined(pieces: readonly Uint8Array[]): Uint8Array {
   const [only] = pieces;
   return only !== undefined && pieces.length === 1 ? only : Buffer.concat(pieces);
-}
-
-/** Null where the answer has not this number. */
-function withoutNumber(answer: Uint8Array, number: number): Uint8Array | null {
-  const prefix = `${number}: `;
-  for (let index = 0; index < prefix.length; index += 1) if (answer[index] !== prefix.charCodeAt(index)) return null;
-  return answer.subarray(prefix.length);
 }

@@ -70,7 +70,8 @@ describe("a pool over a clamd that lies", () => {
             scan: (_body, number) => {
               scans += 1;
               if (scans > tries) return clean;
-              assert.equal(number === null, mode === "unknown");
+              // After a loss it may be asked before it has shown again that it keeps sessions.
+              if (scans === 1) assert.equal(number === null, mode === "unknown");
               return typeof lie === "function" ? lie(number ?? 0) : lie;
             },
           });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseScanReply, parseVersionReply } from "../../src/codec/clamd/reply.ts";
+import { parseScanReply, parseVersionReply, withoutNumber } from "../../src/codec/clamd/reply.ts";
 import { type Campaign, campaign } from "./campaign.ts";
 import { mutated } from "./mutated.ts";
 
@@ -17,6 +17,9 @@ const valid = [
   "UNKNOWN COMMAND\0",
   "/tmp/body: OK\0",
   "1: stream: OK\0",
+  "2: stream: OK\0",
+  "11: stream: OK\0",
+  "1: PONG\0",
   "PONG\0",
   "ClamAV 1.4.6/27001/Thu Nov 20 10:13:12 2025\0",
 ];
@@ -25,12 +28,18 @@ const text = fc.oneof(
   fc.constantFrom(...valid),
   fc.tuple(fc.constantFrom(...valid), fc.constantFrom(...valid)).map(([first, second]) => first + second),
   fc
-    .array(fc.constantFrom("stream", ": ", "OK", "FOUND", " ", "\0", "\n", "ERROR", "a", ": OK", " FOUND"), { maxLength: 8 })
+    .array(fc.constantFrom("stream", ": ", "1", "2", "OK", "FOUND", " ", "\0", "\n", "ERROR", "a", ": OK", " FOUND"), {
+      maxLength: 8,
+    })
     .map((parts) => parts.join("")),
 );
 
 const corpus = [
   "",
+  "1: stream: OK\x002: stream: OK\0",
+  "1: 1: stream: OK\0",
+  "01: stream: OK\0",
+  "1:stream: OK\0",
   "stream: OK",
   "stream: OK\n",
   "stream: OK\0\0",
@@ -63,5 +72,11 @@ export const clamdReplies: Campaign = campaign({
       assert.equal(reply.indexOf(0), reply.length - 1);
     }
     parseVersionReply(reply);
+    for (const number of [1, 2, 11]) {
+      const answer = withoutNumber(reply, number);
+      const parsed = answer === null ? null : parseScanReply(answer, "stream");
+      const isClean = parsed?.kind === "verdict" && parsed.verdict.kind === "clean";
+      assert.equal(isClean, reply.equals(Buffer.from(`${number}: stream: OK\0`)), JSON.stringify(reply.toString("latin1")));
+    }
   },
 });

@@ -24,7 +24,7 @@ export interface ClamdVersion {
 export const maxReplyBytes = 8192;
 
 /**
- * Reads everything that clamd sent on one connection, from the command to the end of the stream.
+ * Reads everything that clamd sent in answer to one command: up to the end of the stream, or in a session after the command's number.
  * @param subject what clamd puts before the colon: `stream`, or the path it was given.
  */
 export function parseScanReply(received: Uint8Array, subject: string): ClamdReply {
@@ -47,6 +47,13 @@ export function parseScanReply(received: Uint8Array, subject: string): ClamdRepl
   }
   if (reply.endsWith(" ERROR")) return { kind: "error", text: shorten(reply.slice(0, -" ERROR".length)) };
   return { kind: "garbage", text: shorten(reply) };
+}
+
+/** The answer in a session without the command's number; null where it has another or none. Numbers rise by one with each command. */
+export function withoutNumber(received: Uint8Array, number: number): Uint8Array | null {
+  const prefix = `${number}: `;
+  for (let index = 0; index < prefix.length; index += 1) if (received[index] !== prefix.charCodeAt(index)) return null;
+  return received.subarray(prefix.length);
 }
 
 /** Whether clamd has refused the body for its size, and ends the connection for that. */
