@@ -1,8 +1,8 @@
 /** A load of signatures by our own clamd, as it is heard from outside: what ends it, and what its failure is to be blamed on. */
 
+import { readLogLine } from "../clamd/log-lines.ts";
 import type { Blame } from "../signatures/set-loader.ts";
 import type { FileFault } from "../signatures/signature-set.ts";
-import { fileComplaints } from "./file-complaints.ts";
 
 /** clamd was not there to be asked. */
 export class AwayError extends Error {}
@@ -22,16 +22,26 @@ export interface LoadWatch {
   skipped(): readonly FileFault[];
 }
 
-const shortages =
-  /(allocate|out of) memory|too many open files|no space left|input\/output error|permission denied|can't create .{0,100}thread/i;
-
 export function watchLoads(timeoutMs: number): LoadWatch {
   let fail: ((reason: string) => void) | null = null;
   /** clamd's line that says most about a load that fails. */
   let fault: string | null = null;
   /** clamd's line that tells what it was short of: what it says of signatures that it could not read for that is no fault of theirs. */
   let shortage: string | null = null;
-  let files = fileComplaints();
+  /** An error that named no file, or no rule: it says what is wrong with what is named next. */
+  let error: string | null = null;
+  let ruleError: string | null = null;
+  let culprit: FileFault | null = null;
+  let skipped: FileFault[] = [];
+
+  /** It comes over the other pipe than what libclamav said before: that is read first. */
+  function onReloadFailed(line: string): void {
+    const end = fail;
+    setImmediate(() => {
+      end?.(line);
+      if (end === fail) fault ??= line;
+    });
+  }
 
   return {
     async during(work) {
@@ -40,7 +50,10 @@ export function watchLoads(timeoutMs: number): LoadWatch {
       const timer = setTimeout(() => failed.abort(new Error(`not loaded within ${timeoutMs / 1000} s`)), timeoutMs);
       fault = null;
       shortage = null;
-      files = fileComplaints();
+      error = null;
+      ruleError = null;
+      culprit = null;
+      skipped = [];
       fail = (reason) => {
         const told = shortage ?? fault;
         failed.abort(new Error(told === null ? reason : `${told} (${reason})`));
@@ -55,16 +68,35 @@ export function watchLoads(timeoutMs: number): LoadWatch {
       }
     },
     heard(line) {
-      if (shortages.test(line)) shortage = line;
-      files.heard(line);
-      if (/Database load failed|Malformed database|Can't (load|open|get)/i.test(line)) fault = line;
-      if (!/Database reload failed/.test(line)) return;
-      // It comes over the other pipe than what libclamav said before: that is read first.
-      const end = fail;
-      setImmediate(() => {
-        end?.(line);
-        if (end === fail) fault ??= line;
-      });
+      for (const said of readLogLine(line)) {
+        switch (said.kind) {
+          case "shortage":
+            shortage = line;
+            break;
+          case "load-fault":
+            fault = line;
+            break;
+          case "reload-failed":
+            onReloadFailed(line);
+            break;
+          case "error":
+            error = said.reason;
+            break;
+          case "file-refused":
+            culprit ??= { file: said.file, reason: error ?? said.reason };
+            break;
+          case "rule-refused":
+            ruleError ??= said.reason;
+            break;
+          case "rules-skipped":
+            skipped.push({ file: said.file, reason: ruleError === null ? said.reason : `${ruleError} (${said.reason})` });
+            ruleError = null;
+            break;
+          case "activates":
+          case "write-failed":
+            break;
+        }
+      }
     },
     lost: (reason) => fail?.(reason),
     blame(error, { isStart }) {
@@ -73,7 +105,7 @@ export function watchLoads(timeoutMs: number): LoadWatch {
       // A clamd that does not even start, as without memory, is tried with them again; one that worked may have been lost to them.
       return isStart ? "engine" : "unclear";
     },
-    culprit: () => (shortage === null ? files.culprit() : null),
-    skipped: () => files.skipped(),
+    culprit: () => (shortage === null ? culprit : null),
+    skipped: () => skipped,
   };
 }

@@ -10,6 +10,7 @@ import { type Backend, type BackendOptions, createBackend } from "../clamd/backe
 import { type ClamdLimits, clamdConf } from "../clamd/clamd-conf.ts";
 import { ExchangeError } from "../clamd/connection.ts";
 import { type FreeSpaceWatch, watchFreeSpace } from "../clamd/free-space-watch.ts";
+import { readLogLine } from "../clamd/log-lines.ts";
 import type { EnginePool } from "../clamd/pool.ts";
 import { askReload, type Clamd, proveClamd } from "../clamd/proof.ts";
 import type { Emit } from "../core/events.ts";
@@ -135,7 +136,7 @@ export function createManagedClamd(options: ManagedClamdOptions): ManagedClamd {
     scratch?.heard(line);
     loads.heard(line);
     // Said just before the first scan with them: a verdict by the old ones must not be given after one by the new ones.
-    if (/Activating the newly loaded database/.test(line)) void backend?.renew();
+    if (readLogLine(line).some(({ kind }) => kind === "activates")) void backend?.renew();
   }
 
   function supervise(): SupervisedChild {

@@ -2,6 +2,7 @@
 
 import type { Clock } from "../core/clock.ts";
 import type { Emit } from "../core/events.ts";
+import { readLogLine } from "./log-lines.ts";
 
 export interface FreeSpaceWatch {
   /** To be told each line that clamd writes. */
@@ -17,18 +18,11 @@ export interface FreeSpaceWatch {
 export interface FreeSpaceOptions {
   /** Bytes that are free where clamd unpacks, at this moment; null where nobody can tell. */
   readonly freeBytes: () => number | null;
-  /** With less than this left at the end of a scan, clamd may have had none in the middle of it. */
+  /** With less than this left at the end of a scan, clamd may have had none in the middle of it. For the parsers that say nothing. */
   readonly reserveBytes: number;
   readonly clock: Clock;
   readonly emit: Emit;
 }
-
-/**
- * clamd 1.4.6 with 16 KiB of room called several of ClamAV's own test files OK, after one of these lines each. The reserve is
- * for the parsers that say nothing.
- */
-const failedWrite =
-  /write error|failed to write|can't write|only wrote|no space left|disc space|can't create temp|file too large/i;
 
 export function watchFreeSpace({ freeBytes, reserveBytes, clock, emit }: FreeSpaceOptions): FreeSpaceWatch {
   let failedAt = -Infinity;
@@ -55,7 +49,7 @@ export function watchFreeSpace({ freeBytes, reserveBytes, clock, emit }: FreeSpa
 
   return {
     heard(line) {
-      if (!failedWrite.test(line)) return;
+      if (!readLogLine(line).some(({ kind }) => kind === "write-failed")) return;
       failedAt = clock();
       failedLine = line;
     },
