@@ -1,11 +1,11 @@
 /** Which engine's side there is: a clamd of our own, or those that CLAMD_PORT gives. */
 
 import type { ThreadShares, ThreadSharesOptions } from "../cache/redis/thread-shares.ts";
-import { alertProbes } from "../clamd/alert-probes.ts";
-import { eicarCanary, epochCanary } from "../clamd/canary.ts";
+import { alertProbes } from "../clamd/alerts.ts";
 import { type ClamdLimits, describeLimits } from "../clamd/clamd-conf.ts";
 import { dialClamd } from "../clamd/connection.ts";
 import type { EnginePool } from "../clamd/pool.ts";
+import { eicarCanary, epochCanary } from "../clamd/proof.ts";
 import { slotsOf } from "../config/engine-settings.ts";
 import type { Config } from "../config/settings.ts";
 import type { Clock } from "../core/clock.ts";

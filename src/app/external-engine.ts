@@ -2,12 +2,11 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import type { ThreadShares } from "../cache/redis/thread-shares.ts";
-import { type ClamdAddress, describeAddress } from "../clamd/address.ts";
 import { type Backend, type BackendOptions, createBackend } from "../clamd/backend.ts";
-import { epochCanary } from "../clamd/canary.ts";
+import { type ClamdAddress, describeAddress } from "../clamd/connection.ts";
 import { type Discovery, discoverBackends } from "../clamd/discovery.ts";
 import type { EnginePool } from "../clamd/pool.ts";
-import { askReload, type Clamd } from "../clamd/proof.ts";
+import { askReload, type Clamd, epochCanary } from "../clamd/proof.ts";
 import type { Config } from "../config/settings.ts";
 import type { Emit } from "../core/events.ts";
 import { createSystemNames, thisSystem } from "../names/system-names.ts";

@@ -2,7 +2,7 @@
 
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
-import { describeAddress } from "../clamd/address.ts";
+import { describeAddress } from "../clamd/connection.ts";
 import { addressClass, parseIpAddress } from "../codec/ip-address.ts";
 import type { Config } from "../config/settings.ts";
 

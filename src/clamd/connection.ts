@@ -2,8 +2,22 @@
 
 import { Socket } from "node:net";
 import { maxReplyBytes, withoutNumber } from "../codec/clamd/reply.ts";
-import type { ClamdAddress } from "./address.ts";
 import type { Request } from "./commands.ts";
+
+/** Where a clamd listens. */
+export type ClamdAddress =
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
+
+/** As it stands in logs and metrics. */
+export function describeAddress(address: ClamdAddress): string {
+  switch (address.kind) {
+    case "tcp":
+      return address.host.includes(":") ? `tcp://[${address.host}]:${address.port}` : `tcp://${address.host}:${address.port}`;
+    case "unix":
+      return `unix://${address.path}`;
+  }
+}
 
 /** Opens a connection; must not be connected yet, or be about to. */
 export type Dial = (address: ClamdAddress) => ClamdSocket;

@@ -4,8 +4,8 @@ import { isIP } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Emit } from "../core/events.ts";
 import { untilAborted } from "../core/until-aborted.ts";
-import { type ClamdAddress, describeAddress } from "./address.ts";
 import type { Backend } from "./backend.ts";
+import { type ClamdAddress, describeAddress } from "./connection.ts";
 import type { EnginePool } from "./pool.ts";
 
 export interface DiscoveryOptions {

@@ -5,10 +5,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Clock } from "../core/clock.ts";
 import type { Emit } from "../core/events.ts";
 import type { EngineVersion } from "../core/verdict.ts";
-import type { AlertProbe } from "./alert-probes.ts";
-import { watchAlerts } from "./alerts.ts";
-import { askLife, type Clamd, ClamdBusy, type ProveBody, proveClamd } from "./proof.ts";
-import { laxTag } from "./tag.ts";
+import { type AlertProbe, watchAlerts } from "./alerts.ts";
+import { askLife, type Clamd, ClamdBusy, laxTag, type ProveBody, proveClamd } from "./proof.ts";
 
 export interface HealthTiming {
   /** A proof that takes longer is late: whose clamd shows no other sign of life is down soon, any other is busy. */

@@ -1,13 +1,51 @@
 /** The proof that a clamd detects, and with what: the canary found, then VERSION. A PONG proves nothing (clamd.md 4.1). */
 
+import { createHash } from "node:crypto";
 import { type ClamdReply, type ClamdVersion, parseScanReply, parseVersionReply } from "../codec/clamd/reply.ts";
-import type { EngineVersion } from "../core/verdict.ts";
-import type { ClamdAddress } from "./address.ts";
-import type { Canary, ShownEpoch } from "./canary.ts";
+import { coverage, type EngineVersion } from "../core/verdict.ts";
 import { instreamBytes, type Request, reloadCommand, versionCommand } from "./commands.ts";
-import { type Dial, ExchangeError, exchange } from "./connection.ts";
+import { type ClamdAddress, type Dial, ExchangeError, exchange } from "./connection.ts";
 import type { ProveOptions } from "./sessions.ts";
-import { engineTag } from "./tag.ts";
+
+export interface Canary {
+  readonly bytes: Uint8Array;
+  /**
+   * What the reply to the bytes proves: the epoch of the signatures that found them, "" when the name does not tell one,
+   * null when it is no proof.
+   */
+  epochOf(reply: ClamdReply): string | null;
+}
+
+/** For a clamd whose signatures are not ours, and whose database directory we may look into. */
+export interface ShownEpoch {
+  /** Found by a file in the directory; a clamd that has not loaded that file is up all the same. */
+  readonly canary: Canary;
+  /** What the directory holds; null while that is not known. */
+  current(): string | null;
+}
+
+/** For a clamd whose signatures are not ours: every database detects EICAR, by one name or another. */
+export function eicarCanary(): Canary {
+  // In two pieces, so that no scanner takes this file for the test file.
+  const bytes = Buffer.from(`X5O!P%@AP[4\\PZX54(P^)7CC)7}$${"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"}`, "latin1");
+  return { bytes, epochOf: (reply) => (signatureOf(reply) === null ? null : "") };
+}
+
+/** For our own clamd: every set of signatures holds one that finds these bytes and whose name tells the set. */
+export function epochCanary(bytes: Uint8Array, epochOfName: (signature: string) => string | null): Canary {
+  return {
+    bytes,
+    epochOf(reply) {
+      const signature = signatureOf(reply);
+      return signature === null ? null : epochOfName(signature);
+    },
+  };
+}
+
+function signatureOf(reply: ClamdReply): string | null {
+  if (reply.kind !== "verdict" || reply.verdict.kind !== "infected") return null;
+  return reply.verdict.signatures[0] ?? null;
+}
 
 export interface Clamd {
   readonly address: ClamdAddress;
@@ -126,4 +164,29 @@ function describe(reply: ClamdReply): string {
     case "nothing":
       return "closed without a reply";
   }
+}
+
+export interface TagParts {
+  readonly engine: string;
+  readonly database: number;
+  readonly databaseDate: string;
+  /** Of our own signature set; empty for a clamd whose set we cannot know. */
+  readonly epoch: string;
+  readonly limits: string;
+}
+
+/** 16 hexadecimal digits. */
+export function engineTag({ engine, database, databaseDate, epoch, limits }: TagParts): string {
+  // The epoch names every file by its content; the date beside it is clamd's local time and would differ between time zones.
+  const signatures = epoch === "" ? [database, databaseDate] : [epoch];
+  return shortHash([coverage, engine, signatures, limits]);
+}
+
+/** The tag of the same engine where its clamd.conf lacks these lines: it calls clean what another one would tell. */
+export function laxTag(tag: string, lacking: readonly string[]): string {
+  return lacking.length === 0 ? tag : shortHash([tag, lacking]);
+}
+
+function shortHash(parts: readonly unknown[]): string {
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
 }

@@ -1,10 +1,9 @@
 /** An engine that is asked again about bodies whose first bytes make clamd overlook what is in them. */
 
 import type { Engine, EngineScan } from "../core/engine.ts";
-import type { SpooledBody } from "../core/spool.ts";
+import type { BodyRange, SpooledBody } from "../core/spool.ts";
 import type { Verdict } from "../core/verdict.ts";
 import { furtherReadings, lookBytes } from "./overlooked.ts";
-import { prefixedBody } from "./prefixed-body.ts";
 
 const hidden: Verdict = { kind: "unscannable", reason: "unsupported", heuristic: "Heuristics.Clamgate.IgnoredType" };
 
@@ -55,4 +54,29 @@ async function firstBytes(body: SpooledBody): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   for await (const piece of body.read({ end: Math.min(lookBytes, body.size) })) pieces.push(piece);
   return Buffer.concat(pieces);
+}
+
+/**
+ * A view: whoever holds `body` disposes it, and a hold on the view is a hold on the body. Its digest is that of the body: what is known
+ * of the one counts for the other. In no file, wherever the body is; in memory where the body is, as a copy for each who asks.
+ */
+export function prefixedBody(prefix: Uint8Array, body: SpooledBody): SpooledBody {
+  const size = prefix.length + body.size;
+  return {
+    size,
+    sha256: body.sha256,
+    get bytes() {
+      const { bytes } = body;
+      return bytes === null ? null : Buffer.concat([prefix, bytes]);
+    },
+    path: null,
+    async *read({ start = 0, end = size, ...range }: BodyRange = {}) {
+      // A copy: the reader may give its memory up.
+      if (start < prefix.length) yield new Uint8Array(prefix.subarray(start, end));
+      if (end <= prefix.length) return;
+      yield* body.read({ ...range, start: Math.max(0, start - prefix.length), end: end - prefix.length });
+    },
+    hold: () => prefixedBody(prefix, body.hold()),
+    [Symbol.asyncDispose]: () => body[Symbol.asyncDispose](),
+  };
 }

@@ -5,9 +5,9 @@ import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { externalEngine } from "../../src/app/external-engine.ts";
 import { backendTiming } from "../../src/clamd/backend.ts";
-import { eicarCanary } from "../../src/clamd/canary.ts";
 import { dialClamd } from "../../src/clamd/connection.ts";
 import { createPool } from "../../src/clamd/pool.ts";
+import { eicarCanary } from "../../src/clamd/proof.ts";
 import { type Act, type FakeClamd, found, startFakeClamd } from "../fake/clamd.ts";
 
 describe("the start against given clamds", () => {

@@ -7,7 +7,7 @@ import { cacheable, keyId, parseStored, parseUrlRecord, parseVerdict, storedText
 import { redisCache } from "../../src/cache/redis/cache.ts";
 import { SqliteStore } from "../../src/cache/sqlite/store.ts";
 import { VerdictFile } from "../../src/cache/sqlite/verdict-file.ts";
-import { engineTag } from "../../src/clamd/tag.ts";
+import { engineTag } from "../../src/clamd/proof.ts";
 import { coverage, type Verdict } from "../../src/core/verdict.ts";
 import { type LiveRedis, startRedis, untilTrue } from "../live/redis.ts";
 import { scratchDirectory } from "../spool/scratch-directory.ts";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { alertProbes } from "../../src/clamd/alert-probes.ts";
+import { alertProbes } from "../../src/clamd/alerts.ts";
 import { instreamBytes } from "../../src/clamd/commands.ts";
 import { dialClamd, exchange } from "../../src/clamd/connection.ts";
 import { parseScanReply } from "../../src/codec/clamd/reply.ts";

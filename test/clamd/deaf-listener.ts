@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { Worker } from "node:worker_threads";
-import type { ClamdAddress } from "../../src/clamd/address.ts";
+import type { ClamdAddress } from "../../src/clamd/connection.ts";
 
 export interface DeafListener extends AsyncDisposable {
   readonly address: ClamdAddress;

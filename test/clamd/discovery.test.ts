@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type ClamdAddress, describeAddress } from "../../src/clamd/address.ts";
+import { type ClamdAddress, describeAddress } from "../../src/clamd/connection.ts";
 import { discoverBackends } from "../../src/clamd/discovery.ts";
 import { createPool } from "../../src/clamd/pool.ts";
 import type { GatewayEvent } from "../../src/core/events.ts";

@@ -3,8 +3,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
-import type { ClamdAddress } from "../../src/clamd/address.ts";
-import { type Dial, dialClamd } from "../../src/clamd/connection.ts";
+import { type ClamdAddress, type Dial, dialClamd } from "../../src/clamd/connection.ts";
 import { type Act, answer, clean, type FakeClamdOptions, found, stall, startFakeClamd } from "../fake/clamd.ts";
 import { fakeBody } from "../fake/spooled-body.ts";
 import { eventually } from "../process/stage.ts";

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { epochCanary } from "../../src/clamd/canary.ts";
 import { dialClamd } from "../../src/clamd/connection.ts";
-import { askReload, type Clamd, proveClamd } from "../../src/clamd/proof.ts";
+import { askReload, type Clamd, epochCanary, proveClamd } from "../../src/clamd/proof.ts";
 import { type Act, answer, type FakeClamd, found, startFakeClamd } from "../fake/clamd.ts";
 
 const text = Buffer.from("harmless");

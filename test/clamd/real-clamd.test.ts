@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { eicarCanary } from "../../src/clamd/canary.ts";
+import { eicarCanary } from "../../src/clamd/proof.ts";
 import { bodySignature, marker, mebibyte, startRealClamd } from "../live/clamd.ts";
 import { eventually } from "../process/stage.ts";
 import { openPool, quickTiming } from "./stage.ts";

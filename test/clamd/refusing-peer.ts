@@ -2,7 +2,7 @@
 
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
-import type { ClamdAddress } from "../../src/clamd/address.ts";
+import type { ClamdAddress } from "../../src/clamd/connection.ts";
 
 export interface RefusingPeer extends AsyncDisposable {
   readonly address: ClamdAddress;

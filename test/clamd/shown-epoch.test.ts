@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { epochCanary } from "../../src/clamd/canary.ts";
+import { epochCanary } from "../../src/clamd/proof.ts";
 import { clean, found, startFakeClamd } from "../fake/clamd.ts";
 import { eventually } from "../process/stage.ts";
 import { openPool } from "./stage.ts";

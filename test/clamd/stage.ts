@@ -1,12 +1,10 @@
 /** A pool over whatever clamd servers a test names, with a real spool to scan from, and what must be left when it is over. */
 
 import assert from "node:assert/strict";
-import type { ClamdAddress } from "../../src/clamd/address.ts";
 import { type Backend, type BackendOptions, backendTiming, createBackend } from "../../src/clamd/backend.ts";
-import { eicarCanary } from "../../src/clamd/canary.ts";
-import type { ClamdSocket } from "../../src/clamd/connection.ts";
-import { dialClamd } from "../../src/clamd/connection.ts";
+import { type ClamdAddress, type ClamdSocket, dialClamd } from "../../src/clamd/connection.ts";
 import { createPool, type EnginePool, type PoolOptions } from "../../src/clamd/pool.ts";
+import { eicarCanary } from "../../src/clamd/proof.ts";
 import type { GatewayEvent } from "../../src/core/events.ts";
 import type { Spool, SpooledBody } from "../../src/core/spool.ts";
 import { openSpool } from "../../src/spool/spool.ts";

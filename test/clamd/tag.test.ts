@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
-import { engineTag, laxTag } from "../../src/clamd/tag.ts";
+import { engineTag, laxTag } from "../../src/clamd/proof.ts";
 import { coverage } from "../../src/core/verdict.ts";
 
 const parts = { engine: "1.4.6", database: 27001, databaseDate: "Thu Nov 20 10:13:12 2025", epoch: "", limits: "a=1" };

@@ -1,8 +1,8 @@
 /** A clamd that does what a test scripts: it reads commands like the real one, in sessions and one on a connection, and answers as told. */
 
 import { createServer, type Server, type Socket } from "node:net";
-import type { ClamdAddress } from "../../src/clamd/address.ts";
-import { alertProbes } from "../../src/clamd/alert-probes.ts";
+import { alertProbes } from "../../src/clamd/alerts.ts";
+import type { ClamdAddress } from "../../src/clamd/connection.ts";
 
 /**
  * What the fake does with one command. In a session it puts the command's number before each reply in the strings, and before nothing that

@@ -1,7 +1,7 @@
 /** An engine that finds nothing and remembers what it was given. What is not among that nobody has scanned: any virus could be in it. */
 
 import { createHash } from "node:crypto";
-import type { ClamdAddress } from "../../src/clamd/address.ts";
+import type { ClamdAddress } from "../../src/clamd/connection.ts";
 import { clean, startFakeClamd } from "../fake/clamd.ts";
 
 export interface WitnessEngine extends AsyncDisposable {

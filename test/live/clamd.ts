@@ -6,11 +6,9 @@ import { access, constants, mkdir, mkdtemp, realpath, rm, writeFile } from "node
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { ClamdAddress } from "../../src/clamd/address.ts";
-import { eicarCanary } from "../../src/clamd/canary.ts";
 import { type ClamdLimits, clamdConf } from "../../src/clamd/clamd-conf.ts";
-import { dialClamd } from "../../src/clamd/connection.ts";
-import { askReload, type Clamd, proveClamd } from "../../src/clamd/proof.ts";
+import { type ClamdAddress, dialClamd } from "../../src/clamd/connection.ts";
+import { askReload, type Clamd, eicarCanary, proveClamd } from "../../src/clamd/proof.ts";
 import { freePort } from "./free-port.ts";
 
 export const mebibyte = 1024 * 1024;
