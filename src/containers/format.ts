@@ -3,6 +3,7 @@
 import { constants, inflateRawSync, inflateSync } from "node:zlib";
 import type { FileFormat } from "../codec/file-format.ts";
 import type { SpooledBody } from "../core/spool.ts";
+import { isMakeself } from "./packages.ts";
 
 /** How much of a body is looked at: an ext file system names itself behind 1080 bytes, a virtual disk 512 bytes before its end. */
 const headBytes = 2048;
@@ -60,7 +61,7 @@ const tellers: Readonly<Record<FileFormat, Tell>> = {
   lzip: begins("LZIP"),
   lzma: isLzma,
   lzop: begins("\x89LZO\0\r\n\x1a\n"),
-  makeself: both(begins("#!"), ({ head }) => head.includes("generated using Makeself")),
+  makeself: ({ head }) => isMakeself(head),
   mbr: isPartitioned,
   nar: begins("\x0d\0\0\0\0\0\0\0nix-archive-1"),
   ntfs: at(3, "NTFS    "),

@@ -5,6 +5,7 @@ import { isTarHeader } from "../codec/tar-header.ts";
 import { isBzip2Start } from "./bzip2.ts";
 import { beginsWithSessionKey } from "./encrypted-messages.ts";
 import { areOfFormat } from "./format.ts";
+import { isMakeself } from "./packages.ts";
 import { pdfMark, pdfSearchBytes } from "./pdf.ts";
 import { sevenZipSignature } from "./seven-zip.ts";
 import { isCmsEnvelope, isSignedMessage } from "./signed-message.ts";
@@ -58,7 +59,7 @@ export function kindsOf(head: Buffer): readonly Kind[] {
   const first = head[0] ?? 0;
   if (first >= 0x50 && first <= 0x5f && start.startsWith("\x2a\x4d\x18", 1)) kinds.push("zstd");
   if (isBzip2Start(head)) kinds.push("bzip2");
-  if (start.startsWith("#!") && head.includes("generated using Makeself")) kinds.push("makeself");
+  if (isMakeself(head)) kinds.push("makeself");
   if (isCmsEnvelope(head)) kinds.push("cms");
   if (isSignedMessage(head)) kinds.push("signed-message");
   if (beginsWithSessionKey(head)) kinds.push("openpgp");

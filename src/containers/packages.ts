@@ -73,6 +73,13 @@ export async function openRpm(reader: BodyReader): Promise<Unscannable | null> {
   return null;
 }
 
+/** In its first lines: elsewhere it may be what a script carries. */
+const makeselfStart = /^#![^\n]*\n(?:#[^\n]*\n)*#[^\n]*generated using Makeself/;
+
+export function isMakeself(head: Buffer): boolean {
+  return head.toString("latin1", 0, 2) === "#!" && makeselfStart.test(head.toString("latin1", 0, 1024));
+}
+
 /** Of the longest script that makeself writes several times as many. */
 const makeselfScriptBytes = 256 * 1024;
 /** gzip, bzip2, xz, zstd. */

@@ -104,12 +104,9 @@ describe("archives that wear a scanner out, or hide what is in them", () => {
     assert.ok(said.unscannable + errors > 0, "some took longer");
   });
 
-  test("in a format that the operator has listed as one clamd cannot open are refused, each time (B12)", async () => {
+  test("in a format that the operator has listed as one to be refused are refused, each time (B12)", async () => {
     await using stage = await openFaultStage({ env: { UNSUPPORTED_FORMATS: "zstd" } });
-    // Between digits alone, so that its letters are packed in less than a byte each.
-    const digits = seededRandom(12).bytes(20_000).toString("hex");
-    const one = subject("evil.zst", zstdCompressSync(Buffer.from(`${digits}${marker}${digits}`)), "unscannable");
-    assert.ok(!one.bytes.includes(marker));
+    const one = subject("clean.zst", zstdCompressSync(Buffer.from("no harm")), "unscannable");
     for (let turn = 0; turn < 2; turn += 1) {
       assert.equal((await stage.rest.raw(one)).answer?.status, 406);
       assert.equal((await stage.rest.upload([one])).answer?.status, 406);

@@ -14,6 +14,7 @@ import type { Campaign } from "./campaign.ts";
 import { clamdReplies } from "./clamd-replies.ts";
 import { openClient } from "./client.ts";
 import { codedUploads } from "./coded-uploads.ts";
+import { brokenContainers, containers } from "./containers.ts";
 import { downloadUrls } from "./download-urls.ts";
 import { fileNames } from "./file-names.ts";
 import { forgedDigests } from "./forged-digests.ts";
@@ -93,6 +94,8 @@ export async function openFuzzStage(): Promise<FuzzStage> {
       scanPaths(client, gateway.url, paths.root),
       ...[rest, proxy].flatMap((front) => [
         archives(front),
+        containers(front),
+        brokenContainers(front),
         bombs(front),
         sizes(front, maxFileBytes),
         forgedDigests(front, log),
