@@ -11,6 +11,7 @@ const blockMark = 0x314159265359n;
 const endMark = 0x177245385090n;
 const markBits = 48;
 const markBytes = 7;
+const hitsPerBreath = 256;
 const overlapBytes = markBytes - 1;
 const headBytes = 4;
 const headBits = 8 * headBytes;
@@ -57,7 +58,7 @@ async function readStreams(reader: BodyReader): Promise<readonly Stream[]> {
     for (; next === -1; index += 1) {
       const mark = marks[index];
       if (mark === undefined) break;
-      if (index % 256 === 0) await reader.breathe();
+      if (index % hitsPerBreath === 0) await reader.breathe();
       if (!mark.isEnd) {
         checksums.push((await bitsAt(reader, mark.bit + markBits, checksumBits)) ?? 0);
         continue;
@@ -76,10 +77,13 @@ async function readStreams(reader: BodyReader): Promise<readonly Stream[]> {
 /** In order. */
 async function findMarks(reader: BodyReader): Promise<readonly Mark[]> {
   const marks: Mark[] = [];
+  let hits = 0;
   for await (const { at, bytes } of reader.pieces(overlapBytes)) {
     for (const { needle, isEnd, shift } of needles) {
       await reader.breathe();
       for (let index = bytes.indexOf(needle, 1); index !== -1; index = bytes.indexOf(needle, index + 1)) {
+        hits += 1;
+        if (hits % hitsPerBreath === 0) await reader.breathe();
         const first = index - 1;
         const wasSeen = at > 0 && 8 * first + shift + markBits <= 8 * overlapBytes;
         if (wasSeen || numberAt(bytes, 8 * first + shift, markBits) !== (isEnd ? endMark : blockMark)) continue;

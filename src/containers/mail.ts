@@ -6,22 +6,35 @@ import { headBytes } from "./kind.ts";
 const beforeText = ["\n\n", "\n\r\n", "-----\n", "-----\r\n"];
 const overlapBytes = 6;
 const firstLine = /^[A-Za-z0-9+/]{8,}={0,2}[ \t]*(?:\r?\n|$)/;
+const fewCharacters = 128;
+const marksPerBreath = 512;
 const lookCharacters = Math.ceil((headBytes * 4) / 3) + 100;
 
 /** clamd unpacks and scans them: what that is worth is looked at here. */
 export async function openAttachments(reader: BodyReader): Promise<void> {
+  let marks = 0;
   for await (const { at, bytes } of reader.pieces(overlapBytes)) {
     for (const mark of beforeText) {
       for (let index = bytes.indexOf(mark, 0, "latin1"); index !== -1; index = bytes.indexOf(mark, index + 1, "latin1")) {
         const from = index + mark.length;
         const wasSeen = at > 0 && from <= overlapBytes;
         if (wasSeen) continue;
-        const text = (await reader.some(at + from, lookCharacters)).toString("latin1");
+        marks += 1;
+        if (marks % marksPerBreath === 0) await reader.breathe();
+        // Most texts are no base64, which a few characters tell; at the end of the piece they may be cut.
+        const few = bytes.toString("latin1", from, from + fewCharacters);
+        const isCut = from + fewCharacters > bytes.length;
+        if (!isCut && !firstLine.test(few)) continue;
+        const text = isCut || endOfText(few) === few.length ? await textAt(reader, at + from) : few;
         if (!firstLine.test(text) || !reader.isWorthALook(Buffer.from(text.slice(0, endOfText(text)), "base64"))) continue;
         await reader.handOver({ isScanned: true, read: () => decoded(reader, at + from) });
       }
     }
   }
+}
+
+async function textAt(reader: BodyReader, at: number): Promise<string> {
+  return (await reader.some(at, lookCharacters)).toString("latin1");
 }
 
 async function* decoded(reader: BodyReader, from: number): AsyncGenerator<Uint8Array, void, undefined> {

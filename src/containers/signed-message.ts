@@ -1,5 +1,6 @@
 /** CMS objects (RFC 5652), as S/MIME has them: what is encrypted, and what is signed with its content inside. */
 
+import { LimitReached } from "../core/look-inside.ts";
 import type { Unscannable } from "../core/verdict.ts";
 import type { BodyReader } from "./body-reader.ts";
 import { finding } from "./finding.ts";
@@ -33,6 +34,8 @@ const elementHeadBytes = 10;
 /** Elements of an object that come before its content: its version, algorithms, types; and how deep they stand in each other. */
 const mostElements = 1000;
 const mostDepth = 16;
+/** OpenSSL writes a kilobyte or more in each. */
+const mostParts = 100_000;
 /** clamd takes for mail what has a header that it knows; an entity that is signed need not have one (RFC 8551 §3.1). */
 const mailHeader = Buffer.from("MIME-Version: 1.0\r\n");
 const headerStart = /^[!-9;-~]{1,76}:/;
@@ -45,7 +48,10 @@ export async function openSignedMessage(reader: BodyReader): Promise<Unscannable
   let isWhole = true;
   async function* read(): AsyncGenerator<Uint8Array, void, undefined> {
     let isFirst = true;
+    let count = 0;
     for await (const part of parts) {
+      count += 1;
+      if (count > mostParts) throw new LimitReached("limit-files");
       if (part === null) isWhole = false;
       else if (part.from < part.to) {
         if (isFirst && headerStart.test((await reader.some(part.from, 80)).toString("latin1"))) yield mailHeader;

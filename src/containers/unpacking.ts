@@ -83,8 +83,8 @@ function isDataError(error: unknown): boolean {
   return error instanceof Error && "code" in error && /^(Z_|ZSTD_|ERR_(BROTLI|ZLIB|_ERROR))/.test(String(error.code));
 }
 
-/** So many packed bytes tell what begins there; of zeros they make a megabyte. */
-export const startBytes = 1024;
+/** So many packed bytes tell what begins there; of zeros they make half a megabyte. */
+export const startBytes = 512;
 const beginning = { finishFlush: constants.Z_SYNC_FLUSH };
 
 /** What the first bytes unpack to, none where they do not. */

@@ -90,6 +90,8 @@ export function containers(front: Front): Campaign {
     least: { clean: 0.1, found: 0.2 },
     async check({ bytes, isInfected, recipe }, note) {
       const { isClean, found, label } = await front.judge(bytes);
+      // On a busy machine many levels take longer than the three seconds of this gateway.
+      if (found === "Heuristics.Clamgate.LimitTime") return note("out of time");
       assert.equal(isClean, !isInfected, `${label} for ${recipe}`);
       if (isInfected) assert.equal(found, markerName, `${label} for ${recipe}`);
       note(isClean ? "clean" : "found");
