@@ -37,6 +37,8 @@ const parts = [
   program("curl", "tests", ["curl"], ["curl"], ["curl"], ["curl"]),
   program("wget", "tests", ["wget"], ["wget"], ["wget"], ["wget"]),
   program("aria2c", "tests", ["aria2"], ["aria2"], ["aria2"], ["aria2"]),
+  // Debian's plain one speaks no TLS to ICAP servers.
+  program("squid", "tests", ["squid-openssl"], ["squid"], ["squid"], ["squid"]),
   program("openssl", "tests", ["openssl"], ["openssl"], ["openssl"], ["openssl"]),
   {
     // The pinned Node is linked with it, and a small Debian or Fedora comes without. Elsewhere nothing says whose package it is.
@@ -53,6 +55,13 @@ const parts = [
     goal: "tests",
     onlyOn: ["debian"],
     packages: { debian: ["clamdscan"] },
+  },
+  {
+    name: "c-icap-client",
+    isHere: (machine) => findProgram(machine, "c-icap-client") !== null,
+    goal: "tests",
+    onlyOn: ["debian"],
+    packages: { debian: ["c-icap"] },
   },
   {
     name: "ClamAV's test files",

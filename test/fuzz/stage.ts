@@ -20,6 +20,7 @@ import { fileNames } from "./file-names.ts";
 import { forgedDigests } from "./forged-digests.ts";
 import { downloadFront, type Origin, restFront } from "./fronts.ts";
 import { httpHeads } from "./http-heads.ts";
+import { icapRequests } from "./icap-requests.ts";
 import { multipartBodies, uploads } from "./multipart-bodies.ts";
 import { originAnswers } from "./origin-answers.ts";
 import { scanLog } from "./scan-log.ts";
@@ -57,6 +58,9 @@ export async function openFuzzStage(): Promise<FuzzStage> {
         DOWNLOAD_ALLOW_PRIVATE: `127.0.0.1:${origin.port}`,
         DOWNLOAD_IDLE_TIMEOUT: "2s",
         DOWNLOAD_TIMEOUT: "15s",
+        ICAP_PORT: "0",
+        ICAP_ON_ERROR: "reset,proxy=page,told=status",
+        ICAP_IDLE_TIMEOUT: "2s",
         MAX_FILE_SIZE: String(maxFileBytes),
         MAX_SCAN_SIZE: "16M",
         // clamd goes through a zip's directory once for each of its entries.
@@ -80,6 +84,7 @@ export async function openFuzzStage(): Promise<FuzzStage> {
   const proxy = downloadFront(client, gateway.proxyUrl, served);
   const log = scanLog(gateway.lines);
   const before = await residueOf(gateway);
+  const icapPort = Number(/icap:\/\/127\.0\.0\.1:(\d+)/.exec(await gateway.line("ICAP on "))?.[1]);
   const owned = opened.move();
   return {
     gateway,
@@ -91,6 +96,7 @@ export async function openFuzzStage(): Promise<FuzzStage> {
       fileNames(client, gateway.url),
       httpHeads(restSmuggling(rest, gateway.port, log)),
       httpHeads(proxySmuggling(proxy, gateway.proxyPort, origin)),
+      icapRequests(icapPort),
       scanPaths(client, gateway.url, paths.root),
       ...[rest, proxy].flatMap((front) => [
         archives(front),

@@ -200,6 +200,7 @@ describe("installParts for the tests", () => {
     "/usr/bin/curl",
     "/usr/bin/wget",
     "/usr/bin/aria2c",
+    "/usr/sbin/squid",
     "/usr/bin/openssl",
   ];
 

@@ -27,7 +27,19 @@ describe("missingParts", () => {
     const missing = missingParts(scratch.machine, { kind: "macos", goal: "tests" });
     assert.deepEqual(
       missing.map((part) => part.name),
-      ["clamscan", "sigtool", "redis-server", "nginx", "haproxy", "curl", "wget", "aria2c", "openssl", "ClamAV's test files"],
+      [
+        "clamscan",
+        "sigtool",
+        "redis-server",
+        "nginx",
+        "haproxy",
+        "curl",
+        "wget",
+        "aria2c",
+        "squid",
+        "openssl",
+        "ClamAV's test files",
+      ],
     );
   });
 
@@ -66,11 +78,11 @@ describe("packagesFor", () => {
   const cases = [
     [
       "debian",
-      "clamav-daemon clamav-freshclam clamav redis-server nginx haproxy curl wget aria2 openssl libatomic1 clamdscan clamav-testfiles python3-werkzeug python3-django python3-multipart python3-aiohttp python3-urllib3 python3-requests",
+      "clamav-daemon clamav-freshclam clamav redis-server nginx haproxy curl wget aria2 squid-openssl openssl libatomic1 clamdscan c-icap clamav-testfiles python3-werkzeug python3-django python3-multipart python3-aiohttp python3-urllib3 python3-requests",
     ],
-    ["alpine", "clamav-daemon freshclam clamav-scanner valkey valkey-compat nginx haproxy curl wget aria2 openssl"],
-    ["fedora", "clamd clamav-freshclam clamav valkey valkey-compat-redis nginx haproxy curl wget aria2 openssl libatomic"],
-    ["macos", "clamav redis nginx haproxy curl wget aria2 openssl"],
+    ["alpine", "clamav-daemon freshclam clamav-scanner valkey valkey-compat nginx haproxy curl wget aria2 squid openssl"],
+    ["fedora", "clamd clamav-freshclam clamav valkey valkey-compat-redis nginx haproxy curl wget aria2 squid openssl libatomic"],
+    ["macos", "clamav redis nginx haproxy curl wget aria2 squid openssl"],
     ["unknown", ""],
   ];
   for (const [kind, packages] of cases) {

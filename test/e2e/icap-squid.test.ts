@@ -1,0 +1,161 @@
+/** Squid asks the gateway, as it does in front of people: what it delivers, and what it does where there is no verdict. */
+
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { describe, test } from "node:test";
+import { marker, markerName } from "../live/clamd.ts";
+import { freePort } from "../live/free-port.ts";
+import { type LiveSquid, startSquid } from "../live/squid.ts";
+import { startIcapGateway, startPacedOrigin } from "./icap-stage.ts";
+import { eicar } from "./samples.ts";
+
+const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
+
+/** One service for each method, chosen by the first part of the path. */
+function services(
+  port: number,
+  all: readonly { readonly path: string; readonly service: string; readonly bypass: 0 | 1 }[],
+): string[] {
+  return all.flatMap(({ path, service, bypass }) => [
+    `icap_service q_${path} reqmod_precache icap://127.0.0.1:${port}/${service} bypass=${bypass}`,
+    `icap_service r_${path} respmod_precache icap://127.0.0.1:${port}/${service} bypass=${bypass}`,
+    `acl up_${path} urlpath_regex ^/${path}-up/`,
+    `acl down_${path} urlpath_regex ^/${path}-down/`,
+    `adaptation_access q_${path} allow up_${path}`,
+    `adaptation_access r_${path} allow down_${path}`,
+  ]);
+}
+
+describe("Squid before the gateway", () => {
+  test("delivers what is clean, byte for byte, and a page in the place of what is not (6-8, 10, 12-14)", async () => {
+    await using opened = new AsyncDisposableStack();
+    const origin = opened.use(await startPacedOrigin());
+    const gateway = await startIcapGateway(opened);
+    const squid = opened.use(
+      await startSquid([
+        `icap_service q reqmod_precache icap://127.0.0.1:${gateway.icapPort}/proxy bypass=off`,
+        `icap_service r respmod_precache icap://127.0.0.1:${gateway.icapPort}/proxy bypass=off`,
+        "adaptation_access q allow all",
+        "adaptation_access r allow all",
+      ]),
+    );
+    await gateway.ready();
+    for (const [path, size] of [
+      ["/small", 10],
+      ["/3000", 3000],
+      ["/100000", 100_000],
+      ["/large-unknown", 1_000_000],
+      ["/empty", 0],
+    ] as const) {
+      const body = randomBytes(size);
+      origin.files.set(path, body);
+      const answer = await squid.get(origin.base + path);
+      assert.equal(answer.status, 200, path);
+      assert.ok(answer.isWhole, path);
+      assert.equal(sha256(answer.body), sha256(body), path);
+    }
+    for (const status of [204, 304, 404]) assert.equal((await squid.get(`${origin.base}/status-${status}`)).status, status);
+    assert.equal((await squid.send("HEAD", `${origin.base}/3000`, null)).status, 200);
+
+    for (const [path, body] of [
+      ["/eicar", eicar.bytes],
+      ["/late-unknown", Buffer.concat([randomBytes(300_000), Buffer.from(marker)])],
+    ] as const) {
+      origin.files.set(path, body);
+      const answer = await squid.get(origin.base + path);
+      assert.equal(answer.status, 403, path);
+      assert.match(answer.body.toString(), /<h1>Blocked<\/h1>/);
+      assert.ok(!answer.body.includes(marker));
+      if (path === "/late-unknown") assert.match(answer.body.toString(), new RegExp(markerName));
+    }
+
+    const large = Array.from({ length: 10 }, (_, at) =>
+      Buffer.concat([randomBytes(10_000), Buffer.from(at === 9 ? marker : "")]),
+    );
+    assert.equal((await squid.send("POST", `${origin.base}/up`, eicar.bytes)).status, 403);
+    assert.equal((await squid.send("PUT", `${origin.base}/up`, eicar.bytes)).status, 403);
+    assert.equal((await squid.send("PUT", `${origin.base}/up`, large)).status, 403);
+    assert.deepEqual(origin.uploads, [], "the origin saw no request");
+    const clean = Array.from({ length: 10 }, () => randomBytes(10_000));
+    assert.equal((await squid.send("PUT", `${origin.base}/up`, clean)).status, 200);
+    assert.equal(sha256(Buffer.concat(origin.uploads.map(({ body }) => body))), sha256(Buffer.concat(clean)));
+
+    assert.equal(await gateway.metric("clamgate_spool_bodies"), 0);
+    assert.doesNotMatch(await squid.log(), /suspending|essential/i);
+    // A GET and what has no body is allowed without asking the engine; previews have come.
+    assert.ok(gateway.lines.some((line) => line.includes('"method":"REQMOD"') && line.includes('"answer":"204"')));
+    assert.ok(gateway.lines.some((line) => line.includes('"answer":"echo"') && line.includes('"preview":4096')));
+  });
+
+  test("does with failures what is known of it, whatever bypass says (23, I72)", async () => {
+    await using opened = new AsyncDisposableStack();
+    const origin = opened.use(await startPacedOrigin());
+    const gateway = await startIcapGateway(opened, {
+      CLAMD_PORT: `tcp://127.0.0.1:${await freePort()}`,
+      QUEUE_TIMEOUT: "50ms",
+      ICAP_ON_ERROR: "reset,proxy=page,told=status",
+      ICAP_PREVIEW: "4096",
+    });
+    const all = (["reset", "page", "status"] as const).flatMap((word) =>
+      ([0, 1] as const).map((bypass) => ({
+        path: `${word}${bypass}`,
+        service: { reset: "avscan", page: "proxy", status: "told" }[word],
+        bypass,
+      })),
+    );
+    const squid = opened.use(await startSquid(services(gateway.icapPort, all)));
+    const small = randomBytes(3000);
+    const large = randomBytes(100_000);
+    const table: Record<string, string> = {};
+    const cells = all.flatMap(({ path }) => [
+      { path, name: "small", body: small },
+      { path, name: "large", body: large },
+    ]);
+    const fill = async ({ path, name, body }: (typeof cells)[number]) => {
+      const target = `/${path}-up/${name}`;
+      origin.files.set(`/${path}-down/${name}`, body);
+      table[`${path} down ${name}`] = shown(await squid.get(`${origin.base}/${path}-down/${name}`), body);
+      const { status } = await squid.send("PUT", origin.base + target, body);
+      table[`${path} up ${name}`] = origin.uploads.some((upload) => upload.path === target) ? "PASSED" : String(status);
+    };
+    await Promise.all(cells.map(fill));
+    assert.deepEqual(table, {
+      "reset0 down small": "500",
+      "reset0 up small": "500",
+      "reset0 down large": "500",
+      "reset0 up large": "500",
+      "reset1 down small": "500",
+      "reset1 up small": "PASSED",
+      "reset1 down large": "500",
+      "reset1 up large": "500",
+      "page0 down small": "503",
+      "page0 up small": "503",
+      "page0 down large": "503",
+      "page0 up large": "503",
+      "page1 down small": "503",
+      "page1 up small": "503",
+      "page1 down large": "503",
+      "page1 up large": "503",
+      "status0 down small": "500",
+      "status0 up small": "500",
+      "status0 down large": "500",
+      "status0 up large": "500",
+      "status1 down small": "PASSED",
+      "status1 up small": "PASSED",
+      "status1 down large": "PASSED",
+      "status1 up large": "PASSED",
+    });
+    // Twenty times more of what the defaults are: nothing passes, and no service is given up.
+    for (let turn = 0; turn < 20; turn += 1) {
+      assert.equal((await squid.get(`${origin.base}/reset1-down/small`)).status, 500);
+      assert.equal((await squid.get(`${origin.base}/page1-down/small`)).status, 503);
+      assert.equal((await squid.send("PUT", `${origin.base}/page1-up/small`, small)).status, 503);
+    }
+    const log = await squid.log();
+    assert.doesNotMatch(log, /suspending.*(avscan|proxy)/);
+  });
+});
+
+function shown({ status, body }: Awaited<ReturnType<LiveSquid["get"]>>, sent: Buffer): string {
+  return body.equals(sent) ? "PASSED" : String(status);
+}
