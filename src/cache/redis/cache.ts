@@ -4,21 +4,6 @@ import type { CacheHealth, VerdictKey } from "../../core/verdict-cache.ts";
 import { cacheable, keyId, maxStoredLength, type Parse, parseStored } from "../cacheable.ts";
 import { RedisStore, type RedisStoreOptions } from "./store.ts";
 
-export type Claim<Value> =
-  | { readonly kind: "known"; readonly value: Value }
-  | { readonly kind: "leased" }
-  /** Another token has the lease. */
-  | { readonly kind: "taken" }
-  /** Another's lease was released. */
-  | { readonly kind: "released" }
-  /** No answer in time; the lease may have been granted all the same. */
-  | { readonly kind: "late" }
-  /** The store is away, or what stands there is nothing of ours. */
-  | { readonly kind: "failed" };
-
-/** A gateway that is killed holds the others up for so long; one that stands still for longer loses its lease. */
-export const leaseMs = 3_000;
-
 /** Of each key there is a value, or a lease on finding it, or neither. None of its functions rejects. */
 export interface RedisCache<Value> {
   get(key: VerdictKey): Promise<Value | null>;
