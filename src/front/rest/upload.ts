@@ -69,16 +69,18 @@ export async function scanUpload(body: AsyncIterable<Uint8Array>, options: Uploa
   for (const outcome of outcomes) settled.push(outcome instanceof Promise ? await outcome : outcome);
   return settled;
 
-  async function scanPart(part: Part, fileName: string, declared: number | null): Promise<PartOutcome> {
+  function scanPart(part: Part, fileName: string, declared: number | null): Promise<PartOutcome> {
     const { codings } = part;
     const expected = declared === null ? {} : { expectedBytes: declared };
+    const judging = judge(scan, part, { requestId, name: fileName, client, signal, codings, ...expected });
     unfinished += 1;
-    const judgement = await judge(scan, part, { requestId, name: fileName, client, signal, codings, ...expected });
-    unfinished -= 1;
-    // It may not have been read to its end.
-    part.leave();
-    onFinished?.();
-    return { kind: "judged", fileName, judgement };
+    return judging.then((judgement) => {
+      unfinished -= 1;
+      // It may not have been read to its end.
+      part.leave();
+      onFinished?.();
+      return { kind: "judged", fileName, judgement };
+    });
   }
 }
 
