@@ -1,6 +1,6 @@
 /** The clamd commands the gateway uses, always in their `z` form: paths and virus names may hold line feeds (clamd(8)). */
 
-import { freeChunk } from "../core/free-chunk.ts";
+import { freeChunk } from "../core/chunk-source.ts";
 import type { SpooledBody } from "../core/spool.ts";
 
 /**

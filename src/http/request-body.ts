@@ -2,10 +2,9 @@
 
 import { IncomingMessage } from "node:http";
 import { performance } from "node:perf_hooks";
-import { ChunkSource } from "../core/chunk-source.ts";
+import { ChunkSource, freeChunk } from "../core/chunk-source.ts";
 import type { Clock } from "../core/clock.ts";
 import { ClamgateError } from "../core/errors.ts";
-import { freeChunk } from "../core/free-chunk.ts";
 import { Pace } from "../core/pace.ts";
 import { tellToContinue } from "./expectations.ts";
 import { isWhollyRead, type RawRequest, type RawResponse } from "./raw.ts";

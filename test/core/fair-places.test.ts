@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createFairPlaces } from "../../src/core/fair-places.ts";
+import { createFairPlaces } from "../../src/core/fair-queue.ts";
 import { failsWith } from "../front/proxy/refusing.ts";
 
 const never = () => new AbortController().signal;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { freeChunk } from "../../src/core/free-chunk.ts";
+import { freeChunk } from "../../src/core/chunk-source.ts";
 
 describe("freeChunk", () => {
   test("empties what has its memory for itself", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { constants, zstdCompressSync } from "node:zlib";
-import { ZstdFrames } from "../../src/core/zstd-frames.ts";
+import { ZstdFrames } from "../../src/core/content-coding.ts";
 import { costMs } from "../cost.ts";
 
 const skippable = Buffer.from("502a4d1803000000616263", "hex");

@@ -2,8 +2,8 @@
 
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { clientNetwork, parseIpAddress } from "../../codec/ip-address.ts";
+import { freeChunk } from "../../core/chunk-source.ts";
 import { ClamgateError } from "../../core/errors.ts";
-import { freeChunk } from "../../core/free-chunk.ts";
 import { type HeaderLines, pairs } from "../../egress/header-lines.ts";
 import { clientGone } from "../../http/client-gone.ts";
 import { resetConnection } from "../../http/connections.ts";

@@ -1,9 +1,9 @@
 /** One download: fetched, spooled, scanned as it is and as it decodes, and its outcome (download-proxy.md 2.3, P21, P42, P65). */
 
+import { freeChunk } from "../../core/chunk-source.ts";
 import type { Clock } from "../../core/clock.ts";
 import { isCoded, readCodings } from "../../core/content-coding.ts";
 import type { Emit } from "../../core/events.ts";
-import { freeChunk } from "../../core/free-chunk.ts";
 import type { Scan } from "../../core/scan.ts";
 import { type Finding, scanLayers } from "../../core/scan-layers.ts";
 import type { SpooledBody } from "../../core/spool.ts";
