@@ -1,6 +1,5 @@
 /** The log: one line per call, as JSON or for eyes. Nobody ever waits for it. */
 
-import { pino } from "pino";
 import { countLines } from "./counted-lines.ts";
 import { escapeControlsInJson } from "./escape-controls.ts";
 import { textLine } from "./text-line.ts";
@@ -55,26 +54,21 @@ export interface LogOptions {
   readonly now?: () => number;
 }
 
+/** A log writes its own level and those behind it. */
+const order = ["trace", ...logLevels, "fatal", "silent"] as const satisfies readonly LogOptions["level"][];
+
 export function createLog(options: LogOptions): Log {
   const { destination, now = Date.now } = options;
   const shape = options.format === "json" ? escapeControlsInJson : textLine({ isColored: options.isColored ?? false });
-  const logger = pino(
-    {
-      level: options.level,
-      base: null,
-      timestamp: () => `,"time":"${new Date(now()).toISOString()}"`,
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    { write: (line: string) => destination.write(shape(line), isNow) },
-  );
-  let isNow = false;
+  const timestamp = createTimestamp();
+  const written = new Set<string>(order.slice(order.indexOf(options.level)));
   const counted = countLines();
   const log: Log = {
     write(level, message, fields, isUrgent = level === "error") {
-      isNow = isUrgent;
+      if (!written.has(level)) return;
       try {
-        if (fields === undefined) logger[level](message);
-        else logger[level](fields, message);
+        const line = JSON.stringify({ level, time: timestamp(now()), ...fields, msg: message });
+        destination.write(shape(`${line}\n`), isUrgent);
       } catch {
         // A log that cannot be written must not end the work it tells about, and there is no second place to say so.
       }
@@ -84,7 +78,7 @@ export function createLog(options: LogOptions): Log {
       const tell = (lines: number) => log.write(level, `${message}: lines left out`, { ...kind, lines });
       if (counted.admit(`${message} ${Object.values(kind)}`, tell)) log.write(level, message, fields);
     },
-    isOn: (level) => logger.isLevelEnabled(level),
+    isOn: (level) => written.has(level),
     lostLines: () => destination.lostLines ?? 0,
     flush() {
       counted.flush();
@@ -93,4 +87,19 @@ export function createLog(options: LogOptions): Log {
   };
   destination.onLost?.((lines) => log.write("warn", "log lines lost: nobody read them, or they could not be written", { lines }));
   return log;
+}
+
+/** As Date's `toISOString`, which is dear: all but the milliseconds are made once a second. */
+function createTimestamp(): (epochMs: number) => string {
+  let second = Number.NaN;
+  let untilSecond = "";
+  return (epochMs) => {
+    const ms = Math.floor(epochMs);
+    const now = Math.floor(ms / 1000);
+    if (now !== second) {
+      second = now;
+      untilSecond = new Date(now * 1000).toISOString().slice(0, -"000Z".length);
+    }
+    return `${untilSecond}${String(ms - now * 1000).padStart(3, "0")}Z`;
+  };
 }

@@ -28,7 +28,6 @@ describe("escapeControls", () => {
           return `\\u${character.charCodeAt(unit).toString(16).padStart(4, "0")}`;
         }).join("");
         assert.equal(escapeControls(`a${character}b`), `a${code}b`);
-        // pino's own shortcut for short texts: what JSON.stringify would escape may stand there raw.
         const json = escapeControlsInJson(`"a${character}b"`);
         assert.equal(json, `"a${code}b"`);
         assert.equal(JSON.parse(json), `a${character}b`);
