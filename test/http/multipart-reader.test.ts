@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ProtocolError } from "../../src/codec/protocol-error.ts";
 import { ClamgateError } from "../../src/core/errors.ts";
+import { MultipartReader } from "../../src/http/multipart-reader.ts";
+import { ReadyChunks } from "../fake/ready-chunks.ts";
 import { readParts } from "./read-parts.ts";
 
 /** A source that counts what is pulled and notices when it is returned. */
@@ -65,6 +67,22 @@ describe("MultipartReader", () => {
       ["a.txt", 1, "first body"],
       ["b.txt", 1, "second"],
     ]);
+  });
+
+  test("gives the parts of a body that is there without a wait", () => {
+    const reader = new MultipartReader(new ReadyChunks([Buffer.from(two)]), "bnd");
+    const found: unknown[] = [];
+    for (let part = reader.nextPart(); part; part = reader.nextPart()) {
+      assert.notEqual(part.beingRead(), null);
+      const bytes = part.take();
+      assert.ok(bytes);
+      found.push([part.fileName, Buffer.from(bytes).toString(), part.take(), part.beingRead()]);
+    }
+    assert.deepEqual(found, [
+      ["a.txt", "first body", null, null],
+      ["b.txt", "second", null, null],
+    ]);
+    assert.equal(reader.nextPart(), null);
   });
 
   test("names no file where the part names none, or an empty one", async () => {

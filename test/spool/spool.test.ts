@@ -10,6 +10,7 @@ import type { Spool, SpooledBody } from "../../src/core/spool.ts";
 import { openSpool, type SpoolSettings } from "../../src/spool/spool.ts";
 import type { FileSystem } from "../../src/spool/spool-file.ts";
 import { describeSpool } from "../contract/spool.ts";
+import { ReadyChunks } from "../fake/ready-chunks.ts";
 import { type ScratchDirectory, scratchDirectory } from "./scratch-directory.ts";
 import { collect, cut, ScriptedBody, sampleBytes } from "./scripted-body.ts";
 
@@ -86,6 +87,17 @@ describe("openSpool", () => {
     assert.ok((await collect(body.read())).equals(Buffer.concat(chunks)));
     for (const other of others) other.release({ error: new Error("enough") });
     await Promise.allSettled(taken);
+  });
+
+  test("takes in a body that is there in the turn in which it is asked to, and gives its memory back in that of the disposal", async () => {
+    const here = await opened({ memoryBytesPerBody: 1000 });
+    const source = new ReadyChunks(cut(sampleBytes(300), 64));
+    const taking = here.take(source, { maxBytes: 300, signal });
+    assert.deepEqual([source.unread, here.usage().memoryBytes], [0, 300]);
+    const body = await taking;
+    const disposal = body[Symbol.asyncDispose]();
+    assert.deepEqual(here.usage(), { bodies: 0, memoryBytes: 0, fileBytes: 0 });
+    await disposal;
   });
 
   test("fills the memory for all bodies to the byte, then goes to files, and comes back", async () => {
