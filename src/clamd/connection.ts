@@ -155,11 +155,6 @@ export class ClamdConnection {
     });
   }
 
-  /** Commands that were asked so far. */
-  get commands(): number {
-    return this.#commands;
-  }
-
   /** False where no further command may be asked. */
   get isOpen(): boolean {
     return this.#isSession && !this.#isEnding && !this.#socket.destroyed && this.#socket.writeFault === null;
