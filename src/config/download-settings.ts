@@ -8,7 +8,7 @@ import { duration, longestTimerMs, secondMs, wholeNumber } from "./numbers.ts";
 import { choice, list, type Parser, readBy } from "./parser.ts";
 import { setting, unset, written } from "./setting.ts";
 
-export const downloadModes = ["strict", "drip", "verified-stream"] as const;
+export const downloadModes = ["strict", "trickle", "verified-stream"] as const;
 
 const origins = list({
   item: readBy(parseOriginRule, "an origin", "`any`, `https://host[:port][/prefix]`, `https://*.example.com` or `*.example.com`"),
@@ -101,23 +101,23 @@ export const downloadSettings = [
   setting({
     name: "DOWNLOAD_MODE",
     group,
-    parser: choice("a download mode", downloadModes),
+    parser: choice("a download mode", downloadModes, [["drip", "trickle"]]),
     default: written("strict"),
-    help: "`strict` sends nothing before the verdict. `drip` sends up to 64 bytes, slowly, to keep impatient clients. `verified-stream` streams what was clean before, each piece once it has been proved to be the same.",
+    help: "`strict` sends nothing before the verdict. `trickle` (or `drip`, its name before) sends up to 64 bytes, slowly, to keep impatient clients. `verified-stream` streams what was clean before, each piece once it has been proved to be the same.",
   }),
   setting({
     name: "DOWNLOAD_DRIP_AFTER",
     group,
     parser: duration({ fromMs: 1, toMs: longestTimerMs }),
     default: written("10s"),
-    help: "In mode drip nothing is sent for so long. Shorter than the shortest time-out in front.",
+    help: "In mode trickle nothing is sent for so long. Shorter than the shortest time-out in front.",
   }),
   setting({
     name: "DOWNLOAD_DRIP_INTERVAL",
     group,
     parser: duration({ fromMs: 1, toMs: longestTimerMs }),
     default: written("10s"),
-    help: "Between two bytes of a drip.",
+    help: "Between two bytes of a trickle.",
   }),
   setting({
     name: "DOWNLOAD_TIMEOUT",

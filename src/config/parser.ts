@@ -46,11 +46,17 @@ export function hasControlCharacter(text: string): boolean {
 }
 
 /** @param noun reads on from "is not": `a log level`. */
-export function choice<const Word extends string>(noun: string, words: readonly Word[]): Parser<Word> {
+/** @param aliases names that a word had before, which are still taken. */
+export function choice<const Word extends string>(
+  noun: string,
+  words: readonly Word[],
+  aliases: readonly (readonly [alias: string, word: NoInfer<Word>])[] = [],
+): Parser<Word> {
   return {
     allowed: words.join(", "),
     parse(text) {
-      const found = words.find((word) => word === text.toLowerCase());
+      const lower = text.toLowerCase();
+      const found = words.find((word) => word === lower) ?? new Map(aliases).get(lower);
       return found === undefined ? wrong(text, `is not ${noun}`) : value(found);
     },
   };

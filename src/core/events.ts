@@ -141,7 +141,7 @@ export type GatewayEvent =
   | { readonly kind: "deprecated-endpoint" }
   | { readonly kind: "notice"; readonly level: "info" | "warn" | "error"; readonly message: string };
 
-export type DownloadMode = "strict" | "drip" | "verified-stream";
+export type DownloadMode = "strict" | "trickle" | "verified-stream";
 
 export type DownloadOutcome = "delivered" | "bodiless" | "blocked" | "cut" | "gone" | "failed";
 

@@ -16,7 +16,7 @@ export const givenSeconds = 86_400 + givenAgainSeconds;
 export interface GivenCopies {
   /**
    * Adds the copy to those of the address, atomically for all gateways that share the store, and answers them all. Asked before the first
-   * byte is given; of a drip, whose first bytes have no digest yet, before the rest. When it answers, no crash of the process loses the
+   * byte is given; of a trickle, whose first bytes have no digest yet, before the rest. When it answers, no crash of the process loses the
    * copy. Null where it cannot be told: too many copies, too many addresses, or a store that is away. Never throws or rejects.
    * @param address lower-case hexadecimal SHA-256.
    * @param isWhole nothing but the whole copy can be given, so the others do not matter: then the answer may be null at any time.

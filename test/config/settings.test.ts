@@ -185,7 +185,7 @@ const examples: { readonly [Name in keyof Config]: readonly [text: string, value
   DOWNLOAD_TRUSTED_PEERS: ["10.0.0.0/8", [{ network: { text: "10.0.0.0", family: 4 }, bits: 8 }]],
   DOWNLOAD_FORWARD_HEADERS: ["Cookie, X-Token", ["cookie", "x-token"]],
   DOWNLOAD_ROUTES: ["routes.json", "/srv/routes.json"],
-  DOWNLOAD_MODE: ["drip", "drip"],
+  DOWNLOAD_MODE: ["drip", "trickle"],
   DOWNLOAD_DRIP_AFTER: ["5s", 5000],
   DOWNLOAD_DRIP_INTERVAL: ["500ms", 500],
   DOWNLOAD_TIMEOUT: ["0", 0],

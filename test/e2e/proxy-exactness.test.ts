@@ -37,7 +37,7 @@ const isOurs = (name: string) => name === "via" || name === "accept-ranges" || n
 
 const ways = ["HTTP/1.1", "HTTP/1.0", "nginx by HTTP/1.1", "nginx by HTTP/1.0"] as const;
 
-for (const mode of ["strict", "drip", "verified-stream"]) {
+for (const mode of ["strict", "trickle", "verified-stream"]) {
   describe(`a clean file through the proxy in mode ${mode}`, () => {
     let stage: DownloadStage;
     let nginx: NginxFront;

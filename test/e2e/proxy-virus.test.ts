@@ -38,7 +38,7 @@ const readers: Readonly<
   "only if it has changed": (port, text) => ask(port, text(['If-None-Match: "other"', "Cache-Control: no-cache"])),
 };
 
-for (const mode of ["strict", "drip", "verified-stream"]) {
+for (const mode of ["strict", "trickle", "verified-stream"]) {
   describe(`a virus in mode ${mode}`, () => {
     let stage: DownloadStage;
     let nginx: NginxFront;
@@ -68,7 +68,7 @@ for (const mode of ["strict", "drip", "verified-stream"]) {
               );
               answers.push(answer);
               // What the machine is too busy to judge in time is dripped in that mode, and cut.
-              if (mode === "drip" && answer.status === 200) assert.ok(!answer.isWhole && answer.body.length <= 64, reader);
+              if (mode === "trickle" && answer.status === 200) assert.ok(!answer.isWhole && answer.body.length <= 64, reader);
               else assert.deepEqual([answer.status, answer.body.toString()], [409, refusal], reader);
             }
           }
@@ -87,7 +87,7 @@ for (const mode of ["strict", "drip", "verified-stream"]) {
           using client = new RawClient(stage.gateway.proxyPort);
           client.send(stage.text(path, [], { version }));
           await arrived;
-          const mayDrip = mode === "drip" && (length === "declared" || version === "1.1");
+          const mayDrip = mode === "trickle" && (length === "declared" || version === "1.1");
           // One byte a chunk, and six with its frame.
           if (mayDrip) await client.until((received) => bodyOf(received).length === 64 * (length === "declared" ? 1 : 6));
           finish();
@@ -116,10 +116,10 @@ for (const mode of ["strict", "drip", "verified-stream"]) {
       using client = new RawClient(nginx.port);
       client.send(requestText("/behind-nginx"));
       await arrived;
-      if (mode === "drip") await client.until((received) => received.includes(virus.subarray(0, 64)));
+      if (mode === "trickle") await client.until((received) => received.includes(virus.subarray(0, 64)));
       finish();
       const answer = await client.answer();
-      if (mode === "drip") assert.deepEqual([answer.status, answer.isWhole], [200, false]);
+      if (mode === "trickle") assert.deepEqual([answer.status, answer.isWhole], [200, false]);
       else assert.equal(answer.status, 409);
       assertNoVirus([answer]);
     });

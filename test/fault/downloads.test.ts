@@ -110,7 +110,7 @@ function chunk(bytes: Buffer): Buffer {
 
 for (const [mode, mayRelease] of [
   ["strict", 0],
-  ["drip", 64],
+  ["trickle", 64],
   ["verified-stream", 0],
 ] as const) {
   describe(`the download proxy in mode ${mode}, over origins and clients that misbehave`, () => {
@@ -161,7 +161,7 @@ for (const [mode, mayRelease] of [
     /** Where a drip had begun there is no status any more, but the cut. */
     function honestly({ truth }: Subject): readonly (number | undefined)[] {
       if (truth === "clean") return [200];
-      return mode === "drip" ? [409, undefined] : [409];
+      return mode === "trickle" ? [409, undefined] : [409];
     }
 
     /** The misdeed twice, and then the file itself at the same address: but where a drip was cut, which is 409 for its time whatever comes. */
@@ -174,7 +174,7 @@ for (const [mode, mayRelease] of [
         let wasCut = false;
         for (let turn = 0; turn < 2; turn += 1) {
           const { answer, elapsedMs } = await fetchFile(path, null, { of });
-          const isCut: boolean = !wasCut && answer === null && mode === "drip" && isLikeWhole;
+          const isCut: boolean = !wasCut && answer === null && mode === "trickle" && isLikeWhole;
           assert.ok(answer?.status === (wasCut ? 409 : status) || isCut, `${what}, turn ${turn}: ${answer?.status}`);
           wasCut ||= isCut;
           assert.ok(elapsedMs < misdeedMs, `${what}, turn ${turn}: ${elapsedMs} ms`);

@@ -74,7 +74,7 @@ const expected: Record<GatewayEvent["kind"], Record<string, unknown>> = {
     outcome: "delivered",
     code: null,
     detail: null,
-    mode: "drip",
+    mode: "trickle",
     cache: "miss",
     collapsed: false,
     size: 5000,

@@ -60,7 +60,7 @@ export const everyEvent: { readonly [K in GatewayEvent["kind"]]: Extract<Gateway
     outcome: "delivered",
     code: null,
     detail: null,
-    mode: "drip",
+    mode: "trickle",
     cache: "miss",
     isCollapsed: false,
     size: 5000,

@@ -74,7 +74,7 @@ const expected: Record<GatewayEvent["kind"], Record<string, number>> = {
   "cache-failed": { 'clamgate_cache_errors_total{operation="get"}': 1 },
   "scan-awaited": { 'clamgate_flight_waits_total{outcome="lapsed"}': 1 },
   download: {
-    'clamgate_downloads_total{outcome="delivered",mode="drip"}': 1,
+    'clamgate_downloads_total{outcome="delivered",mode="trickle"}': 1,
     'clamgate_download_cache_total{result="miss"}': 1,
     clamgate_downloaded_bytes_total: 5000,
     clamgate_released_bytes_total: 3,
@@ -195,7 +195,7 @@ describe("createMetrics", () => {
 
   test("counts the bytes of a shared download once", async () => {
     assert.deepEqual(await changesBy({ ...everyEvent.download, isCollapsed: true, releasedBytes: 0 }), {
-      'clamgate_downloads_total{outcome="delivered",mode="drip"}': 1,
+      'clamgate_downloads_total{outcome="delivered",mode="trickle"}': 1,
       'clamgate_download_cache_total{result="miss"}': 1,
       clamgate_downloads_collapsed_total: 1,
     });

@@ -67,7 +67,7 @@ const cutEntries = 10_000;
 export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
   const { clock, emit, trustedPeers, maxBytes } = options;
   let sources: DownloadRequestOptions = { source: options.source, routes: options.routes, trustedPeers };
-  const isShared = () => [sources.source, ...sources.routes].some(({ mode }) => mode === "drip");
+  const isShared = () => [sources.source, ...sources.routes].some(({ mode }) => mode === "trickle");
   const cutTrickles = createCutTrickles({ ...options, ttlMs: cutTtlMs, maxEntries: cutEntries, isShared });
   const pieces = createKnownPieces(randomBytes(tagKeyBytes));
   const slots = createDownloadSlots(options.slots);
@@ -150,7 +150,7 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
       if (proof !== null && remembered !== null && (await serveVerified(serving, { ...remembered, proof }, parts))) return;
       const share = shared.join(request);
       try {
-        if (request.mode === "drip" && isWhole) await serveTrickling(serving, share, parts);
+        if (request.mode === "trickle" && isWhole) await serveTrickling(serving, share, parts);
         else await deliver(serving, await untilAborted(share.outcome, exchange.signal), parts);
       } finally {
         record.isCollapsed = share.isCollapsed;
@@ -224,8 +224,8 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
   /** What an operator should mend, once each. */
   function warn({ mode, oddCacheScan }: ReadDownload, { knowsChunks }: ClientExchange): void {
     if (oddCacheScan !== null) warnOnce("Cache-Scan is there with a value that is neither true nor false: it counts as false");
-    if (mode === "drip" && !knowsChunks)
-      warnOnce("requests come as HTTP/1.0, where drip helps only with known lengths: let the web server speak HTTP/1.1 to us");
+    if (mode === "trickle" && !knowsChunks)
+      warnOnce("requests come as HTTP/1.0, where trickle helps only with known lengths: let the web server speak HTTP/1.1 to us");
   }
 
   function warnOnce(message: string): void {

@@ -118,10 +118,10 @@ async function transferOnce(mode: DownloadMode, transfer: Transfer): Promise<voi
   const told = proxy.downloads().at(-1);
   const got: RawAnswer | null = answer;
   assert.ok(told !== undefined);
-  assert.ok(told.releasedBytes <= (mode === "drip" ? 64 : 0), "H1");
+  assert.ok(told.releasedBytes <= (mode === "trickle" ? 64 : 0), "H1");
   if (mayPass) assert.deepEqual([told.status, told.outcome], [200, "delivered"]);
   // What streams by in pieces has been proved, though the rest may never come.
-  checkAnswer(got, client, body, mayPass, { strict: 0, drip: 64, "verified-stream": hasProof ? transfer.size - 1 : 0 }[mode]);
+  checkAnswer(got, client, body, mayPass, { strict: 0, trickle: 64, "verified-stream": hasProof ? transfer.size - 1 : 0 }[mode]);
 }
 
 function checkAnswer(answer: RawAnswer | null, client: RawClient, body: Buffer, mayPass: boolean, releasable: number): void {
@@ -147,7 +147,7 @@ function checkAnswer(answer: RawAnswer | null, client: RawClient, body: Buffer, 
 }
 
 describe("in every mode, whatever the body, the origin, the engine and the client", () => {
-  for (const mode of ["strict", "drip", "verified-stream"] as const) {
+  for (const mode of ["strict", "trickle", "verified-stream"] as const) {
     test(`${mode}: nothing whole without a clean verdict, no more than it may before, a reset where it began (H1-H3, H7, H8)`, async () => {
       await fc.assert(
         fc.asyncProperty(transfers, (transfer) => transferOnce(mode, transfer)),
@@ -157,7 +157,7 @@ describe("in every mode, whatever the body, the origin, the engine and the clien
   }
 
   test("a stalled origin and a client that leaves leave nothing behind", async () => {
-    for (const mode of ["strict", "drip", "verified-stream"] as const) {
+    for (const mode of ["strict", "trickle", "verified-stream"] as const) {
       await using proxy = await openProxy(() => stall(head(200, "Content-Length: 100"), "abc"), {
         mode,
         front: { trickle: { afterMs: 1, intervalMs: 1, maxBytes: 64 } },

@@ -17,7 +17,7 @@ export async function proxyStreams(stage: LoadStage, findings: Findings): Promis
   await using database = await testDatabase();
   for (const [index, mode, mayRelease] of [
     [0, "strict", 0],
-    [1, "drip", 64],
+    [1, "trickle", 64],
   ] as const) {
     await using gateway = await stage.gateway({
       DATABASE_DIRECTORY: database.path,
@@ -42,7 +42,7 @@ export async function proxyStreams(stage: LoadStage, findings: Findings): Promis
   }
 }
 
-function tell(findings: Findings, mode: "strict" | "drip", mayRelease: number, streams: readonly DownloadedStream[]): void {
+function tell(findings: Findings, mode: "strict" | "trickle", mayRelease: number, streams: readonly DownloadedStream[]): void {
   const infected = streams.filter(({ isInfected }) => isInfected);
   const clean = streams.filter(({ isInfected }) => !isInfected);
   const label = ({ status, bytes, ms, text }: DownloadedStream) =>

@@ -78,7 +78,13 @@ const routeKeys = [
   "carryHeaders",
   "rewrite",
 ];
-const modes: readonly DownloadMode[] = ["strict", "drip", "verified-stream"];
+/** `drip` is the name that `trickle` had before. */
+const modes: ReadonlyMap<string, DownloadMode> = new Map([
+  ["strict", "strict"],
+  ["trickle", "trickle"],
+  ["drip", "trickle"],
+  ["verified-stream", "verified-stream"],
+]);
 
 function routeOf(item: unknown, place: string, faults: string[]): Route {
   const fields = new Fields(item, place, faults, routeKeys);
@@ -88,7 +94,7 @@ function routeOf(item: unknown, place: string, faults: string[]): Route {
   const base = fields.text("origin", baseOf);
   if (!fields.has("origin")) faults.push(`${place}: "origin" is missing`);
   const rewrite = fields.list("rewrite", (pair, where) => replacementOf(pair, where, faults));
-  const mode = fields.text("mode", (text) => modes.find((known) => known === text) ?? null);
+  const mode = fields.text("mode", (text) => modes.get(text) ?? null);
   if (rewrite.length > 0 && mode !== null && mode !== "strict")
     faults.push(`${place}: "rewrite" goes with "mode": "strict" only`);
   return {

@@ -10,6 +10,13 @@ import { ask, requestText } from "../raw-client.ts";
 const path = (prefix: string) => ({ host: null, path: prefix });
 
 describe("parseRouteTable", () => {
+  test("takes drip for trickle, which has had that name", () => {
+    for (const mode of ["trickle", "drip"]) {
+      const table = parseRouteTable(JSON.stringify({ routes: [{ path: "/", origin: "https://h/", mode }] }));
+      assert.ok(table.kind === "routes" && table.routes[0]?.mode === "trickle");
+    }
+  });
+
   test("reads every field, and takes what is left out for off", () => {
     const full = {
       path: "/pypi/",

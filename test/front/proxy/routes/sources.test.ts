@@ -17,7 +17,7 @@ function open(routes: readonly object[]): Sources {
   const clock = () => performance.now();
   return createSources({
     routes: table.routes,
-    mode: "drip",
+    mode: "trickle",
     upstream: {
       ...upstreamDefaults,
       origins: origins("any"),
@@ -169,7 +169,7 @@ describe("createSources", () => {
     ]);
     assert.deepEqual(
       [sources.source, ...sources.routes].map(({ mode }) => mode),
-      ["drip", "drip", "verified-stream", "strict"],
+      ["trickle", "trickle", "verified-stream", "strict"],
     );
     await sources.close();
   });

@@ -8,7 +8,7 @@ import { eventually } from "../../../process/stage.ts";
 import { openProxy, type ProxyStage, virusMark } from "../proxy-stage.ts";
 import { RawClient } from "../raw-client.ts";
 
-const drip = { afterMs: 20, intervalMs: 2, maxBytes: 64 };
+const quick = { afterMs: 20, intervalMs: 2, maxBytes: 64 };
 const clean: Verdict = { kind: "clean" };
 const infected: Verdict = { kind: "infected", signatures: ["Late.Virus"] };
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
@@ -23,16 +23,16 @@ function released(client: RawClient): number {
   return headEnd < 0 ? 0 : client.received.length - headEnd - 4;
 }
 
-async function openDripping(script: Parameters<typeof openProxy>[0], pace = drip): Promise<ProxyStage> {
-  const proxy = await openProxy(script, { mode: "drip", front: { trickle: pace } });
+async function openTrickling(script: Parameters<typeof openProxy>[0], pace = quick): Promise<ProxyStage> {
+  const proxy = await openProxy(script, { mode: "trickle", front: { trickle: pace } });
   proxy.engine.answerAll(null);
   return proxy;
 }
 
-describe("drip", () => {
+describe("trickle", () => {
   test("sends nothing for objects that are judged before its time, and their status is the right one", async () => {
     await using proxy = await openProxy(({ path }) => ok(path === "/v" ? virusMark : "hello"), {
-      mode: "drip",
+      mode: "trickle",
       front: { trickle: { afterMs: 60_000, intervalMs: 1, maxBytes: 64 } },
     });
     const passed = await proxy.get("/x");
@@ -48,7 +48,7 @@ describe("drip", () => {
   for (const size of [2, 3, 63, 64, 65, 68, 69, 1025, 65_537, 1_048_577]) {
     test(`of ${size} bytes releases at most 64, never the last, and a clean file arrives as it was (H1, H2, H8)`, async () => {
       const body = numbered(size);
-      await using proxy = await openDripping(() => ok(body, 'ETag: "x"', "X-Accel-Buffering: yes"));
+      await using proxy = await openTrickling(() => ok(body, 'ETag: "x"', "X-Accel-Buffering: yes"));
       using client = new RawClient(proxy.port);
       client.send(proxy.text("/x"));
       const scan = await proxy.engine.scanBegun(1);
@@ -70,7 +70,7 @@ describe("drip", () => {
 
   for (const size of [0, 1]) {
     test(`of ${size} bytes has nothing to release`, async () => {
-      await using proxy = await openDripping(() => ok(numbered(size)));
+      await using proxy = await openTrickling(() => ok(numbered(size)));
       const answering = proxy.get("/x");
       const scan = await proxy.engine.scanBegun(1);
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -90,7 +90,7 @@ describe("drip", () => {
     for (const framing of ["length", "chunked"] as const) {
       test(`ends in a reset when the file is ${name}, ${framing}; the next try is 409 whatever would come (H2, H3, 2.3)`, async () => {
         const body = numbered(1000);
-        await using proxy = await openDripping(() =>
+        await using proxy = await openTrickling(() =>
           framing === "length" ? ok(body) : keep(head(200, "Transfer-Encoding: chunked"), "3e8\r\n", body, "\r\n0\r\n\r\n"),
         );
         using client = new RawClient(proxy.port);
@@ -115,7 +115,7 @@ describe("drip", () => {
   }
 
   test("ends in a reset when the origin breaks off after the first bytes (H3, P26)", async () => {
-    await using proxy = await openDripping(() => stall(head(200, "Content-Length: 1000"), numbered(100)));
+    await using proxy = await openTrickling(() => stall(head(200, "Content-Length: 1000"), numbered(100)));
     using client = new RawClient(proxy.port);
     client.send(proxy.text("/x"));
     await client.until(() => released(client) >= 5);
@@ -124,7 +124,7 @@ describe("drip", () => {
   });
 
   test("does not know more of a stalled body than has come, and keeps its last byte", async () => {
-    await using proxy = await openDripping(() => stall(head(200, "Content-Length: 1000"), numbered(4)));
+    await using proxy = await openTrickling(() => stall(head(200, "Content-Length: 1000"), numbered(4)));
     using client = new RawClient(proxy.port);
     client.send(proxy.text("/x"));
     await client.until(() => released(client) >= 3);
@@ -142,7 +142,7 @@ describe("drip", () => {
       const body = numbered(size);
       const chunked = () => keep(head(200, "Transfer-Encoding: chunked"), `${size.toString(16)}\r\n`, body, "\r\n0\r\n\r\n");
       const held = memoryBytesPerBody === undefined ? {} : { memoryBytesPerBody };
-      await using proxy = await openProxy(chunked, { mode: "drip", front: { trickle: drip }, ...held });
+      await using proxy = await openProxy(chunked, { mode: "trickle", front: { trickle: quick }, ...held });
       proxy.engine.answerAll(null);
       using client = new RawClient(proxy.port);
       client.send(proxy.text("/x"));
@@ -157,7 +157,7 @@ describe("drip", () => {
   }
 
   test("is off for HTTP/1.0 without a length, where a cut body looks whole (H4, P79)", async () => {
-    await using proxy = await openDripping(({ path }) =>
+    await using proxy = await openTrickling(({ path }) =>
       path === "/known" ? ok(numbered(500)) : keep(head(200, "Transfer-Encoding: chunked"), "3\r\nabc\r\n0\r\n\r\n"),
     );
     using unknown = new RawClient(proxy.port);
@@ -179,7 +179,7 @@ describe("drip", () => {
   });
 
   test("is off for statuses other than 200, for ranges and for HEAD", async () => {
-    await using proxy = await openDripping(({ path }) =>
+    await using proxy = await openTrickling(({ path }) =>
       path === "/404" ? keep(head(404, "Content-Length: 500"), numbered(500)) : ok(numbered(500)),
     );
     const clients = [proxy.text("/404"), proxy.text("/x", ["Range: bytes=0-99"])].map((text) => {
@@ -201,7 +201,7 @@ describe("drip", () => {
 
   test("gives each client that shares a download its own bytes", async () => {
     const body = numbered(2000);
-    await using proxy = await openDripping(() => ok(body));
+    await using proxy = await openTrickling(() => ok(body));
     const clients = Array.from({ length: 3 }, () => new RawClient(proxy.port));
     for (const client of clients) client.send(proxy.text("/x"));
     for (const client of clients) await client.until(() => released(client) >= 3);
@@ -211,7 +211,7 @@ describe("drip", () => {
   });
 
   test("slows down to half once half of its bytes are gone", async () => {
-    await using proxy = await openDripping(() => ok(numbered(500)), { afterMs: 1, intervalMs: 25, maxBytes: 8 });
+    await using proxy = await openTrickling(() => ok(numbered(500)), { afterMs: 1, intervalMs: 25, maxBytes: 8 });
     using client = new RawClient(proxy.port);
     const startedAt = performance.now();
     client.send(proxy.text("/x"));

@@ -293,7 +293,7 @@ describe("an origin's parts", () => {
   }
 });
 
-describe("a drip that was cut", () => {
+describe("a trickle that was cut", () => {
   const trickle = { afterMs: 20, intervalMs: 2, maxBytes: 64 };
   const body = "x".repeat(1000);
   const infected = { kind: "infected", signatures: ["Late.Virus"] } as const;
@@ -319,7 +319,7 @@ describe("a drip that was cut", () => {
   ] as const) {
     test(`is answered 409 for ten minutes, though the origin has a clean file by now: ${name}`, async () => {
       let file = body;
-      await using proxy = await openProxy(() => ok(file), { mode: "drip", front: { trickle } });
+      await using proxy = await openProxy(() => ok(file), { mode: "trickle", front: { trickle } });
       await cut(proxy);
       file = "another";
       const asked = proxy.origin.requests.length;
@@ -338,11 +338,11 @@ describe("a drip that was cut", () => {
   }
 
   test("is answered 409 by the next gateway, and in every mode", async () => {
-    await using proxy = await openProxy(() => ok(body), { mode: "drip", front: { trickle } });
+    await using proxy = await openProxy(() => ok(body), { mode: "trickle", front: { trickle } });
     await cut(proxy);
     const { urls, base } = proxy;
-    for (const mode of ["drip", "strict", "verified-stream"] as const) {
-      const route = { match: { path: "/other/", host: null }, base: "", mode: "drip" } as const;
+    for (const mode of ["trickle", "strict", "verified-stream"] as const) {
+      const route = { match: { path: "/other/", host: null }, base: "", mode: "trickle" } as const;
       await using other = await openProxy(() => ok(body), { mode, front: { urlVerdicts: urls }, routes: [route] });
       assert.equal((await other.get("/x", [`Download-From: ${base}`])).status, 409, mode);
     }
@@ -350,7 +350,7 @@ describe("a drip that was cut", () => {
 
   test("is not known while it runs: others get no part of another copy meanwhile", async () => {
     let file = body;
-    await using proxy = await openProxy(() => ok(file), { mode: "drip", front: { trickle } });
+    await using proxy = await openProxy(() => ok(file), { mode: "trickle", front: { trickle } });
     proxy.engine.answerAll(null);
     using client = new RawClient(proxy.port);
     client.send(proxy.text("/x"));
@@ -364,7 +364,7 @@ describe("a drip that was cut", () => {
   });
 
   test("leaves no part behind when its client goes before the verdict", async () => {
-    await using proxy = await openProxy(() => ok(body), { mode: "drip", front: { trickle } });
+    await using proxy = await openProxy(() => ok(body), { mode: "trickle", front: { trickle } });
     proxy.engine.answerAll(null);
     {
       using client = new RawClient(proxy.port);
@@ -377,7 +377,7 @@ describe("a drip that was cut", () => {
   });
 
   test("is none when it ends well: its rest is given in parts", async () => {
-    await using proxy = await openProxy(() => ok(body), { mode: "drip", front: { trickle } });
+    await using proxy = await openProxy(() => ok(body), { mode: "trickle", front: { trickle } });
     proxy.engine.answerAll(null);
     using client = new RawClient(proxy.port);
     client.send(proxy.text("/x"));
