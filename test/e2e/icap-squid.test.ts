@@ -3,10 +3,13 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { clean, found, startFakeClamd } from "../fake/clamd.ts";
 import { marker, markerName } from "../live/clamd.ts";
 import { freePort } from "../live/free-port.ts";
-import { type LiveSquid, startSquid } from "../live/squid.ts";
-import { startIcapGateway, startPacedOrigin } from "./icap-stage.ts";
+import { type LiveSquid, type ProxiedAnswer, startSquid } from "../live/squid.ts";
+import { eventually } from "../process/stage.ts";
+import { type IcapGateway, startIcapGateway, startPacedOrigin } from "./icap-stage.ts";
 import { eicar } from "./samples.ts";
 
 const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
@@ -37,9 +40,13 @@ describe("Squid before the gateway", () => {
         `icap_service r respmod_precache icap://127.0.0.1:${gateway.icapPort}/proxy bypass=off`,
         "adaptation_access q allow all",
         "adaptation_access r allow all",
+        "request_header_access Range deny all",
       ]),
     );
     await gateway.ready();
+    const ranged = await squid.send("GET", `${origin.base}/ranged`, null, { range: "bytes=3-9" });
+    assert.equal(ranged.body.toString(), "the page at /ranged, range none");
+
     for (const [path, size] of [
       ["/small", 10],
       ["/3000", 3000],
@@ -49,7 +56,7 @@ describe("Squid before the gateway", () => {
     ] as const) {
       const body = randomBytes(size);
       origin.files.set(path, body);
-      const answer = await squid.get(origin.base + path);
+      const answer = await getThroughStalls(squid, gateway, origin.base + path);
       assert.equal(answer.status, 200, path);
       assert.ok(answer.isWhole, path);
       assert.equal(sha256(answer.body), sha256(body), path);
@@ -62,7 +69,7 @@ describe("Squid before the gateway", () => {
       ["/late-unknown", Buffer.concat([randomBytes(300_000), Buffer.from(marker)])],
     ] as const) {
       origin.files.set(path, body);
-      const answer = await squid.get(origin.base + path);
+      const answer = await getThroughStalls(squid, gateway, origin.base + path);
       assert.equal(answer.status, 403, path);
       assert.match(answer.body.toString(), /<h1>Blocked<\/h1>/);
       assert.ok(!answer.body.includes(marker));
@@ -155,6 +162,57 @@ describe("Squid before the gateway", () => {
     assert.doesNotMatch(log, /suspending.*(avscan|proxy)/);
   });
 });
+
+describe("Squid before a gateway that drips", () => {
+  test("delivers what is clean after a few bytes, and cuts what is not; the next try gets its page (50, 51)", async () => {
+    await using opened = new AsyncDisposableStack();
+    const origin = opened.use(await startPacedOrigin());
+    const clamd = opened.use(
+      await startFakeClamd({
+        async scan(body) {
+          await delay(1_500);
+          return body.includes(marker) ? found("Late") : clean;
+        },
+      }),
+    );
+    const gateway = await startIcapGateway(opened, {
+      CLAMD_PORT: `tcp://127.0.0.1:${clamd.address.port}`,
+      ICAP_MODE: "drip",
+      ICAP_DRIP_AFTER: "100ms",
+      ICAP_DRIP_INTERVAL: "10ms",
+    });
+    const squid = opened.use(
+      await startSquid([
+        `icap_service r respmod_precache icap://127.0.0.1:${gateway.icapPort}/proxy bypass=off`,
+        "adaptation_access r allow all",
+      ]),
+    );
+    await gateway.ready();
+    const good = randomBytes(100_000);
+    const evil = Buffer.concat([randomBytes(100_000), Buffer.from(marker)]);
+    origin.files.set("/good-unknown", good);
+    origin.files.set("/evil-unknown", evil);
+    const [clear, cut] = await Promise.all(["good", "evil"].map((name) => squid.get(`${origin.base}/${name}-unknown`)));
+    assert.ok(clear?.isWhole && clear.body.equals(good));
+    assert.ok(cut !== undefined && !cut.isWhole && cut.body.length <= 64);
+    assert.ok(evil.subarray(0, cut.body.length).equals(cut.body), "a true beginning");
+    const again = await squid.get(`${origin.base}/evil-unknown`);
+    assert.equal(again.status, 403);
+    const [released] = await gateway.metrics("clamgate_released_bytes_total");
+    assert.ok(released !== undefined && released > 0 && released <= 128, `${released} bytes were released`);
+  });
+});
+
+/** Squid 5.7 stops at times when it has sent the 65,535th byte of a download (bug 5352). That alone is excused, and tried again. */
+async function getThroughStalls(squid: LiveSquid, gateway: IcapGateway, url: string): Promise<ProxiedAnswer> {
+  for (let tries = 0; ; tries += 1) {
+    const seen = gateway.lines.length;
+    const answer = await squid.get(url);
+    if (answer.status !== 0 || tries === 10) return answer;
+    const isStall = (line: string) => line.includes('"msg":"icap"') && line.includes('"size":65535,') && line.includes('"gone"');
+    await eventually("the gateway has seen Squid stop", () => gateway.lines.slice(seen).some(isStall));
+  }
+}
 
 function shown({ status, body }: Awaited<ReturnType<LiveSquid["get"]>>, sent: Buffer): string {
   return body.equals(sent) ? "PASSED" : String(status);

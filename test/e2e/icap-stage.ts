@@ -31,7 +31,7 @@ export async function startIcapGateway(
 
 export interface PacedOrigin extends AsyncDisposable {
   readonly base: string;
-  /** Bodies by path. A path that ends in `-unknown` is sent without its length. */
+  /** Bodies by path. A path that ends in `-unknown` is sent without its length; any other answer names the path and the range that was asked for. */
   readonly files: Map<string, Buffer>;
   /** Requests with a body that have come, and what of it. */
   readonly uploads: { readonly path: string; readonly body: Buffer }[];
@@ -39,7 +39,7 @@ export interface PacedOrigin extends AsyncDisposable {
 
 /**
  * Squid 5.7 never goes on once 64 KiB wait in it for the ICAP server (bug 5352): ours sends pieces of 16 KiB, and after the second one
- * gives the preview time to be answered, on a busy machine too.
+ * gives the preview time to be answered.
  */
 const pieceBytes = 16 * 1024;
 const previewMs = 1_500;
@@ -66,7 +66,7 @@ export async function startPacedOrigin(): Promise<PacedOrigin> {
       response.writeHead(Number(status)).end();
       return;
     }
-    const body = files.get(path) ?? Buffer.from(`the page at ${path}`);
+    const body = files.get(path) ?? Buffer.from(`the page at ${path}, range ${request.headers.range ?? "none"}`);
     response.writeHead(200, path.endsWith("-unknown") ? {} : { "content-length": body.length });
     response.flushHeaders();
     if (request.method === "GET") {
