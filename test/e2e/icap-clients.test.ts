@@ -9,8 +9,10 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import { type Answer, chunked, onSocket, rawIcap, respmod } from "../front/icap/raw-icap.ts";
+import { reset, startFakeClamd } from "../fake/clamd.ts";
+import { type Answer, chunked, onSocket, rawIcap, reqmod, respmod } from "../front/icap/raw-icap.ts";
 import { eicarName } from "../live/clamd.ts";
+import { zip } from "../live/zip.ts";
 import { eventually } from "../process/stage.ts";
 import { scratchDirectory } from "../spool/scratch-directory.ts";
 import { makeCertificate } from "./certificate.ts";
@@ -162,6 +164,35 @@ describe("applications", () => {
     // A large file, all of it written before anything is read.
     const large = await ask(nextcloud("x".repeat(26 * 1024 * 1024)));
     assert.equal(large.answer.field("X-Infection-Found"), "Type=2; Resolution=2; Threat=Heuristics.Clamgate.TooLarge;");
+  });
+
+  test("have the zip in a form found (43), and are told nothing that is clean when clamd dies of each scan (24)", async () => {
+    await using opened = new AsyncDisposableStack();
+    const gateway = await startIcapGateway(opened);
+    await gateway.ready();
+    const part = 'Content-Disposition: form-data; name="f"; filename="a.zip"\r\nContent-Type: application/zip';
+    const archive = zip([{ name: "eicar", bytes: eicar.bytes }]).toString("latin1");
+    const form = `--b\r\n${part}\r\n\r\n${archive}\r\n--b--\r\n`;
+    const requestHead = `POST http://o/ HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: ${form.length}\r\n\r\n`;
+    using uploading = rawIcap(gateway.icapPort);
+    await uploading.send(Buffer.from(reqmod({ fields: "Allow: 204\r\n", requestHead, body: chunked(form) }), "latin1"));
+    assert.equal((await uploading.answer()).field("X-Virus-ID"), eicarName);
+
+    const dying = opened.use(await startFakeClamd({ scan: () => reset() }));
+    const other = await startIcapGateway(opened, {
+      CLAMD_PORT: `tcp://127.0.0.1:${dying.address.port}`,
+      QUEUE_TIMEOUT: "3s",
+      ICAP_ON_ERROR: "reset,proxy=page,told=status",
+    });
+    await other.ready();
+    for (const service of ["avscan", "told", "proxy"]) {
+      using client = rawIcap(other.icapPort);
+      await client.send(respmod({ service, fields: "Allow: 204\r\n", body: chunked(`clean ${service}`) }));
+      const answer = await client.answerOrEnd();
+      if (service === "avscan") assert.equal(answer, null);
+      if (service === "told") assert.equal(answer?.status, 503);
+      if (service === "proxy") assert.match(answer?.httpHead ?? "", /^HTTP\/1\.1 503 /);
+    }
   });
 
   test("see no error while signatures are loaded anew (57)", async () => {

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
+import { chmod } from "node:fs/promises";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { clean, found, startFakeClamd } from "../fake/clamd.ts";
@@ -9,6 +10,8 @@ import { marker, markerName } from "../live/clamd.ts";
 import { freePort } from "../live/free-port.ts";
 import { type LiveSquid, type ProxiedAnswer, startSquid } from "../live/squid.ts";
 import { eventually } from "../process/stage.ts";
+import { scratchDirectory } from "../spool/scratch-directory.ts";
+import { makeCertificate } from "./certificate.ts";
 import { type IcapGateway, startIcapGateway, startPacedOrigin } from "./icap-stage.ts";
 import { eicar } from "./samples.ts";
 
@@ -30,16 +33,31 @@ function services(
 }
 
 describe("Squid before the gateway", () => {
-  test("delivers what is clean, byte for byte, and a page in the place of what is not (6-8, 10, 12-14)", async () => {
+  test("delivers what is clean, byte for byte, and a page in the place of what is not (6-8, 10, 12-14, 49)", async () => {
     await using opened = new AsyncDisposableStack();
     const origin = opened.use(await startPacedOrigin());
-    const gateway = await startIcapGateway(opened);
+    const directory = opened.use(await scratchDirectory());
+    const { cert, key } = await makeCertificate(directory.path);
+    const gateway = await startIcapGateway(opened, {
+      ICAP_SSL_PORT: "0",
+      SSL_CERT: cert,
+      SSL_KEY: key,
+      // What is its own authority is a client's certificate, too.
+      ICAP_CLIENT_CA: cert,
+    });
+    // It reads them as a user of its own.
+    await chmod(directory.path, 0o755);
+    await chmod(key, 0o644);
+    const tls = `tls-cafile=${cert} tls-default-ca=off tls-cert=${cert} tls-key=${key}`;
     const squid = opened.use(
       await startSquid([
         `icap_service q reqmod_precache icap://127.0.0.1:${gateway.icapPort}/proxy bypass=off`,
         `icap_service r respmod_precache icap://127.0.0.1:${gateway.icapPort}/proxy bypass=off`,
         "adaptation_access q allow all",
-        "adaptation_access r allow all",
+        `icap_service t respmod_precache icaps://localhost:${gateway.icapsPort}/proxy bypass=off ${tls}`,
+        "acl tls urlpath_regex ^/tls/",
+        "adaptation_access t allow tls",
+        "adaptation_access r allow !tls",
         "request_header_access Range deny all",
       ]),
     );
@@ -61,6 +79,10 @@ describe("Squid before the gateway", () => {
       assert.ok(answer.isWhole, path);
       assert.equal(sha256(answer.body), sha256(body), path);
     }
+    origin.files.set("/tls/eicar", eicar.bytes);
+    assert.equal((await squid.get(`${origin.base}/tls/clean`)).status, 200);
+    assert.equal((await squid.get(`${origin.base}/tls/eicar`)).status, 403);
+    assert.ok(gateway.lines.some((line) => line.includes('"msg":"icap"') && line.includes('"tls":true')));
     for (const status of [204, 304, 404]) assert.equal((await squid.get(`${origin.base}/status-${status}`)).status, status);
     assert.equal((await squid.send("HEAD", `${origin.base}/3000`, null)).status, 200);
 

@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket } from "node:tls";
 import { type IpRange, isInRange, parseIpAddress } from "../../codec/ip-address.ts";
 import { ActiveSet } from "../../core/active-set.ts";
-import type { IcapRefusal } from "../../core/events.ts";
+import type { Emit, IcapRefusal } from "../../core/events.ts";
 import { ClientSocket } from "./client-socket.ts";
 import { IcapConnection } from "./connection.ts";
 import type { IcapFrontOptions } from "./front-options.ts";
@@ -37,7 +37,8 @@ export interface IcapServer {
 /** How long a client may take to receive its last answer. */
 const closeMs = 1000;
 
-export function createIcapServer(options: IcapServerOptions): IcapServer {
+export function createIcapServer(given: IcapServerOptions): IcapServer {
+  const options = { ...given, emit: tellingStalls(given) };
   const { peers, maxConnections, headTimeoutMs, patienceMs, emit } = options;
   const servers: Server[] = [];
   /** What was accepted, by its client's end. */
@@ -121,6 +122,22 @@ export function createIcapServer(options: IcapServerOptions): IcapServer {
       clearTimeout(patience);
       for (const socket of accepted.values()) socket.destroy();
     },
+  };
+}
+
+/** Where a Squid before 6.13 stops for good in a download, now and then (Squid bug 5352): nobody would think of it. */
+const stalledBytes = 65_535;
+const toldEveryMs = 3_600_000;
+
+function tellingStalls({ emit, clock }: IcapServerOptions): Emit {
+  let toldAt = Number.NEGATIVE_INFINITY;
+  return (event) => {
+    emit(event);
+    const isStall = event.kind === "icap" && event.method === "RESPMOD" && event.size === stalledBytes && event.code !== null;
+    if (!isStall || clock() - toldAt < toldEveryMs) return;
+    toldAt = clock();
+    const message = "a download stopped at byte 65,535 on its way here, as those of a Squid older than 6.13 do (Squid bug 5352)";
+    emit({ kind: "notice", level: "warn", message });
   };
 }
 

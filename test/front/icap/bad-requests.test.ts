@@ -213,6 +213,25 @@ describe("a client that leaves", () => {
   });
 });
 
+describe("a Squid that stops within a download", () => {
+  test("is told of once an hour", async () => {
+    await using stage = await openIcap();
+    for (const size of [65_535, 65_535, 65_534]) {
+      using client = stage.client();
+      await client.send(respmod({ body: `fffff\r\n${"x".repeat(size)}` }));
+      await eventually("all of it has come", () => stage.spool.usage().memoryBytes + stage.spool.usage().fileBytes >= size);
+      const before = stage.icapEvents().length;
+      client.socket.end();
+      await eventually("it is gone", () => stage.icapEvents().length > before);
+      await stage.settled();
+    }
+    const notices = stage.events.filter((event) => event.kind === "notice");
+    assert.equal(notices.length, 1);
+    assert.match(notices[0]?.message ?? "", /Squid older than 6\.13/);
+    stage.events.length = 0;
+  });
+});
+
 describe("a client that is slow", () => {
   test("in a body is reset, or told 408 (27)", async () => {
     await using stage = await openIcap({ idleTimeoutMs: 100 });
