@@ -14,6 +14,7 @@ const documents = [
   "SECURITY.md",
   "CONTRIBUTING.md",
   "deploy/README.md",
+  "docs/clamd.md",
   "docs/containers.md",
   "docs/download-proxy.md",
   "docs/download-proxy-fields.md",

@@ -9,6 +9,7 @@ import { readAgain } from "../clamd/read-again.ts";
 import type { Config } from "../config/settings.ts";
 import { isOfFormat } from "../containers/format.ts";
 import { createInspect } from "../containers/inspect.ts";
+import type { PoolStats } from "../core/engine.ts";
 import type { Emit } from "../core/events.ts";
 import { lookInside } from "../core/look-inside.ts";
 import { createScan, decide } from "../core/scan.ts";
@@ -25,6 +26,7 @@ import { openChildRecords } from "../process/child-records.ts";
 import { type DirectoryLock, lockDirectory } from "../process/lock.ts";
 import { openSpool } from "../spool/spool.ts";
 import { openCaches } from "./caches.ts";
+import { type ClamdDoor, openClamdDoor } from "./clamd-door.ts";
 import { makeSettingDirectories, spoolDirectoryOf } from "./directories.ts";
 import { emitToAll } from "./emit-to-all.ts";
 import { openEngine } from "./engine-choice.ts";
@@ -53,6 +55,8 @@ export interface Gateway {
   readonly downloadProxyUrl: string | null;
   /** None where it is off. */
   readonly icapUrls: readonly string[];
+  /** Where it answers as a clamd does. */
+  readonly clamdAddresses: readonly string[];
   /** Resolves when an engine has proved itself, or with nothing to be had for now; rejects when there is no point in going on. */
   readonly started: Promise<void>;
   signatures(): SignatureState;
@@ -194,6 +198,7 @@ async function open(
   let isStopping = false;
   let isStarting = true;
   const startedAt = clock();
+  let clamdDoor: ClamdDoor | null = null;
   const readiness = (): Readiness => {
     const signatures = engine.signatures();
     const { backends } = pool.status();
@@ -247,20 +252,22 @@ async function open(
       },
       icapConnections: icap?.connections() ?? 0,
       spool: spool.usage(),
+      clamdConnections: clamdDoor?.connections() ?? 0,
       signatures: { builtAt, isTestOnly, keptOut: keptOut.length },
       engine: pool.version(),
       lostLogLines: log.lostLines(),
     };
   }
 
+  const poolStats = (): PoolStats => {
+    const { slots, queueLength, backends } = snapshot();
+    return { backendsUp: backends.up, slots: slots.total, inFlight: slots.inUse, queued: queueLength };
+  };
   const rest = restFront({
     scan,
     engineVersion: () => pool.version(),
     signatureFiles: () => engine.signatures().files?.own ?? [],
-    poolStats: () => {
-      const { slots, queueLength, backends } = snapshot();
-      return { backendsUp: backends.up, slots: slots.total, inFlight: slots.inUse, queued: queueLength };
-    },
+    poolStats,
     knownVerdict,
     warnings: () =>
       readiness()
@@ -311,6 +318,11 @@ async function open(
   });
   if (icap !== null) opened.adopt(icap, (made) => made.close());
 
+  clamdDoor = opened.adopt(
+    await openClamdDoor({ config, scan, engineVersion: () => pool.version(), poolStats, emit, clock }),
+    (made) => made.close(),
+  );
+
   const started = engine.start().finally(() => {
     isStarting = false;
     pool.endStart();
@@ -320,6 +332,7 @@ async function open(
     urls: servers.urls,
     downloadProxyUrl: proxy?.url ?? null,
     icapUrls: icap?.urls ?? [],
+    clamdAddresses: clamdDoor.addresses,
     started,
     signatures: () => engine.signatures(),
     readiness,
@@ -344,7 +357,8 @@ async function open(
       isStopping = true;
       // Nobody sends anything to one that was not.
       if (wasReady) await delay(config.SHUTDOWN_DELAY);
-      await within(config.SHUTDOWN_GRACE, Promise.all([servers.drain(), proxy?.drain(), icap?.drain()]));
+      const drained = [servers.drain(), proxy?.drain(), icap?.drain(), clamdDoor?.drain()];
+      await within(config.SHUTDOWN_GRACE, Promise.all(drained));
       await opened.disposeAsync();
     },
     kill: () => engine.kill(),

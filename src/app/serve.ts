@@ -39,6 +39,7 @@ export async function serve({ config, warnings, allowsTestSignatures, version, p
   if (gateway.downloadProxyUrl !== null) log.write("info", `download proxy on ${gateway.downloadProxyUrl}`);
   for (const url of gateway.icapUrls) log.write("info", `ICAP on ${url}`);
   const progress = tellProgress(config, log);
+  if (gateway.clamdAddresses.length > 0) log.write("info", `clamd door on ${gateway.clamdAddresses.join(" and ")}`);
   const failed = new Promise<End>((resolve) => {
     gateway.started.finally(progress.end).then(
       () => announce(gateway, log),

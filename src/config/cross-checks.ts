@@ -1,6 +1,8 @@
 /** What must hold between settings; each by itself is right already. */
 
 import { join, relative } from "node:path";
+import { describeListenAddress } from "../codec/clamd/listen-address.ts";
+import { addressClass, parseIpAddress } from "../codec/ip-address.ts";
 import { formatSize } from "./numbers.ts";
 import type { Config } from "./settings.ts";
 
@@ -10,7 +12,15 @@ const socketPathBelowState = join("run-xxxxxxxx", "clamd.sock");
 
 type Check = (config: Partial<Config>) => string | null;
 
-const checks: readonly Check[] = [spoolHoldsFile, proxyPortDiffers, proxyUserHasPassword, socketPathFits, spoolIsApart];
+const checks: readonly Check[] = [
+  spoolHoldsFile,
+  proxyPortDiffers,
+  clamdPortsDiffer,
+  clamdPeersAreNamed,
+  proxyUserHasPassword,
+  socketPathFits,
+  spoolIsApart,
+];
 
 /**
  * One line for each rule that is broken.
@@ -30,6 +40,25 @@ function proxyPortDiffers({ PORT, SSL_PORT, DOWNLOAD_PROXY_PORT: port }: Partial
   if (typeof port !== "number" || port === 0) return null;
   const other = Object.entries({ PORT, SSL_PORT }).find(([, otherPort]) => otherPort === port);
   return other === undefined ? null : `${other[0]} and DOWNLOAD_PROXY_PORT must differ; both are ${port}.`;
+}
+
+function clamdPortsDiffer({ CLAMD_LISTEN: listen, PORT, SSL_PORT, DOWNLOAD_PROXY_PORT }: Partial<Config>): string | null {
+  const ports = (listen ?? []).flatMap((address) => (address.kind === "tcp" && address.port !== 0 ? [address.port] : []));
+  const other = Object.entries({ PORT, SSL_PORT, DOWNLOAD_PROXY_PORT }).find(([, port]) => ports.some((own) => own === port));
+  return other === undefined ? null : `${other[0]} and CLAMD_LISTEN must differ; both have port ${other[1]}.`;
+}
+
+/** The protocol knows neither names nor secrets: who may connect may have scanned what he likes, and learns what is found. */
+function clamdPeersAreNamed({ CLAMD_LISTEN: listen, CLAMD_ALLOW_FROM: peers }: Partial<Config>): string | null {
+  if (peers === undefined || peers.length > 0) return null;
+  const open = (listen ?? []).find((address) => address.kind === "tcp" && !isThisMachine(address.host));
+  if (open === undefined) return null;
+  return `CLAMD_ALLOW_FROM must say who may connect to CLAMD_LISTEN at ${describeListenAddress(open)}, as 10.0.0.0/8 or private.`;
+}
+
+function isThisMachine(host: string): boolean {
+  const address = parseIpAddress(host);
+  return address === null ? host.toLowerCase() === "localhost" : addressClass(address) === "loopback";
 }
 
 /** The wording of clamav-rest (rest.md 71). */

@@ -12,6 +12,7 @@ export const groups = [
   "Verdict cache",
   "Download proxy",
   "ICAP",
+  "clamd door",
   "Clients",
   "Running",
 ] as const;

@@ -1,5 +1,6 @@
 /** The table of all settings, and the type of a configuration that follows from it. */
 
+import { clamdDoorSettings } from "./clamd-door-settings.ts";
 import { downloadSettings } from "./download-settings.ts";
 import { engineSettings } from "./engine-settings.ts";
 import { icapSettings } from "./icap-settings.ts";
@@ -21,6 +22,7 @@ export const settings = [
   ...scanningSettings,
   ...downloadSettings,
   ...icapSettings,
+  ...clamdDoorSettings,
   ...runningSettings,
 ] as const satisfies readonly Setting[];
 

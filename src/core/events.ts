@@ -4,7 +4,7 @@ import type { ErrorCode } from "./errors.ts";
 import type { EngineVersion, UnscannableReason, Verdict } from "./verdict.ts";
 import type { WaitOutcome } from "./verdict-cache.ts";
 
-export type FrontName = "rest" | "proxy" | "icap";
+export type FrontName = "rest" | "proxy" | "icap" | "clamd";
 
 export type GatewayEvent =
   | {
@@ -139,7 +139,22 @@ export type GatewayEvent =
   | { readonly kind: "icap-refused"; readonly reason: IcapRefusal; readonly peer: string }
   /** Somebody still posts to `/scan`, whatever came of the request (rest.md 34). */
   | { readonly kind: "deprecated-endpoint" }
+  /** One command to the clamd door, by its name; `other` is none that it knows. */
+  | { readonly kind: "clamd-command"; readonly command: string }
+  /** What the clamd door would not do. */
+  | {
+      readonly kind: "clamd-refused";
+      readonly reason: ClamdRefusal;
+      readonly peer: string;
+      /** The beginning of what was sent, unsanitised; empty for a connection. */
+      readonly detail: string;
+    }
+  /** A client of the clamd door has sent too little for too long. */
+  | { readonly kind: "clamd-read-timeout"; readonly peer: string }
   | { readonly kind: "notice"; readonly level: "info" | "warn" | "error"; readonly message: string };
+
+/** The peer may not come in, too many are there, nobody may have such a command obeyed, or it is no command. */
+export type ClamdRefusal = "peer" | "connections" | "command" | "unknown";
 
 export type DownloadMode = "strict" | "trickle" | "verified-stream";
 

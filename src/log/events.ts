@@ -1,13 +1,14 @@
 /** What the log says about each event, and how loudly. */
 
 import type { ErrorCode } from "../core/errors.ts";
-import type { DownloadOutcome, Emit, GatewayEvent, IcapAnswer } from "../core/events.ts";
+import type { ClamdRefusal, DownloadOutcome, Emit, GatewayEvent, IcapAnswer } from "../core/events.ts";
 import type { Verdict } from "../core/verdict.ts";
 import { cut } from "./escape-controls.ts";
 import type { Log, LogFields, LogLevel } from "./log.ts";
 
 /** A sender may send 64 KiB of name. */
 const maxNameLength = 200;
+const maxCommandLength = 40;
 /** For what children, libraries and peers say. */
 const maxDetailLength = 1000;
 
@@ -128,6 +129,12 @@ export function logEvents(log: Log): Emit {
           { reason: event.reason, peer: event.peer },
           { reason: event.reason },
         );
+      case "clamd-command":
+        return log.write("debug", "clamd command", { command: event.command });
+      case "clamd-refused":
+        return clamdRefused(log, event);
+      case "clamd-read-timeout":
+        return log.writeCounted("info", "clamd client timed out", { peer: event.peer }, {});
       case "deprecated-endpoint":
         return log.writeCounted("info", "DEPRECATED ENDPOINT: Migrate from /scan to /v2/scan", {}, {});
       case "notice":
@@ -170,6 +177,18 @@ function scanFailed(log: Log, { via, requestId, name, code, detail, seconds }: E
 function downloadDenied(log: Log, { requestId, peer, host, detail }: EventOf<"download-denied">): void {
   const fields = { id: requestId, peer, host: cut(host, maxNameLength), detail: cut(detail, maxDetailLength) };
   log.writeCounted("warn", "download denied", fields, {});
+}
+
+const clamdRefusals = {
+  peer: "clamd peer refused",
+  connections: "clamd connection refused",
+  command: "clamd command refused",
+  unknown: "unknown clamd command",
+} as const satisfies Record<ClamdRefusal, string>;
+
+function clamdRefused(log: Log, { reason, peer, detail }: EventOf<"clamd-refused">): void {
+  const fields = { peer, detail: cut(detail, maxCommandLength) };
+  log.writeCounted(reason === "unknown" ? "debug" : "warn", clamdRefusals[reason], fields, {});
 }
 
 function download(log: Log, event: EventOf<"download">): void {

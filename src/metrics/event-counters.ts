@@ -1,13 +1,14 @@
 /** Counts what happened. Every series of a closed set is there at 0 before its first event. */
 
 import type { Registry } from "@prometheus-io/client";
+import { commandNames } from "../codec/clamd/request.ts";
 import { errorCodes } from "../core/errors.ts";
 import type { Emit, GatewayEvent } from "../core/events.ts";
 import { unscannableReasons } from "../core/verdict.ts";
 import { counter, counterBy, counterByBoth, type Series, type SeriesName, timings } from "./series.ts";
 
 // Each a whole union of core: a member that is missing here is a type error where its series is looked up.
-const fronts = ["rest", "proxy", "icap"] as const;
+const fronts = ["rest", "proxy", "icap", "clamd"] as const;
 const verdictKinds = ["clean", "infected", "unscannable"] as const;
 const sources = ["engine", "cache", "shared", "blocklist"] as const;
 const waitOutcomes = ["verdict", "released", "lapsed", "overdue", "failed"] as const;
@@ -53,6 +54,16 @@ export function countEvents({ registry, children }: EventCountersOptions): Emit 
     "reason",
     icapRefusals,
   );
+  const commands = counterBy<string>(ours("clamd_commands_total", "Commands to the clamd door."), "command", [
+    ...commandNames,
+    "other",
+  ]);
+  const refusals = counterBy(
+    ours("clamd_refused_total", "Connections and commands that the clamd door refused; unknown commands count as `command`."),
+    "reason",
+    ["peer", "connections", "command"],
+  );
+  const readTimeouts = counter(ours("clamd_read_timeouts_total", "Clients of the clamd door that sent too little for too long."));
   const denied = counter(ours("downloads_denied_total", "Downloads from origins that are not allowed."));
   const deprecatedHits = counter({
     registry,
@@ -100,6 +111,12 @@ export function countEvents({ registry, children }: EventCountersOptions): Emit 
         return refused[event.reason].inc();
       case "deprecated-endpoint":
         return deprecatedHits.inc();
+      case "clamd-command":
+        return (commands[event.command] ?? commands.other)?.inc();
+      case "clamd-refused":
+        return refusals[event.reason === "unknown" ? "command" : event.reason].inc();
+      case "clamd-read-timeout":
+        return readTimeouts.inc();
       // Told by gauges at each scrape, or by the log alone.
       case "backend-up":
       case "backend-down":

@@ -22,6 +22,8 @@ export interface GaugeSnapshot {
   /** Connections to the ICAP server. */
   readonly icapConnections: number;
   readonly spool: ReturnType<Spool["usage"]>;
+  /** Open now. */
+  readonly clamdConnections: number;
   readonly signatures: {
     /** When the loaded daily database was built; null when none is loaded. */
     readonly builtAt: Date | null;
@@ -58,6 +60,7 @@ export function createGauges(options: GaugesOptions): (snapshot: GaugeSnapshot) 
   const spoolBodies = gauge("spool_bodies", "Bodies held in the spool.");
   const spoolMemoryBytes = gauge("spool_memory_bytes", "Bytes of bodies held in memory.");
   const spoolFileBytes = gauge("spool_file_bytes", "Bytes of bodies held in files.");
+  const clamdConnections = gauge("clamd_connections", "Connections to the clamd door.");
   const signatureAge = gauge("signature_age_seconds", "Age of the loaded daily database; absent when none is loaded.");
   const testOnly = gauge("signatures_test_only", "1 when nothing but the built-in test signatures is loaded, else 0.");
   const keptOut = gauge("signatures_kept_out", "Signature files that do not load, or not whole; a whole set counts as one.");
@@ -86,6 +89,7 @@ export function createGauges(options: GaugesOptions): (snapshot: GaugeSnapshot) 
     spoolBodies.set(snapshot.spool.bodies);
     spoolMemoryBytes.set(snapshot.spool.memoryBytes);
     spoolFileBytes.set(snapshot.spool.fileBytes);
+    clamdConnections.set(snapshot.clamdConnections);
     const { builtAt, isTestOnly } = snapshot.signatures;
     // Without a database there is no age: 0 would look as fresh as can be.
     if (builtAt === null) signatureAge.remove();

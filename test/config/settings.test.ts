@@ -101,6 +101,11 @@ const defaults: Config = {
   CLIENT_HEAD_TIMEOUT: 60_000,
   CLIENT_IDLE_TIMEOUT: 60_000,
   CLIENT_MIN_RATE: 0,
+  CLAMD_LISTEN: null,
+  CLAMD_ALLOW_FROM: [],
+  CLAMD_MAX_CONNECTIONS: 1_000,
+  CLAMD_COMMAND_TIMEOUT: 30_000,
+  CLAMD_READ_TIMEOUT: 120_000,
   MAX_CONNECTIONS: 0,
   SHUTDOWN_GRACE: 30_000,
   SHUTDOWN_DELAY: 0,
@@ -232,6 +237,11 @@ const examples: { readonly [Name in keyof Config]: readonly [text: string, value
   SHUTDOWN_GRACE: ["5s", 5000],
   SHUTDOWN_DELAY: ["10s", 10_000],
   LOG_LEVEL: ["DEBUG", "debug"],
+  CLAMD_LISTEN: ["/run/a?on-error=found", [{ kind: "unix", path: "/run/a", mode: 0o660, onError: "found" }]],
+  CLAMD_ALLOW_FROM: ["private", [{ kind: "private" }]],
+  CLAMD_MAX_CONNECTIONS: ["5", 5],
+  CLAMD_COMMAND_TIMEOUT: ["10s", 10_000],
+  CLAMD_READ_TIMEOUT: ["1m", 60_000],
   LOG_FORMAT: ["json", "json"],
 };
 

@@ -120,6 +120,9 @@ const expected: Record<GatewayEvent["kind"], Record<string, unknown>> = {
     seconds: 0.25,
   },
   "icap-refused": { level: "warn", msg: "icap connection refused", reason: "peer", peer: "10.0.0.2" },
+  "clamd-command": { level: "debug", msg: "clamd command", command: "INSTREAM" },
+  "clamd-refused": { level: "warn", msg: "clamd command refused", peer: "192.0.2.7@4711", detail: "SHUTDOWN" },
+  "clamd-read-timeout": { level: "info", msg: "clamd client timed out", peer: "192.0.2.7@4711" },
   "deprecated-endpoint": { level: "info", msg: "DEPRECATED ENDPOINT: Migrate from /scan to /v2/scan" },
   notice: { level: "info", msg: "listening" },
 };
@@ -186,6 +189,14 @@ describe("logEvents", () => {
       assert.equal(levelOf(code), "error");
     }
     for (const code of errorCodes) assert.ok(["info", "warn", "error"].includes(String(levelOf(code))));
+  });
+
+  test("warns of clamd's peers and connections that are refused, and keeps unknown commands for who wants to see all", () => {
+    const refused = { ...everyEvent["clamd-refused"], detail: "x".repeat(100) };
+    assert.equal(lineOf({ ...refused, reason: "peer" }).level, "warn");
+    assert.equal(lineOf({ ...refused, reason: "connections" }).level, "warn");
+    const unknown = lineOf({ ...refused, reason: "unknown" });
+    assert.deepEqual([unknown.level, unknown.detail], ["debug", "x".repeat(40)]);
   });
 
   test("raises a child's line to a warning only where the child itself complains", () => {

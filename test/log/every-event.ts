@@ -104,6 +104,9 @@ export const everyEvent: { readonly [K in GatewayEvent["kind"]]: Extract<Gateway
     seconds: 0.2500001,
   },
   "icap-refused": { kind: "icap-refused", reason: "peer", peer: "10.0.0.2" },
+  "clamd-command": { kind: "clamd-command", command: "INSTREAM" },
+  "clamd-refused": { kind: "clamd-refused", reason: "command", peer: "192.0.2.7@4711", detail: "SHUTDOWN" },
+  "clamd-read-timeout": { kind: "clamd-read-timeout", peer: "192.0.2.7@4711" },
   "deprecated-endpoint": { kind: "deprecated-endpoint" },
   notice: { kind: "notice", level: "info", message: "listening" },
 };

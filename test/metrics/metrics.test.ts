@@ -19,6 +19,7 @@ const idle: GaugeSnapshot = {
   backends: { up: 1, down: 0, busy: 0, behind: 0, lacking: 0 },
   icapConnections: 0,
   spool: { bodies: 0, memoryBytes: 0, fileBytes: 0 },
+  clamdConnections: 0,
   signatures: { builtAt: new Date(now - 86_400_000), isTestOnly: false, keptOut: 0 },
   engine: version,
   lostLogLines: 0,
@@ -92,6 +93,9 @@ const expected: Record<GatewayEvent["kind"], Record<string, number>> = {
     clamgate_icap_seconds_count: 1,
   },
   "icap-refused": { 'clamgate_icap_connections_refused_total{reason="peer"}': 1 },
+  "clamd-command": { 'clamgate_clamd_commands_total{command="INSTREAM"}': 1 },
+  "clamd-refused": { 'clamgate_clamd_refused_total{reason="command"}': 1 },
+  "clamd-read-timeout": { clamgate_clamd_read_timeouts_total: 1 },
   "deprecated-endpoint": { no_of_hits_on_deprecated_scan_endpoint: 1 },
   notice: {},
 };
@@ -234,6 +238,7 @@ describe("createMetrics", () => {
       backends: { up: 2, down: 1, busy: 1, behind: 1, lacking: 2 },
       icapConnections: 7,
       spool: { bodies: 4, memoryBytes: 500, fileBytes: 6000 },
+      clamdConnections: 9,
       signatures: { builtAt: new Date(now - 1500), isTestOnly: true, keptOut: 2 },
       engine: { ...version, database: 27801, tag: "def456" },
       lostLogLines: 5,
@@ -252,6 +257,7 @@ describe("createMetrics", () => {
     assert.equal(value("clamgate_spool_bodies"), 4);
     assert.equal(value("clamgate_spool_memory_bytes"), 500);
     assert.equal(value("clamgate_spool_file_bytes"), 6000);
+    assert.equal(value("clamgate_clamd_connections"), 9);
     assert.equal(value("clamgate_signature_age_seconds"), 1.5);
     assert.equal(value("clamgate_signatures_test_only"), 1);
     assert.equal(value("clamgate_signatures_kept_out"), 2);

@@ -28,9 +28,11 @@ export const plainInSession = "Only nCMDS\\n and zCMDS\\0 are accepted inside ID
 /** No colon: `clamdscan --fdpass -` would call that clean. */
 export const noDescriptor = "No file descriptor received. ERROR";
 
+/** In answer to a path alone, where the colon does no harm and clients know the words. */
+export const noSuchFile = "File path check failure: No such file or directory";
+
 /**
- * Without a colon, but where clamd's clients know the words: `clamdscan -` and others take what has one, and does not end in FOUND, for
- * a result. Without `OK`, `FOUND` or `ERROR`, which some look for anywhere.
+ * Without a colon: `clamdscan -` and others take for a result what has one and does not end in FOUND. Without `OK`, `FOUND` or `ERROR`, which some look for anywhere.
  */
 const errorTexts = {
   "too-large": "INSTREAM size limit exceeded",
@@ -39,7 +41,7 @@ const errorTexts = {
   "client-gone": "Internal error",
   "client-slow": "COMMAND READ TIMED OUT",
   forbidden: "Access denied",
-  "not-found": "File path check failure: No such file or directory",
+  "not-found": "Internal error",
   "source-changed": "The file changed while it was read",
   "engine-unavailable": "Scan engine is not available",
   "backend-lost": "Scan engine failed",
@@ -55,6 +57,15 @@ const errorTexts = {
   stopping: "Gateway is stopping",
   internal: "Internal error",
 } as const satisfies Record<ErrorCode, string>;
+
+/** What a listener makes of a body that has no verdict: a line that says so, no answer at all, or a finding. */
+export const onErrorChoices = ["error", "close", "found"] as const;
+
+export type OnError = (typeof onErrorChoices)[number];
+
+export function errorText(code: ErrorCode): string {
+  return errorTexts[code];
+}
 
 export function errorLine(code: ErrorCode): string {
   return `${errorTexts[code]}. ERROR`;
