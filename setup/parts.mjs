@@ -49,7 +49,7 @@ const parts = [
     packages: { debian: ["libatomic1"], fedora: ["libatomic"] },
   },
   {
-    // A yardstick of the benchmark, which goes on without it.
+    // A client of the gateway in the tests, and a yardstick of the benchmark, which goes on without it.
     name: "clamdscan",
     isHere: (machine) => findProgram(machine, "clamdscan") !== null,
     goal: "tests",
@@ -70,6 +70,9 @@ const parts = [
     onlyOn: null,
     packages: { debian: ["clamav-testfiles"] },
   },
+  // Clients of clamd, which test/e2e/clamd-clients.test.ts has ask the gateway.
+  reader("Python's pyclamd", "tests", "/usr/lib/python3/dist-packages/pyclamd", ["python3-pyclamd"]),
+  reader("Perl's ClamAV::Client", "tests", "/usr/share/perl5/ClamAV/Client.pm", ["libclamav-client-perl"]),
   // Other people's readers, which test/fuzz/readers.ts judges the gateway by. Few for every run of the tests, the heavy ones for fuzzing.
   ...["werkzeug", "django", "multipart", "aiohttp", "urllib3", "requests"].map((name) =>
     reader(`Python's ${name}`, "tests", `/usr/lib/python3/dist-packages/${name}`, [`python3-${name}`]),

@@ -78,7 +78,7 @@ describe("packagesFor", () => {
   const cases = [
     [
       "debian",
-      "clamav-daemon clamav-freshclam clamav redis-server nginx haproxy curl wget aria2 squid-openssl openssl libatomic1 clamdscan c-icap clamav-testfiles python3-werkzeug python3-django python3-multipart python3-aiohttp python3-urllib3 python3-requests",
+      "clamav-daemon clamav-freshclam clamav redis-server nginx haproxy curl wget aria2 squid-openssl openssl libatomic1 clamdscan c-icap clamav-testfiles python3-pyclamd libclamav-client-perl python3-werkzeug python3-django python3-multipart python3-aiohttp python3-urllib3 python3-requests",
     ],
     ["alpine", "clamav-daemon freshclam clamav-scanner valkey valkey-compat nginx haproxy curl wget aria2 squid openssl"],
     ["fedora", "clamd clamav-freshclam clamav valkey valkey-compat-redis nginx haproxy curl wget aria2 squid openssl libatomic"],
