@@ -8,6 +8,7 @@ const overlapBytes = 6;
 const firstLine = /^[A-Za-z0-9+/]{8,}={0,2}[ \t]*(?:\r?\n|$)/;
 const fewCharacters = 128;
 const marksPerBreath = 512;
+const lineFeed = 0x0a;
 const lookCharacters = Math.ceil((headBytes * 4) / 3) + 100;
 
 /** clamd unpacks and scans them: what that is worth is looked at here. */
@@ -21,6 +22,7 @@ export async function openAttachments(reader: BodyReader): Promise<void> {
         if (wasSeen) continue;
         marks += 1;
         if (marks % marksPerBreath === 0) await reader.breathe();
+        if (bytes[from] === lineFeed) continue;
         // Most texts are no base64, which a few characters tell; at the end of the piece they may be cut.
         const few = bytes.toString("latin1", from, from + fewCharacters);
         const isCut = from + fewCharacters > bytes.length;
