@@ -61,6 +61,29 @@ describe("verdicts that are remembered", () => {
   });
 });
 
+describe("verdicts that are remembered in one place", () => {
+  test("are not those of a gateway with another policy", async () => {
+    const state = await mkdtemp(join(tmpdir(), "clamgate-e2e-"));
+    const signatures = await mkdtemp(join(tmpdir(), "clamgate-signatures-"));
+    const sample = { name: "a.lz4", bytes: Buffer.from("04224d18", "hex") };
+    await writeFile(join(signatures, "first.hdb"), `${"0".repeat(32)}:10:Clamgate.Test.First\n`);
+    const ask = async (env: Readonly<Record<string, string>>) => {
+      await using gateway = await startGatewayProcess({ state, env: { DATABASE_DIRECTORY: signatures, ...env } });
+      await gateway.ready();
+      const { status } = await upload(gateway.url, sample);
+      return { status, from: await gateway.metrics(byEngine, byCache) };
+    };
+    try {
+      assert.deepEqual(await ask({}), { status: 200, from: [1, 0] });
+      assert.deepEqual(await ask({ UNSUPPORTED_FORMATS: "lz4" }), { status: 406, from: [1, 0] });
+      assert.deepEqual(await ask({}), { status: 200, from: [0, 1] });
+    } finally {
+      await rm(state, { recursive: true, force: true });
+      await rm(signatures, { recursive: true, force: true });
+    }
+  });
+});
+
 /** Resolves when so many sets have been loaded since the start. */
 async function signaturesLoaded(gateway: GatewayProcess, count: number): Promise<void> {
   while ((await gateway.metric('clamgate_reloads_total{outcome="loaded"}')) < count) {
