@@ -277,6 +277,7 @@ async function open(
     scanPathRoots: config.SCAN_PATH_ROOTS,
     allowOrigins: config.ALLOW_ORIGINS,
     retryAfterSeconds,
+    trustedProxies: config.TRUSTED_PROXIES,
     upload: { idleTimeoutMs: config.CLIENT_IDLE_TIMEOUT, minBytesPerSecond: config.CLIENT_MIN_RATE },
     isTestOnly,
     emit,

@@ -95,7 +95,7 @@ interface Running {
   close(): Promise<void>;
 }
 
-type ListenOptions = Omit<ServersOptions, "tls" | "emit"> & {
+type ListenOptions = Omit<ServersOptions, "tls"> & {
   readonly scheme: "http" | "https";
 };
 
@@ -108,7 +108,10 @@ async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Run
   const app: FastifyInstance = fastify({
     logger: false,
     genReqId: () => randomUUID(),
-    ...unparsableAnswers((socket, answer) => (turns === null ? answer() : turns.refuse(socket, answer)), formatFault),
+    ...unparsableAnswers((socket, answer) => (turns === null ? answer() : turns.refuse(socket, answer)), {
+      formatFault,
+      emit: options.emit,
+    }),
     // Paths come as they were sent: the routes decide about their cleanness.
     routerOptions: { ignoreTrailingSlash: false, caseSensitive: true, maxParamLength: 4096 },
     serverFactory: (handler) => {

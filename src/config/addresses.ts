@@ -2,8 +2,9 @@
 
 import { isIPv4, isIPv6 } from "node:net";
 import { basename, isAbsolute, resolve } from "node:path";
+import { parseIpRange } from "../codec/ip-address.ts";
 import { isDigits } from "./numbers.ts";
-import { hasControlCharacter, list, type Parser, value, wrong } from "./parser.ts";
+import { hasControlCharacter, list, type Parser, readBy, value, wrong } from "./parser.ts";
 
 export interface HostPort {
   /** A name or an address; IPv6 without brackets. */
@@ -189,3 +190,8 @@ export function absolutePath(name: string | null = null): Parser<string> {
 function isUsable(text: string): boolean {
   return !hasControlCharacter(text) && !text.includes('"');
 }
+
+export const ipRanges = list({
+  item: readBy(parseIpRange, "a range of addresses", "addresses and ranges such as `10.0.0.0/8`"),
+  separator: ",",
+});

@@ -1,9 +1,8 @@
 /** The download proxy: where it listens, where it may fetch from, and what it lets through when. */
 
 import { parseForwardedField } from "../codec/field-name.ts";
-import { parseIpRange } from "../codec/ip-address.ts";
 import { parseOriginRule, parsePrivateRule } from "../codec/origin-rule.ts";
-import { host, path } from "./addresses.ts";
+import { host, ipRanges, path } from "./addresses.ts";
 import { duration, longestTimerMs, secondMs, wholeNumber } from "./numbers.ts";
 import { choice, list, type Parser, readBy } from "./parser.ts";
 import { setting, unset, written } from "./setting.ts";
@@ -28,10 +27,6 @@ const fields = list({
     "a header that can be sent on",
     "names of headers that are not about one connection, its body or a part of it, as `Connection`, `Host`, `Content-Type` and `Range` are",
   ),
-  separator: ",",
-});
-const ranges = list({
-  item: readBy(parseIpRange, "a range of addresses", "addresses and ranges such as `10.0.0.0/8`"),
   separator: ",",
 });
 const count = wholeNumber({ from: 1, to: 1_000_000 });
@@ -80,7 +75,7 @@ export const downloadSettings = [
   setting({
     name: "DOWNLOAD_TRUSTED_PEERS",
     group,
-    parser: ranges,
+    parser: ipRanges,
     default: written(""),
     help: "Who may say `Download-From`: the web servers in front. None: everybody who reaches the port.",
   }),

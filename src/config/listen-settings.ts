@@ -1,6 +1,6 @@
 /** Where the gateway listens, and to whom. */
 
-import { host, path } from "./addresses.ts";
+import { host, ipRanges, path } from "./addresses.ts";
 import { wholeNumber } from "./numbers.ts";
 import { list, origin } from "./parser.ts";
 import { setting, unset, written } from "./setting.ts";
@@ -52,5 +52,12 @@ export const listenSettings = [
     default: written(""),
     isAnyCase: true,
     help: "Web origins whose pages may call the gateway (CORS); `*` alone is every origin. Unset or empty: only its own.",
+  }),
+  setting({
+    name: "TRUSTED_PROXIES",
+    group: "Addresses",
+    parser: ipRanges,
+    default: written(""),
+    help: "Addresses and ranges of web servers in front that are believed whose request it is (`Forwarded` or `X-Forwarded-For`): clients then take turns and stand in the log by their own address. None: whoever connects is the client.",
   }),
 ] as const;

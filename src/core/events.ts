@@ -6,6 +6,24 @@ import type { WaitOutcome } from "./verdict-cache.ts";
 
 export type FrontName = "rest" | "proxy" | "icap" | "clamd";
 
+/** Of the REST front: `other` is a path without a route, `none` what is no request. */
+export const routes = [
+  "/v2/scan",
+  "/scan",
+  "/scanHandlerBody",
+  "/scanFile",
+  "/scanPath",
+  "/version",
+  "/",
+  "/v3/scan",
+  "/v3/verdicts/:sha256",
+  "/v3/status",
+  "other",
+  "none",
+] as const;
+
+export type Route = (typeof routes)[number];
+
 export type GatewayEvent =
   | {
       readonly kind: "scanned";
@@ -32,6 +50,19 @@ export type GatewayEvent =
       readonly code: ErrorCode;
       readonly detail: string;
       readonly seconds: number;
+    }
+  /** One request over HTTP: its answer is decided, and not sent yet. */
+  | {
+      readonly kind: "answered";
+      readonly requestId: string;
+      /** What the client calls it. */
+      readonly givenId: string | null;
+      /** As `clientAddress`. */
+      readonly client: string;
+      /** Null for what is no request. */
+      readonly method: string | null;
+      readonly route: Route;
+      readonly status: number;
     }
   | { readonly kind: "backend-up"; readonly backend: string; readonly version: EngineVersion }
   | { readonly kind: "backend-down"; readonly backend: string; readonly reason: string }
@@ -62,6 +93,8 @@ export type GatewayEvent =
   | {
       readonly kind: "download";
       readonly requestId: string;
+      /** Of the connection. */
+      readonly peer: string;
       readonly method: string;
       /** Without credentials, query and fragment; null where none could be made out. */
       readonly url: string | null;

@@ -2,6 +2,9 @@
 
 import { type OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
+import type { IpRange } from "../codec/ip-address.ts";
+import { type Emit, routes } from "../core/events.ts";
+import { addressOf } from "./client-address.ts";
 import { answerEarly, type LingerBounds } from "./linger.ts";
 import { isWhollyRead, type RawRequest } from "./raw.ts";
 
@@ -23,7 +26,14 @@ export interface AnswerOptions {
   readonly retryAfterSeconds: number;
   /** For clients that are answered before they have sent everything. */
   readonly linger: LingerBounds;
+  /** TRUSTED_PROXIES. */
+  readonly trustedProxies: readonly IpRange[];
+  readonly emit: Emit;
 }
+
+/** What a client may call its request: safe in a header and in a log. */
+const saneId = /^[\w.~+=:/@-]{1,64}$/;
+const requestIdHeader = "x-request-id";
 
 /**
  * Answers once. Headers that hooks have set on `reply` go along. To be returned by the handler that calls it.
@@ -33,13 +43,17 @@ export function sendAnswer(
   request: FastifyRequest,
   reply: FastifyReply,
   { status, headers = {}, contentType, body }: Answer,
-  { retryAfterSeconds, linger }: AnswerOptions,
+  options: AnswerOptions,
   isRead = false,
 ): FastifyReply {
+  const { retryAfterSeconds, linger } = options;
+  const givenId = givenIdOf(request);
+  tell(request, status, givenId, options);
   if (reply.raw.destroyed) return reply.hijack(); // nobody is there to read it
   reply.code(status).headers(headers);
   // Go's words, which clients may look for; Node has others. HTTP/2 has none.
   if (status === 413 && reply.raw instanceof ServerResponse) reply.raw.statusMessage = "Request Entity Too Large";
+  reply.header(requestIdHeader, givenId ?? request.id);
   if (body !== "") reply.header("content-type", contentType);
   if (status === 503) reply.header("retry-after", String(retryAfterSeconds));
   if (isRead || hasNothingLeft(request.raw)) return reply.send(body === "" ? undefined : body);
@@ -52,6 +66,24 @@ export function sendAnswer(
     if (!reply.raw.destroyed) void answerEarly(request.raw, reply.raw, { status, headers: all, body }, linger);
   });
   return reply;
+}
+
+function givenIdOf({ raw }: FastifyRequest): string | null {
+  const given = raw.headers[requestIdHeader];
+  return typeof given === "string" && saneId.test(given) ? given : null;
+}
+
+function tell(request: FastifyRequest, status: number, givenId: string | null, { trustedProxies, emit }: AnswerOptions): void {
+  const { url } = request.routeOptions;
+  emit({
+    kind: "answered",
+    requestId: request.id,
+    givenId,
+    client: addressOf(request.raw, trustedProxies),
+    method: request.method,
+    route: routes.find((route) => route === url) ?? "other",
+    status,
+  });
 }
 
 /** As Go's `http.Error` sends it. */

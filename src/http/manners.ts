@@ -3,8 +3,10 @@
  * to what no route takes (rest.md 4, 5), to unknown expectations and transfer codings, and to what never becomes a request.
  */
 
+import { randomUUID } from "node:crypto";
 import type { Socket } from "node:net";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { GatewayEvent } from "../core/events.ts";
 import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer } from "./answer.ts";
 import { type CorsOptions, createCors } from "./cors.ts";
 import {
@@ -113,15 +115,23 @@ function encodeByte(character: string): string {
   return `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`;
 }
 
+function unparsable({ remoteAddress: client = "" }: Socket, status: number): GatewayEvent {
+  return { kind: "answered", requestId: randomUUID(), givenId: null, client, method: null, route: "none", status };
+}
+
 /**
  * For Fastify's options: its own words would be the only ones of another shape.
  * @param refuse see `Turns`.
  * @param formatFault makes the JSON body of a description.
  */
-export const unparsableAnswers = (refuse: Turns["refuse"], formatFault: (description: string) => string) => ({
+export const unparsableAnswers = (
+  refuse: Turns["refuse"],
+  { formatFault, emit }: Pick<MannersOptions, "formatFault" | "emit">,
+) => ({
   clientErrorHandler(error: ParseError, socket: Socket): void {
     if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
     const { status, reason, description } = faultOf(error);
+    emit(unparsable(socket, status));
     const body = formatFault(description);
     const head = [
       "Content-Type: application/json; charset=utf-8",
@@ -132,7 +142,8 @@ export const unparsableAnswers = (refuse: Turns["refuse"], formatFault: (descrip
       socket.end(`HTTP/1.1 ${status} ${reason}\r\n${head.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
     });
   },
-  frameworkErrors(_error: Error, _request: FastifyRequest, reply: FastifyReply): void {
+  frameworkErrors(_error: Error, { raw }: FastifyRequest, reply: FastifyReply): void {
+    emit(unparsable(raw.socket, 400));
     reply.code(400).type("application/json; charset=utf-8").send(formatFault("The request target is malformed"));
   },
 });

@@ -2,7 +2,6 @@
 
 import { IncomingMessage, type ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
-import { clientNetwork } from "../codec/ip-address.ts";
 
 export type RawRequest = IncomingMessage | Http2ServerRequest;
 export type RawResponse = ServerResponse | Http2ServerResponse;
@@ -19,9 +18,4 @@ export function linesOf({ rawHeaders }: Pick<RawRequest, "rawHeaders">, name: st
 export function isWhollyRead(request: RawRequest): boolean {
   if (request.readableEnded) return true;
   return request instanceof IncomingMessage && request.complete && request.readableLength === 0;
-}
-
-/** Whose request it is, as `ScanOptions.client`: behind a web server all are one client's. */
-export function clientOf({ socket }: RawRequest): string {
-  return clientNetwork(socket.remoteAddress ?? "");
 }

@@ -69,12 +69,14 @@ type EventOf<K extends GatewayEvent["kind"]> = Extract<GatewayEvent, { readonly 
 
 /** One line per event, unless clients cause a flood of them: failures are counted then, verdicts never. What a scan has found is urgent, as errors are: it must be on record before its client knows. */
 export function logEvents(log: Log): Emit {
+  const held = holdScans(log);
   return (event) => {
     switch (event.kind) {
       case "scanned":
-        return scanned(log, event);
       case "scan-failed":
-        return scanFailed(log, event);
+        return event.via === "rest" ? held.hold(event) : scan(log, event, {});
+      case "answered":
+        return answered(log, event, held.release(event.requestId));
       case "backend-up": {
         const { engine, database, databaseDate, tag } = event.version;
         return log.write("info", "backend up", { backend: event.backend, engine, database, databaseDate, tag });
@@ -143,9 +145,59 @@ export function logEvents(log: Log): Emit {
   };
 }
 
-function scanned(log: Log, event: EventOf<"scanned">): void {
+type Scan = EventOf<"scanned"> | EventOf<"scan-failed">;
+
+/** Of one request; a form or a directory may have thousands. */
+const mostHeldOfOne = 8;
+const mostHeld = 4_096;
+
+/** Scans whose request has no answer yet: their line says how it was answered, and is written before the client knows. */
+function holdScans(log: Log) {
+  const held = new Map<string, Scan[]>();
+  return {
+    hold(event: Scan): void {
+      const level = event.kind === "scanned" ? levelOf(event) : failureLevels[event.code];
+      if (!log.isOn(level)) return;
+      const ofOne = held.get(event.requestId) ?? [];
+      if (ofOne.length === 0) held.set(event.requestId, ofOne);
+      ofOne.push(event);
+      const [oldest] = held.keys();
+      const full = ofOne.length > mostHeldOfOne ? event.requestId : held.size > mostHeld ? oldest : undefined;
+      if (full !== undefined) for (const one of this.release(full)) scan(log, one, {});
+    },
+    release(requestId: string): readonly Scan[] {
+      const ofOne = held.get(requestId) ?? [];
+      held.delete(requestId);
+      return ofOne;
+    },
+  };
+}
+
+function answered(
+  log: Log,
+  { requestId, givenId, client, method, route, status }: EventOf<"answered">,
+  scans: readonly Scan[],
+): void {
+  const answer = { client, method, route, status };
+  for (const one of scans) scan(log, givenId === null ? one : { ...one, requestId: givenId }, answer);
+  if (scans.length > 0) return;
+  const fields = { id: givenId ?? requestId, ...answer, method: method === null ? null : cut(method, maxNameLength) };
+  if (status >= 400) log.writeCounted("warn", "refused", fields, { route, status });
+  else if (log.isOn("debug")) log.write("debug", "answered", fields);
+}
+
+function scan(log: Log, event: Scan, answer: LogFields): void {
+  if (event.kind === "scanned") scanned(log, event, answer);
+  else scanFailed(log, event, answer);
+}
+
+function levelOf({ verdict }: EventOf<"scanned">): LogLevel {
+  return verdict.kind === "clean" ? "info" : "warn";
+}
+
+function scanned(log: Log, event: EventOf<"scanned">, answer: LogFields): void {
   const isFinding = event.verdict.kind !== "clean";
-  const level = isFinding ? "warn" : "info";
+  const level = levelOf(event);
   if (!log.isOn(level)) return;
   const fields = {
     id: event.requestId,
@@ -158,11 +210,12 @@ function scanned(log: Log, event: EventOf<"scanned">): void {
     source: event.source,
     backend: event.backend,
     seconds: rounded(event.seconds),
+    ...answer,
   };
   log.write(level, "scanned", fields, isFinding);
 }
 
-function scanFailed(log: Log, { via, requestId, name, code, detail, seconds }: EventOf<"scan-failed">): void {
+function scanFailed(log: Log, { via, requestId, name, code, detail, seconds }: EventOf<"scan-failed">, answer: LogFields): void {
   const fields = {
     id: requestId,
     via,
@@ -170,6 +223,7 @@ function scanFailed(log: Log, { via, requestId, name, code, detail, seconds }: E
     code,
     detail: cut(detail, maxDetailLength),
     seconds: rounded(seconds),
+    ...answer,
   };
   log.writeCounted(failureLevels[code], "scan failed", fields, { via, code });
 }
@@ -196,6 +250,7 @@ function download(log: Log, event: EventOf<"download">): void {
   if (!log.isOn(level)) return;
   const fields = {
     id: event.requestId,
+    client: event.peer,
     method: cut(event.method, maxNameLength),
     url: event.url === null ? null : cut(event.url, maxDetailLength),
     status: event.status,

@@ -3,7 +3,7 @@
 import type { Registry } from "@prometheus-io/client";
 import { commandNames } from "../codec/clamd/request.ts";
 import { errorCodes } from "../core/errors.ts";
-import type { Emit, GatewayEvent } from "../core/events.ts";
+import { type Emit, type GatewayEvent, routes } from "../core/events.ts";
 import { unscannableReasons } from "../core/verdict.ts";
 import { counter, counterBy, counterByBoth, type Series, type SeriesName, timings } from "./series.ts";
 
@@ -13,6 +13,26 @@ const verdictKinds = ["clean", "infected", "unscannable"] as const;
 const sources = ["engine", "cache", "shared", "blocklist"] as const;
 const waitOutcomes = ["verdict", "released", "lapsed", "overdue", "failed"] as const;
 const cacheOperations = ["open", "get", "set", "close"] as const;
+const answerStatuses = [
+  "200",
+  "307",
+  "400",
+  "403",
+  "404",
+  "405",
+  "406",
+  "408",
+  "412",
+  "413",
+  "415",
+  "417",
+  "422",
+  "431",
+  "500",
+  "501",
+  "503",
+  "other",
+] as const;
 const downloadModes = ["strict", "trickle", "verified-stream"] as const;
 const downloadOutcomes = ["delivered", "bodiless", "blocked", "cut", "gone", "failed"] as const;
 const icapMethods = ["OPTIONS", "REQMOD", "RESPMOD", "other"] as const;
@@ -83,8 +103,17 @@ export function countEvents({ registry, children }: EventCountersOptions): Emit 
     ...new Set([...children, "other"]),
   ]);
 
+  const answers = counterByBoth(
+    ours("requests_total", "Requests to the REST endpoints, by their answers."),
+    ["route", "status"],
+    routes,
+    answerStatuses,
+  );
+
   return (event) => {
     switch (event.kind) {
+      case "answered":
+        return answers[event.route][answerStatuses.find((status) => status === String(event.status)) ?? "other"].inc();
       case "scanned":
         return countScanned(event);
       case "scan-failed":

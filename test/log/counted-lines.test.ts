@@ -53,6 +53,7 @@ describe("lines that clients cause at will", () => {
     const emit = logEvents(log);
     for (let index = 0; index < 10; index += 1) {
       emit(everyEvent.scanned);
+      emit({ ...everyEvent.answered, status: 200 });
       emit(everyEvent.download);
       emit({ ...everyEvent.download, outcome: "blocked" });
       emit({ ...everyEvent.download, outcome: "cut" });

@@ -9,7 +9,10 @@ import { everyEvent, scanned } from "./every-event.ts";
 /** The one line that a event makes. */
 function lineOf(event: GatewayEvent): Record<string, unknown> {
   const { log, only } = capturedLog();
-  logEvents(log)(event);
+  const emit = logEvents(log);
+  emit(event);
+  // Its line waits for the answer to its request.
+  if ("via" in event && event.via === "rest") emit({ ...everyEvent.answered, requestId: event.requestId });
   const { time, ...line } = only();
   assert.equal(time, "2026-01-02T03:04:05.678Z");
   return line;
@@ -29,7 +32,12 @@ const expected: Record<GatewayEvent["kind"], Record<string, unknown>> = {
     source: "engine",
     backend: "local",
     seconds: 0.254321,
+    client: "192.0.2.7",
+    method: "POST",
+    route: "/v2/scan",
+    status: 405,
   },
+  answered: { level: "warn", msg: "refused", id: "r-1", client: "192.0.2.7", method: "POST", route: "/v2/scan", status: 405 },
   "scan-failed": {
     level: "error",
     msg: "scan failed",
@@ -68,6 +76,7 @@ const expected: Record<GatewayEvent["kind"], Record<string, unknown>> = {
     level: "info",
     msg: "download",
     id: "r-3",
+    client: "192.0.2.9",
     method: "GET",
     url: "https://files.example/a.whl",
     status: 200,
@@ -173,12 +182,69 @@ describe("logEvents", () => {
   for (const format of ["json", "text"] as const) {
     test(`keeps a name with CR, LF, ESC, NUL and U+2028 on one line of ${format}`, () => {
       const { log, written } = capturedLog({ format });
-      logEvents(log)({ ...scanned, name: "a\r\nlevel=error\u001b[2J\0\u2028b" });
+      logEvents(log)({ ...scanned, via: "proxy", name: "a\r\nlevel=error\u001b[2J\0\u2028b" });
       assert.equal(written.length, 1);
       assert.match(written[0] ?? "", /^[^\p{Cc}\u2028]+\n$/u);
       assert.match(written[0] ?? "", /\\u2028b/);
     });
   }
+
+  test("writes a line for each scan of a request when it is answered, with who asked, what and the status, by the client's own id", () => {
+    const { log, written } = capturedLog();
+    const emit = logEvents(log);
+    emit(scanned);
+    emit({ ...scanned, requestId: "r-9", name: "of another request" });
+    emit({ ...everyEvent["scan-failed"], via: "rest", requestId: "r-1" });
+    assert.equal(written.length, 0);
+    emit({ ...everyEvent.answered, givenId: "order-7", status: 503 });
+    const lines = written.map((line) => JSON.parse(line));
+    const answer = { id: "order-7", client: "192.0.2.7", method: "POST", route: "/v2/scan", status: 503 };
+    assert.deepEqual(
+      lines.map(({ msg, id, client, method, route, status }) => ({ msg, id, client, method, route, status })),
+      [
+        { msg: "scanned", ...answer },
+        { msg: "scan failed", ...answer },
+      ],
+    );
+    emit({ ...everyEvent.answered, requestId: "r-9", status: 200 });
+    assert.equal(JSON.parse(written[2] ?? "").name, "of another request");
+  });
+
+  test("says nothing of an answer without a scan unless it is a refusal", () => {
+    const { log, written } = capturedLog();
+    const emit = logEvents(log);
+    emit({ ...everyEvent.answered, status: 200 });
+    emit({ ...everyEvent.answered, status: 404, route: "other" });
+    const lines = written.map((line) => JSON.parse(line));
+    assert.deepEqual(
+      lines.map(({ level, msg }) => `${level} ${msg}`),
+      ["debug answered", "warn refused"],
+    );
+  });
+
+  test("keeps few lines of one request, and of all together, waiting for their answers", () => {
+    const { log, written } = capturedLog();
+    const emit = logEvents(log);
+    for (let part = 0; part < 20; part += 1) emit(scanned);
+    assert.equal(written.length, 18, "nine at a time");
+    for (let request = 0; request < 5_000; request += 1) emit({ ...scanned, requestId: `${request}` });
+    assert.ok(written.length > 900 && written.length < 960, `${written.length}`);
+  });
+
+  test("has a line of no more than 420 bytes for a scan", () => {
+    const { log, written } = capturedLog();
+    const emit = logEvents(log);
+    const requestId = "12345678-1234-1234-1234-123456789012";
+    emit({ ...scanned, requestId, size: 12_345_678, name: "a-report-of-the-year.pdf" });
+    emit({
+      ...everyEvent.answered,
+      requestId,
+      client: "203.0.113.200",
+      route: "/scanHandlerBody",
+      status: 200,
+    });
+    assert.ok((written[0] ?? "").length <= 420, `${written[0]?.length}`);
+  });
 
   test("has a level for every error: the client's going is no news, faults of ours are errors", () => {
     const levelOf = (code: (typeof errorCodes)[number]) => lineOf({ ...everyEvent["scan-failed"], code }).level;

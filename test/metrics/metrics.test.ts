@@ -53,6 +53,7 @@ async function readSample(metrics: Metrics, sample: string): Promise<number | un
 
 /** What each event adds to counters, and to nothing else. */
 const expected: Record<GatewayEvent["kind"], Record<string, number>> = {
+  answered: { 'clamgate_requests_total{route="/v2/scan",status="405"}': 1 },
   scanned: {
     'clamgate_scans_total{verdict="clean",front="rest"}': 1,
     'clamgate_verdict_source_total{source="engine"}': 1,

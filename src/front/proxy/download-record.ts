@@ -6,6 +6,7 @@ import type { CacheResult } from "./own-answer.ts";
 
 export interface DownloadRecord {
   readonly requestId: string;
+  readonly peer: string;
   readonly method: string;
   readonly startedAt: number;
   /** Without its query. */
@@ -22,9 +23,15 @@ export interface DownloadRecord {
   scanMs: number;
 }
 
-export function openRecord(requestId: string, method: string, startedAt: number): DownloadRecord {
+export function openRecord({
+  requestId,
+  peer,
+  method,
+  startedAt,
+}: Pick<DownloadRecord, "requestId" | "peer" | "method" | "startedAt">): DownloadRecord {
   return {
     requestId,
+    peer,
     method,
     startedAt,
     url: null,
@@ -42,10 +49,11 @@ export function openRecord(requestId: string, method: string, startedAt: number)
 }
 
 export function downloadEvent(record: DownloadRecord, status: number, endedAt: number): GatewayEvent {
-  const { requestId, method, url, outcome, error, mode, cache, isCollapsed, size, releasedBytes } = record;
+  const { requestId, peer, method, url, outcome, error, mode, cache, isCollapsed, size, releasedBytes } = record;
   return {
     kind: "download",
     requestId,
+    peer,
     method,
     url,
     status,

@@ -105,7 +105,12 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
 
   /** Never rejects. */
   async function serve(exchange: ClientExchange, onOver: () => void): Promise<void> {
-    const record = openRecord(options.uniqueId(), exchange.request.method ?? "", clock());
+    const record = openRecord({
+      requestId: options.uniqueId(),
+      peer: exchange.peer,
+      method: exchange.request.method ?? "",
+      startedAt: clock(),
+    });
     try {
       exchange.signal.throwIfAborted();
       await serveDownload(exchange, record);

@@ -5,8 +5,9 @@ import { possibleFormKind } from "../../codec/multipart/boundary.ts";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import { worstOf } from "../../core/scan-layers.ts";
 import { jsonType, sendAnswer } from "../../http/answer.ts";
+import { clientOf } from "../../http/client-address.ts";
 import { clientGone } from "../../http/client-gone.ts";
-import { clientOf, linesOf } from "../../http/raw.ts";
+import { linesOf } from "../../http/raw.ts";
 import { RequestBody } from "../../http/request-body.ts";
 import { formatGoStruct, formatJson, resultOfJudgement, verdictHeaders } from "./result.ts";
 import { bodySchema } from "./schemas.ts";
@@ -15,7 +16,7 @@ import { type Judgement, judge } from "./upload.ts";
 import { type UploadRoutesOptions, uploadCodings } from "./upload-routes.ts";
 import { scanWholeForm, type WholeForm } from "./whole-form.ts";
 
-export interface BodyRouteOptions extends Omit<UploadRoutesOptions, "emit"> {
+export interface BodyRouteOptions extends UploadRoutesOptions {
   readonly maxBytes: number;
 }
 
@@ -39,7 +40,7 @@ export function addBodyRoute(server: FastifyInstance, options: BodyRouteOptions)
       try {
         const codings = uploadCodings(linesOf(request.raw, "content-encoding"));
         const boundary = boundaryIn(linesOf(request.raw, "content-type"));
-        const asked = { requestId: request.id, client: clientOf(request.raw), signal, codings };
+        const asked = { requestId: request.id, client: clientOf(request.raw, options.trustedProxies), signal, codings };
         if (boundary === null) return await judge(options.scan, body, { ...asked, name: "", ...expected });
         const declaredBytes = expectedBytes ?? null;
         return worstIn(await scanWholeForm(body, { ...options, ...asked, boundary, declaredBytes, isEveryPartScanned: true }));

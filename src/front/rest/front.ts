@@ -1,6 +1,7 @@
 /** The REST front as one Fastify plugin: clamav-rest's routes, and its manners for every route of the server. */
 
 import type { FastifyInstance, FastifyPluginAsync } from "fastify";
+import type { IpRange } from "../../codec/ip-address.ts";
 import type { PoolStats } from "../../core/engine.ts";
 import { toClamgateError } from "../../core/errors.ts";
 import type { Emit } from "../../core/events.ts";
@@ -36,6 +37,8 @@ export interface RestFrontOptions extends Pick<V3Options, "knownVerdict" | "warn
   readonly allowOrigins: readonly string[];
   readonly upload: UploadPace;
   readonly retryAfterSeconds: number;
+  /** TRUSTED_PROXIES. */
+  readonly trustedProxies: readonly IpRange[];
   readonly emit: Emit;
   /** How long a client that was answered early is read on, so that it gets to read the answer. */
   readonly linger?: LingerBounds;

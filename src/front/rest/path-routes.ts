@@ -4,8 +4,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { ClamgateError } from "../../core/errors.ts";
 import { findings } from "../../core/scan.ts";
 import { type AnswerOptions, sendAnswer, textType } from "../../http/answer.ts";
+import { clientOf } from "../../http/client-address.ts";
 import { clientGone } from "../../http/client-gone.ts";
-import { clientOf } from "../../http/raw.ts";
 import { type PathFinding, type PathScanOptions, scanPath } from "../paths/path-scan.ts";
 import { formatJson, type Result, resultOfError, resultOfScan, verdictHeaders } from "./result.ts";
 import { scanFileSchema, scanPathSchema } from "./schemas.ts";
@@ -55,7 +55,13 @@ export function addPathRoutes(server: FastifyInstance, options: PathRoutesOption
       return;
     }
     const signal = clientGone(request.raw, reply.raw);
-    const asked = { via: "rest", requestId: request.id, client: clientOf(request.raw), signal, maxAtOnce: 1 } as const;
+    const asked = {
+      via: "rest",
+      requestId: request.id,
+      client: clientOf(request.raw, options.trustedProxies),
+      signal,
+      maxAtOnce: 1,
+    } as const;
     for await (const finding of scanPath(path, { ...options, ...asked })) yield judgementOf(finding);
   }
 

@@ -89,7 +89,7 @@ describe("an error of the scan", () => {
     assert.deepEqual([answer.status, answer.body], [500, '{"Status":"ERROR","Description":"Internal error"}']);
     assert.deepEqual(
       server.events.map(({ kind }) => kind),
-      ["notice"],
+      ["notice", "answered"],
     );
     isBroken = false;
     assert.equal((await exchange(server.port, request("GET /"))).status, 200);

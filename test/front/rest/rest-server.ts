@@ -62,6 +62,7 @@ export function frontOptions(fake: FakeScan, events: GatewayEvent[], overrides: 
     maxBytes,
     engineVersion: () => realVersion,
     signatureFiles: () => [],
+    trustedProxies: [],
     poolStats: () => ({ backendsUp: 1, slots: 10, inFlight: 1, queued: 0 }),
     isTestOnly: () => false,
     knownVerdict: async () => null,

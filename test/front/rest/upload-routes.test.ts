@@ -314,7 +314,8 @@ describe("POST /scan", () => {
     await post(server, "/scan", clean);
     await exchange(server.port, request("POST /scan", { "content-type": "text/plain" }, "x"));
     await exchange(server.port, request("GET /scan"));
-    assert.deepEqual(server.events, [{ kind: "deprecated-endpoint" }, { kind: "deprecated-endpoint" }]);
+    const hits = server.events.filter(({ kind }) => kind !== "answered");
+    assert.deepEqual(hits, [{ kind: "deprecated-endpoint" }, { kind: "deprecated-endpoint" }]);
   });
 
   test("writes errors in its own shape", async () => {

@@ -9,8 +9,9 @@ import { ClamgateError, toClamgateError } from "../../../core/errors.ts";
 import type { Decision } from "../../../core/scan.ts";
 import type { EngineVersion, Verdict } from "../../../core/verdict.ts";
 import { jsonType, sendAnswer, textType } from "../../../http/answer.ts";
+import { clientOf } from "../../../http/client-address.ts";
 import { clientGone } from "../../../http/client-gone.ts";
-import { clientOf, linesOf } from "../../../http/raw.ts";
+import { linesOf } from "../../../http/raw.ts";
 import { RequestBody } from "../../../http/request-body.ts";
 import { mostSevere, type Status } from "../status.ts";
 import { type Judgement, judge, type PartOutcome, scanUpload } from "../upload.ts";
@@ -19,7 +20,7 @@ import { scanWholeForm } from "../whole-form.ts";
 import { Problem, problemOf, problemOfError, problemPage, problemType } from "./problems.ts";
 import { EngineInfo, engineInfoOf, FormAnswer, Report, reportOf } from "./report.ts";
 
-export interface V3Options extends Omit<UploadRoutesOptions, "emit"> {
+export interface V3Options extends UploadRoutesOptions {
   readonly maxBytes: number;
   readonly engineVersion: () => EngineVersion | null;
   readonly isTestOnly: () => boolean;
@@ -119,7 +120,7 @@ export function addV3Routes(server: FastifyInstance, options: V3Options): void {
     }
     const signal = clientGone(raw, reply.raw);
     const body = new RequestBody(raw, { ...options.upload, signal, response: reply.raw });
-    const asked = { requestId: request.id, client: clientOf(raw), signal };
+    const asked = { requestId: request.id, client: clientOf(raw, options.trustedProxies), signal };
     try {
       const codings = uploadCodings(linesOf(raw, "content-encoding"));
       if (!isForm) {
