@@ -34,6 +34,8 @@ const parts = [
   program("redis-server", "tests", ["redis-server"], ["valkey", "valkey-compat"], ["valkey", "valkey-compat-redis"], ["redis"]),
   program("nginx", "tests", ["nginx"], ["nginx"], ["nginx"], ["nginx"]),
   program("haproxy", "tests", ["haproxy"], ["haproxy"], ["haproxy"], ["haproxy"]),
+  program("caddy", "tests", ["caddy"], ["caddy"], ["caddy"], ["caddy"]),
+  program("promtool", "tests", ["prometheus"], ["prometheus"], ["golang-github-prometheus"], ["prometheus"]),
   program("curl", "tests", ["curl"], ["curl"], ["curl"], ["curl"]),
   program("wget", "tests", ["wget"], ["wget"], ["wget"], ["wget"]),
   program("aria2c", "tests", ["aria2"], ["aria2"], ["aria2"], ["aria2"]),
@@ -47,6 +49,14 @@ const parts = [
     goal: "start",
     onlyOn: ["debian", "fedora"],
     packages: { debian: ["libatomic1"], fedora: ["libatomic"] },
+  },
+  {
+    // Looks at the unit in deploy/systemd; small images come without.
+    name: "systemd-analyze",
+    isHere: (machine) => findProgram(machine, "systemd-analyze") !== null,
+    goal: "tests",
+    onlyOn: ["debian", "fedora"],
+    packages: { debian: ["systemd"], fedora: ["systemd"] },
   },
   {
     // A client of the gateway in the tests, and a yardstick of the benchmark, which goes on without it.

@@ -25,6 +25,8 @@ const services = [
   { name: "clamav-daemon", units: ["clamav-daemon.service", "clamav-daemon.socket"], packages: ["clamav-daemon"] },
   { name: "clamav-freshclam", units: ["clamav-freshclam.service"], packages: ["clamav-freshclam"] },
   { name: "redis-server", units: ["redis-server.service"], packages: ["redis-server"] },
+  { name: "caddy", units: ["caddy.service", "caddy-api.service"], packages: ["caddy"] },
+  { name: "prometheus", units: ["prometheus.service"], packages: ["prometheus", "prometheus-node-exporter"] },
   { name: "haproxy", units: ["haproxy.service"], packages: ["haproxy"] },
   { name: "nginx", units: ["nginx.service"], packages: ["nginx", "nginx-common"] },
 ];

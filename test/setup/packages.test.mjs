@@ -197,6 +197,8 @@ describe("installParts for the tests", () => {
     "/usr/bin/redis-server",
     "/usr/sbin/nginx",
     "/usr/sbin/haproxy",
+    "/usr/bin/caddy",
+    "/usr/bin/promtool",
     "/usr/bin/curl",
     "/usr/bin/wget",
     "/usr/bin/aria2c",

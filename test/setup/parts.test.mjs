@@ -33,6 +33,8 @@ describe("missingParts", () => {
         "redis-server",
         "nginx",
         "haproxy",
+        "caddy",
+        "promtool",
         "curl",
         "wget",
         "aria2c",
@@ -78,11 +80,17 @@ describe("packagesFor", () => {
   const cases = [
     [
       "debian",
-      "clamav-daemon clamav-freshclam clamav redis-server nginx haproxy curl wget aria2 squid-openssl openssl libatomic1 clamdscan c-icap clamav-testfiles python3-pyclamd libclamav-client-perl python3-werkzeug python3-django python3-multipart python3-aiohttp python3-urllib3 python3-requests",
+      "clamav-daemon clamav-freshclam clamav redis-server nginx haproxy caddy prometheus curl wget aria2 squid-openssl openssl libatomic1 systemd clamdscan c-icap clamav-testfiles python3-pyclamd libclamav-client-perl python3-werkzeug python3-django python3-multipart python3-aiohttp python3-urllib3 python3-requests",
     ],
-    ["alpine", "clamav-daemon freshclam clamav-scanner valkey valkey-compat nginx haproxy curl wget aria2 squid openssl"],
-    ["fedora", "clamd clamav-freshclam clamav valkey valkey-compat-redis nginx haproxy curl wget aria2 squid openssl libatomic"],
-    ["macos", "clamav redis nginx haproxy curl wget aria2 squid openssl"],
+    [
+      "alpine",
+      "clamav-daemon freshclam clamav-scanner valkey valkey-compat nginx haproxy caddy prometheus curl wget aria2 squid openssl",
+    ],
+    [
+      "fedora",
+      "clamd clamav-freshclam clamav valkey valkey-compat-redis nginx haproxy caddy golang-github-prometheus curl wget aria2 squid openssl libatomic systemd",
+    ],
+    ["macos", "clamav redis nginx haproxy caddy prometheus curl wget aria2 squid openssl"],
     ["unknown", ""],
   ];
   for (const [kind, packages] of cases) {
