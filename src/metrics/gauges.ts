@@ -50,7 +50,7 @@ export function createGauges(options: GaugesOptions): (snapshot: GaugeSnapshot) 
     new Gauge({ name: `clamgate_${name}`, help, labelNames, registers: [registry] });
 
   const slotsInUse = gauge("slots_in_use", "Engine slots that a scan occupies, abandoned scans included.");
-  const slotsTotal = gauge("slots_total", "Engine slots of all backends that are up.");
+  const slotsTotal = gauge("slots", "Engine slots of all backends that are up.");
   const queueLength = gauge("queue_length", "Scans that wait for an engine slot.");
   const backends = labelled("backends", "Backends by state.", ["state"]);
   const busy = gauge("backends_busy", "Backends that are up and late with their proof: they have more to do than they can.");

@@ -53,7 +53,7 @@ describe("gateways with one clamd and one Redis", () => {
       };
       await Promise.all(Array.from({ length: clientsOfEach }, (_, client) => send(client)));
     };
-    const shares = (of: readonly GatewayProcess[]) => Promise.all(of.map((gateway) => gateway.metric("clamgate_slots_total")));
+    const shares = (of: readonly GatewayProcess[]) => Promise.all(of.map((gateway) => gateway.metric("clamgate_slots")));
     const divided = async (of: readonly GatewayProcess[], each: number) => {
       const startedAt = performance.now();
       await untilTrue(async () => (await shares(of)).every((share) => share === each));
