@@ -23,6 +23,8 @@ async function exposed(): Promise<string> {
       spool: { bodies: 0, memoryBytes: 0, fileBytes: 0 },
       signatures: { builtAt: new Date(), isTestOnly: false, keptOut: 0 },
       engine: null,
+      icapConnections: 0,
+      clamdConnections: 0,
       lostLogLines: 0,
     }),
     updateTimes: { success: async () => 1, attempt: async () => 1 },
