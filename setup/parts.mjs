@@ -80,10 +80,10 @@ const parts = [
     onlyOn: null,
     packages: { debian: ["clamav-testfiles"] },
   },
-  // Clients of clamd, which test/e2e/clamd-clients.test.ts has ask the gateway.
+  // Clients of clamd, which test/e2e/doors/clamd-clients.test.ts has ask the gateway.
   reader("Python's pyclamd", "tests", "/usr/lib/python3/dist-packages/pyclamd", ["python3-pyclamd"]),
   reader("Perl's ClamAV::Client", "tests", "/usr/share/perl5/ClamAV/Client.pm", ["libclamav-client-perl"]),
-  // Other people's readers, which test/fuzz/readers.ts judges the gateway by. Few for every run of the tests, the heavy ones for fuzzing.
+  // Other people's readers, which test/fuzz/judged/readers.ts judges the gateway by. Few for every run of the tests, the heavy ones for fuzzing.
   ...["werkzeug", "django", "multipart", "aiohttp", "urllib3", "requests"].map((name) =>
     reader(`Python's ${name}`, "tests", `/usr/lib/python3/dist-packages/${name}`, [`python3-${name}`]),
   ),

@@ -1,7 +1,7 @@
 /** What clamav-rest's image starts with and clamd or a promise forbids: the nearest value that is right, and a warning that says so. */
 
-import { defaultDownloadProxyPort } from "./download-settings.ts";
-import { largestFileBytes } from "./limit-settings.ts";
+import { defaultDownloadProxyPort } from "./groups/download-settings.ts";
+import { largestFileBytes } from "./groups/limit-settings.ts";
 import { formatSize } from "./numbers.ts";
 import type { Config, SettingName } from "./settings.ts";
 

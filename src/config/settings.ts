@@ -1,17 +1,17 @@
 /** The table of all settings, and the type of a configuration that follows from it. */
 
-import { clamdDoorSettings } from "./clamd-door-settings.ts";
-import { downloadSettings } from "./download-settings.ts";
-import { engineSettings } from "./engine-settings.ts";
-import { icapSettings } from "./icap-settings.ts";
-import { limitSettings } from "./limit-settings.ts";
-import { listenSettings } from "./listen-settings.ts";
+import { clamdDoorSettings } from "./groups/clamd-door-settings.ts";
+import { downloadSettings } from "./groups/download-settings.ts";
+import { engineSettings } from "./groups/engine-settings.ts";
+import { icapSettings } from "./groups/icap-settings.ts";
+import { limitSettings } from "./groups/limit-settings.ts";
+import { listenSettings } from "./groups/listen-settings.ts";
+import { runningSettings } from "./groups/running-settings.ts";
+import { scanningSettings } from "./groups/scanning-settings.ts";
+import { signatureSettings } from "./groups/signature-settings.ts";
+import { storageSettings } from "./groups/storage-settings.ts";
 import type { Parser } from "./parser.ts";
-import { runningSettings } from "./running-settings.ts";
-import { scanningSettings } from "./scanning-settings.ts";
 import type { Setting } from "./setting.ts";
-import { signatureSettings } from "./signature-settings.ts";
-import { storageSettings } from "./storage-settings.ts";
 
 export const settings = [
   ...listenSettings,

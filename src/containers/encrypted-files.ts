@@ -6,7 +6,7 @@ import { LimitReached } from "../core/look-inside.ts";
 import type { Unscannable } from "../core/verdict.ts";
 import type { BodyReader } from "./body-reader.ts";
 import { finding } from "./finding.ts";
-import type { Entry } from "./zip-entries.ts";
+import type { Entry } from "./zip/zip-entries.ts";
 
 const package_ = Buffer.from("EncryptedPackage", "utf16le");
 const entryBytes = 128;

@@ -8,18 +8,18 @@ import { BodyReader, createTurns } from "./body-reader.ts";
 import { joinBzip2 } from "./bzip2.ts";
 import { gzipEnd, openGzip, openTar } from "./compressed-end.ts";
 import { inspectArj, inspectOle2, inspectRar4, inspectRar5 } from "./encrypted-files.ts";
-import { inspectMessage, inspectOpenPgp } from "./encrypted-messages.ts";
 import { finding } from "./finding.ts";
 import { isOfFormat } from "./format.ts";
 import { headBytes, isWorthALook, type Kind, kindsOf } from "./kind.ts";
-import { openAttachments } from "./mail.ts";
+import { inspectMessage, inspectOpenPgp } from "./mail/encrypted-messages.ts";
+import { openAttachments } from "./mail/mail.ts";
+import { openSignedMessage } from "./mail/signed-message.ts";
 import { openAr, openMakeself, openRpm } from "./packages.ts";
 import { inspectPdf } from "./pdf.ts";
-import { inspectSevenZip, isSevenZipStart, sevenZipSignature, sevenZipStartBytes } from "./seven-zip.ts";
-import { openSignedMessage } from "./signed-message.ts";
+import { inspectSevenZip, isSevenZipStart, sevenZipSignature, sevenZipStartBytes } from "./seven-zip/seven-zip.ts";
 import { Unpacking } from "./unpacking.ts";
-import { inspectZip } from "./zip.ts";
-import { findZipEnd, longestTailBytes, type ZipDirectory, type ZipEnd } from "./zip-end.ts";
+import { inspectZip } from "./zip/zip.ts";
+import { findZipEnd, longestTailBytes, type ZipDirectory, type ZipEnd } from "./zip/zip-end.ts";
 
 /** OLE2, cpio, cab, ARJ, xar. */
 const unpacked = ["\xd0\xcf\x11\xe0", "070701", "070702", "070707", "\xc7q", "q\xc7", "MSCF", "\x60\xea", "xar!"];

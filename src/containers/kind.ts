@@ -3,12 +3,12 @@
 import type { FileFormat } from "../codec/file-format.ts";
 import { isTarHeader } from "../codec/tar-header.ts";
 import { isBzip2Start } from "./bzip2.ts";
-import { beginsWithSessionKey } from "./encrypted-messages.ts";
 import { areOfFormat } from "./format.ts";
+import { beginsWithSessionKey } from "./mail/encrypted-messages.ts";
+import { isCmsEnvelope, isSignedMessage } from "./mail/signed-message.ts";
 import { isMakeself } from "./packages.ts";
 import { pdfMark, pdfSearchBytes } from "./pdf.ts";
-import { sevenZipSignature } from "./seven-zip.ts";
-import { isCmsEnvelope, isSignedMessage } from "./signed-message.ts";
+import { sevenZipSignature } from "./seven-zip/seven-zip.ts";
 import { unpackedStart } from "./unpacking.ts";
 
 /** As many bytes as tell all kinds and formats. */

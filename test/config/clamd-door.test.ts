@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { clamdDoorSettings } from "../../src/config/clamd-door-settings.ts";
 import { crossCheck } from "../../src/config/cross-checks.ts";
+import { clamdDoorSettings } from "../../src/config/groups/clamd-door-settings.ts";
 import { faultsOf, isTaken, valueFrom } from "./parsing.ts";
 
 const [listen, allowFrom] = clamdDoorSettings;

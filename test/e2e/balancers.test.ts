@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { clean, startFakeClamd } from "../fake/clamd.ts";
-import { givenClamd } from "../fault/given-clamd.ts";
+import { givenClamd } from "../fault/harness/given-clamd.ts";
 import { freePort } from "../live/free-port.ts";
 import { startHaproxy } from "../live/haproxy.ts";
 import { startNginx } from "../live/nginx.ts";

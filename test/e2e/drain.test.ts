@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { clean, startFakeClamd } from "../fake/clamd.ts";
-import { givenClamd } from "../fault/given-clamd.ts";
+import { givenClamd } from "../fault/harness/given-clamd.ts";
 import { eventually } from "../process/stage.ts";
 import { scratchDirectory } from "../spool/scratch-directory.ts";
 import { makeCertificate } from "./certificate.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { found, startFakeClamd } from "../fake/clamd.ts";
-import { givenClamd } from "../fault/given-clamd.ts";
+import { givenClamd } from "../fault/harness/given-clamd.ts";
 import { eventually } from "../process/stage.ts";
 import { upload } from "./client.ts";
 import { startGatewayProcess } from "./gateway-process.ts";

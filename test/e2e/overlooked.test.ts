@@ -7,7 +7,7 @@ import { toolSample } from "../containers/tool-samples.ts";
 import { head, keep } from "../fake/origin.ts";
 import { mebibyte } from "../live/clamd.ts";
 import { http1, upload } from "./client.ts";
-import { type DownloadStage, openDownloads } from "./proxy-stage.ts";
+import { type DownloadStage, openDownloads } from "./proxy/proxy-stage.ts";
 import { eicar } from "./samples.ts";
 
 const begun = (first: string, bytes: Uint8Array) => Buffer.concat([Buffer.from(first, "latin1"), bytes]);

@@ -10,10 +10,10 @@ import type { GatewayProcess } from "../e2e/gateway-process.ts";
 import { marker } from "../live/clamd.ts";
 import { zip } from "../live/zip.ts";
 import { closedTraffic } from "../load/traffic.ts";
+import { chooseSeed, seededRandom } from "./harness/random.ts";
+import { openFaultStage } from "./harness/stage.ts";
+import { subject } from "./harness/subjects.ts";
 import { hostileArchives } from "./hostile-archives.ts";
-import { chooseSeed, seededRandom } from "./random.ts";
-import { openFaultStage } from "./stage.ts";
-import { subject } from "./subjects.ts";
 
 const maxScanBytes = 30 * 1024 * 1024;
 const maxFiles = 1_000;

@@ -7,10 +7,10 @@ import type { GatewayProcess } from "../e2e/gateway-process.ts";
 import { startRealClamd } from "../live/clamd.ts";
 import { closedTraffic } from "../load/traffic.ts";
 import { eventually } from "../process/stage.ts";
-import { givenClamd } from "./given-clamd.ts";
-import { clamdOf } from "./residue.ts";
-import { type FaultStage, openFaultStage } from "./stage.ts";
-import type { Subject } from "./subjects.ts";
+import { givenClamd } from "./harness/given-clamd.ts";
+import { clamdOf } from "./harness/residue.ts";
+import { type FaultStage, openFaultStage } from "./harness/stage.ts";
+import type { Subject } from "./harness/subjects.ts";
 
 const own = { MAX_THREADS: "2" };
 

@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type DoorAddress, instream, length, open } from "../front/clamd/door-client.ts";
-import { givenClamd } from "./given-clamd.ts";
-import { seededRandom } from "./random.ts";
-import { type Manner, manners, startScriptedClamd } from "./scripted-clamd.ts";
-import { type FaultStage, openFaultStage } from "./stage.ts";
-import { type Subject, subjectSource } from "./subjects.ts";
+import { givenClamd } from "./harness/given-clamd.ts";
+import { seededRandom } from "./harness/random.ts";
+import { type Manner, manners, startScriptedClamd } from "./harness/scripted-clamd.ts";
+import { type FaultStage, openFaultStage } from "./harness/stage.ts";
+import { type Subject, subjectSource } from "./harness/subjects.ts";
 
 async function doorOf({ gateway }: FaultStage): Promise<DoorAddress> {
   const port = Number(/clamd door on tcp:\/\/127\.0\.0\.1:(\d+)/.exec(await gateway.line("clamd door on "))?.[1]);

@@ -7,14 +7,14 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { eventually, processesWith } from "../process/stage.ts";
-import { countingClient } from "./counting-client.ts";
-import { givenClamd } from "./given-clamd.ts";
-import { assertNothingLeft } from "./invariants.ts";
-import { startRelay } from "./relay.ts";
-import { clamdOf } from "./residue.ts";
-import { startScriptedClamd } from "./scripted-clamd.ts";
-import { openFaultStage } from "./stage.ts";
-import { subjectSource } from "./subjects.ts";
+import { countingClient } from "./harness/counting-client.ts";
+import { givenClamd } from "./harness/given-clamd.ts";
+import { assertNothingLeft } from "./harness/invariants.ts";
+import { startRelay } from "./harness/relay.ts";
+import { clamdOf } from "./harness/residue.ts";
+import { startScriptedClamd } from "./harness/scripted-clamd.ts";
+import { openFaultStage } from "./harness/stage.ts";
+import { subjectSource } from "./harness/subjects.ts";
 
 /** Sends the pieces with pauses until the other end has had enough; resolves with what it said and how long it bore it. */
 async function drip(

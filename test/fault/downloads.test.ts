@@ -4,18 +4,18 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { type DownloadStage, openDownloads } from "../e2e/proxy-stage.ts";
+import { type DownloadStage, openDownloads } from "../e2e/proxy/proxy-stage.ts";
 import { clamavTestFiles } from "../e2e/samples.ts";
 import { end, head, keep, type OriginAct, ok, reset, stall } from "../fake/origin.ts";
 import { marker } from "../live/clamd.ts";
 import { eventually } from "../process/stage.ts";
-import { countingClient } from "./counting-client.ts";
-import { assertDownloadInvariants, type DownloadAccount, openDownloadAccount } from "./download-account.ts";
+import { countingClient } from "./harness/counting-client.ts";
+import { assertDownloadInvariants, type DownloadAccount, openDownloadAccount } from "./harness/download-account.ts";
+import { assertNothingLeft } from "./harness/invariants.ts";
+import { type Random, seededRandom } from "./harness/random.ts";
+import { type Residue, residueOf } from "./harness/residue.ts";
+import { type Subject, type SubjectSource, subject, subjectSource } from "./harness/subjects.ts";
 import { hostileArchives } from "./hostile-archives.ts";
-import { assertNothingLeft } from "./invariants.ts";
-import { type Random, seededRandom } from "./random.ts";
-import { type Residue, residueOf } from "./residue.ts";
-import { type Subject, type SubjectSource, subject, subjectSource } from "./subjects.ts";
 
 interface Misdeed {
   readonly act: (file: Subject) => OriginAct;

@@ -8,8 +8,8 @@ import { describe, test } from "node:test";
 import { startGatewayProcess } from "../e2e/gateway-process.ts";
 import { testSignatures } from "../live/clamd.ts";
 import { eventually, processesWith } from "../process/stage.ts";
-import { traffic } from "./rest-traffic.ts";
-import { openFaultStage } from "./stage.ts";
+import { traffic } from "./harness/rest-traffic.ts";
+import { openFaultStage } from "./harness/stage.ts";
 import { testDatabase } from "./test-database.ts";
 
 describe("a freshclam that fails", { concurrency: true }, () => {

@@ -8,10 +8,10 @@ import { describe, test } from "node:test";
 import { findProgram } from "../../src/process/find-program.ts";
 import { clamavTestFiles } from "../e2e/samples.ts";
 import { eventually } from "../process/stage.ts";
-import { residueOf } from "./residue.ts";
-import { fillDisk, freeDisk, smallDisk } from "./small-disk.ts";
-import { type FaultStage, openFaultStage } from "./stage.ts";
-import { subject } from "./subjects.ts";
+import { residueOf } from "./harness/residue.ts";
+import { fillDisk, freeDisk, smallDisk } from "./harness/small-disk.ts";
+import { type FaultStage, openFaultStage } from "./harness/stage.ts";
+import { subject } from "./harness/subjects.ts";
 
 /** Small enough that nothing of the machine's own use of the disk matters, and larger than any of the bodies needs. */
 const megabytes = 200;

@@ -4,7 +4,7 @@ import { crc32, deflateSync, gzipSync } from "node:zlib";
 import { sevenZip } from "../fuzz/seven-zip.ts";
 import { marker } from "../live/clamd.ts";
 import { zip } from "../live/zip.ts";
-import { type Subject, subject } from "./subjects.ts";
+import { type Subject, subject } from "./harness/subjects.ts";
 
 /** 100 MiB of nothing, by bzip2 at its best: 113 bytes. */
 const bzip2Bomb = Buffer.from(

@@ -11,10 +11,10 @@ import { findProgram } from "../../src/process/find-program.ts";
 import { startGatewayProcess } from "../e2e/gateway-process.ts";
 import { marker } from "../live/clamd.ts";
 import { eventually } from "../process/stage.ts";
+import { residueOf } from "./harness/residue.ts";
+import { formOf } from "./harness/rest-client.ts";
+import { openFaultStage } from "./harness/stage.ts";
 import { largeSignatures } from "./large-signatures.ts";
-import { residueOf } from "./residue.ts";
-import { formOf } from "./rest-client.ts";
-import { openFaultStage } from "./stage.ts";
 import { testDatabase } from "./test-database.ts";
 
 describe("a clamd with too little memory", () => {

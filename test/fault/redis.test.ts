@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type LiveRedis, startRedis } from "../live/redis.ts";
 import { eventually } from "../process/stage.ts";
-import { type RelayFault, startRelay } from "./relay.ts";
-import { type TrafficMeasure, traffic } from "./rest-traffic.ts";
-import { openFaultStage } from "./stage.ts";
-import type { Subject } from "./subjects.ts";
+import { type RelayFault, startRelay } from "./harness/relay.ts";
+import { type TrafficMeasure, traffic } from "./harness/rest-traffic.ts";
+import { openFaultStage } from "./harness/stage.ts";
+import type { Subject } from "./harness/subjects.ts";
 
 /** So few that what one request waits for is most of what it takes. */
 const workers = 2;

@@ -7,10 +7,10 @@ import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { bodySignature } from "../live/clamd.ts";
 import { eventually } from "../process/stage.ts";
-import { askAbout } from "./ask-about.ts";
+import { askAbout } from "./harness/ask-about.ts";
+import { clamdOf } from "./harness/residue.ts";
+import { type FaultStage, openFaultStage } from "./harness/stage.ts";
 import { largeSignatures } from "./large-signatures.ts";
-import { clamdOf } from "./residue.ts";
-import { type FaultStage, openFaultStage } from "./stage.ts";
 
 async function managedClamd({ gateway }: FaultStage): Promise<number> {
   return (await clamdOf(gateway)) ?? assert.fail("there is no clamd");

@@ -9,10 +9,10 @@ import type { GatewayProcess } from "../e2e/gateway-process.ts";
 import { bodySignature, type RealClamd, startRealClamd } from "../live/clamd.ts";
 import { closedTraffic } from "../load/traffic.ts";
 import { eventually } from "../process/stage.ts";
-import { askAbout } from "./ask-about.ts";
-import { givenClamd } from "./given-clamd.ts";
+import { askAbout } from "./harness/ask-about.ts";
+import { givenClamd } from "./harness/given-clamd.ts";
+import { type FaultStage, openFaultStage } from "./harness/stage.ts";
 import { largeSignatures } from "./large-signatures.ts";
-import { type FaultStage, openFaultStage } from "./stage.ts";
 
 function portOf({ address }: RealClamd): number {
   if (address.kind !== "tcp") throw new Error("clamd does not listen on TCP");

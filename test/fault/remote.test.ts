@@ -7,11 +7,11 @@ import { found, startFakeClamd } from "../fake/clamd.ts";
 import { startRealClamd } from "../live/clamd.ts";
 import { freePort } from "../live/free-port.ts";
 import { eventually } from "../process/stage.ts";
-import { askAbout } from "./ask-about.ts";
-import { givenClamd } from "./given-clamd.ts";
-import { type RelayFault, startRelay } from "./relay.ts";
-import { traffic } from "./rest-traffic.ts";
-import { openFaultStage } from "./stage.ts";
+import { askAbout } from "./harness/ask-about.ts";
+import { givenClamd } from "./harness/given-clamd.ts";
+import { type RelayFault, startRelay } from "./harness/relay.ts";
+import { traffic } from "./harness/rest-traffic.ts";
+import { openFaultStage } from "./harness/stage.ts";
 
 describe("a remote clamd", () => {
   test("that resets, is silent, late, cut or speaks something else is passed by: the other one serves (F20)", async (context) => {

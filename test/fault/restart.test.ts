@@ -8,8 +8,8 @@ import { describe, test } from "node:test";
 import { type GatewayProcess, startGatewayProcess } from "../e2e/gateway-process.ts";
 import { closedTraffic } from "../load/traffic.ts";
 import { eventually, processesWith } from "../process/stage.ts";
-import { openAccount } from "./account.ts";
-import { countingClient } from "./counting-client.ts";
+import { openAccount } from "./harness/account.ts";
+import { countingClient } from "./harness/counting-client.ts";
 import {
   assertCleanMeansScanned,
   assertFailsClosed,
@@ -17,11 +17,11 @@ import {
   assertInvariants,
   assertNothingLeft,
   assertOwnVerdicts,
-} from "./invariants.ts";
-import { chooseSeed, seededRandom } from "./random.ts";
-import { childrenOf, residueOf } from "./residue.ts";
-import { restClient } from "./rest-client.ts";
-import { subjectSource } from "./subjects.ts";
+} from "./harness/invariants.ts";
+import { chooseSeed, seededRandom } from "./harness/random.ts";
+import { childrenOf, residueOf } from "./harness/residue.ts";
+import { restClient } from "./harness/rest-client.ts";
+import { subjectSource } from "./harness/subjects.ts";
 import { testDatabase } from "./test-database.ts";
 
 const workers = 30;

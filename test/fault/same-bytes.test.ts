@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { type FaultStage, openFaultStage } from "./stage.ts";
-import { subject } from "./subjects.ts";
+import { type FaultStage, openFaultStage } from "./harness/stage.ts";
+import { subject } from "./harness/subjects.ts";
 
 describe("a verdict that others may share", () => {
   let stage: FaultStage;

@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { eventually } from "../process/stage.ts";
-import { givenClamd } from "./given-clamd.ts";
-import { seededRandom } from "./random.ts";
-import { type Manner, manners, startScriptedClamd } from "./scripted-clamd.ts";
-import { openFaultStage } from "./stage.ts";
-import { subject, subjectSource } from "./subjects.ts";
+import { givenClamd } from "./harness/given-clamd.ts";
+import { seededRandom } from "./harness/random.ts";
+import { type Manner, manners, startScriptedClamd } from "./harness/scripted-clamd.ts";
+import { openFaultStage } from "./harness/stage.ts";
+import { subject, subjectSource } from "./harness/subjects.ts";
 
 describe("a gateway whose clamd servers misbehave", () => {
   test("never says clean of what is not, and answers every request, whatever they do", async (context) => {

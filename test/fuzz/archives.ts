@@ -6,8 +6,8 @@ import fc from "fast-check";
 import { tar } from "../fault/tar.ts";
 import { marker, markerName } from "../live/clamd.ts";
 import { zip } from "../live/zip.ts";
-import { type Campaign, campaign } from "./campaign.ts";
-import type { Front } from "./fronts.ts";
+import { type Campaign, campaign } from "./harness/campaign.ts";
+import type { Front } from "./harness/fronts.ts";
 import { sevenZip } from "./seven-zip.ts";
 
 /** What is in an archive, and whether there is something evil anywhere within. */

@@ -6,9 +6,9 @@ import fc from "fast-check";
 import { tar } from "../fault/tar.ts";
 import { marker, markerName, mebibyte } from "../live/clamd.ts";
 import { zip } from "../live/zip.ts";
-import { type Campaign, campaign } from "./campaign.ts";
 import { bzip2Bomb, bzip2Small, xzBomb, xzSmall } from "./compressed-bodies.ts";
-import type { Front } from "./fronts.ts";
+import { type Campaign, campaign } from "./harness/campaign.ts";
+import type { Front } from "./harness/fronts.ts";
 
 interface Bomb {
   readonly recipe: string;

@@ -1,8 +1,8 @@
 /** The share of the campaigns that every run of the tests has; `npm run fuzz -- --minutes N` goes on. */
 
 import { describe, test } from "node:test";
-import { chooseSeed } from "../fault/random.ts";
-import { openFuzzStage } from "./stage.ts";
+import { chooseSeed } from "../fault/harness/random.ts";
+import { openFuzzStage } from "./harness/stage.ts";
 
 describe("bad inputs", () => {
   test("are answered by the right verdict or an error, and leave nothing behind", { timeout: 600_000 }, async (context) => {

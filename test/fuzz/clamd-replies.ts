@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { parseScanReply, parseVersionReply, withoutNumber } from "../../src/codec/clamd/reply.ts";
-import { type Campaign, campaign } from "./campaign.ts";
-import { mutated } from "./mutated.ts";
+import { type Campaign, campaign } from "./harness/campaign.ts";
+import { mutated } from "./harness/mutated.ts";
 
 const valid = [
   "stream: OK\0",

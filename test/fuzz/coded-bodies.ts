@@ -2,7 +2,7 @@
 
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
-import { expand, type Markers } from "./marked-text.ts";
+import { expand, type Markers } from "./harness/marked-text.ts";
 
 export interface CodedBody {
   /** From the inside out. */

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
 import { marker, markerName, mebibyte } from "../live/clamd.ts";
-import { type Campaign, campaign } from "./campaign.ts";
-import type { Client } from "./client.ts";
-import { mutated } from "./mutated.ts";
+import { type Campaign, campaign } from "./harness/campaign.ts";
+import type { Client } from "./harness/client.ts";
+import { mutated } from "./harness/mutated.ts";
 
 const coders: Readonly<Record<string, readonly [name: string, encode: (bytes: Buffer) => Buffer]>> = {
   gzip: ["gzip", gzipSync],

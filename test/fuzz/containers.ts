@@ -11,9 +11,9 @@ import { endRecord, madeZip } from "../containers/made-zip.ts";
 import { toolSample } from "../containers/tool-samples.ts";
 import { tar } from "../fault/tar.ts";
 import { marker, markerName } from "../live/clamd.ts";
-import { type Campaign, campaign } from "./campaign.ts";
-import type { Front } from "./fronts.ts";
-import { type Change, changed, changes } from "./mutated.ts";
+import { type Campaign, campaign } from "./harness/campaign.ts";
+import type { Front } from "./harness/fronts.ts";
+import { type Change, changed, changes } from "./harness/mutated.ts";
 
 interface Contained {
   readonly bytes: Buffer;

@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { findProgram, type KnownReader } from "./readers.ts";
+import { findProgram, type KnownReader } from "./judged/readers.ts";
 
 export interface Order {
   readonly url: string;

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Campaign, campaign } from "./campaign.ts";
-import { mutated } from "./mutated.ts";
-import { sendRaw } from "./raw-answers.ts";
+import { type Campaign, campaign } from "./harness/campaign.ts";
+import { mutated } from "./harness/mutated.ts";
+import { sendRaw } from "./harness/raw-answers.ts";
 
 export interface UrlTarget {
   readonly proxyPort: number;

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { anyString } from "../any-string.ts";
 import { marker } from "../live/clamd.ts";
-import { type Campaign, campaign } from "./campaign.ts";
-import type { Client } from "./client.ts";
+import { type Campaign, campaign } from "./harness/campaign.ts";
+import type { Client } from "./harness/client.ts";
 
 const piece = fc.oneof(
   fc.constantFrom(

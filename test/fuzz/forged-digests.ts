@@ -5,9 +5,9 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { marker, markerName } from "../live/clamd.ts";
 import { eventually } from "../process/stage.ts";
-import { type Campaign, campaign } from "./campaign.ts";
-import type { Front } from "./fronts.ts";
-import type { ScanLog } from "./scan-log.ts";
+import { type Campaign, campaign } from "./harness/campaign.ts";
+import type { Front } from "./harness/fronts.ts";
+import type { ScanLog } from "./harness/scan-log.ts";
 
 const claims: Readonly<Record<string, (digest: Buffer) => string>> = {
   "x-sha256": (digest) => digest.toString("hex"),

@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { marker } from "../live/clamd.ts";
-import { mutated } from "./mutated.ts";
+import { mutated } from "./harness/mutated.ts";
 
 export const mark = "B";
 export const contentType = `multipart/form-data; boundary=${mark}`;

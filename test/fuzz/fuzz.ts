@@ -4,12 +4,12 @@
  */
 
 import { parseArgs } from "node:util";
-import { chooseSeed } from "../fault/random.ts";
+import { chooseSeed } from "../fault/harness/random.ts";
 import { numbersFrom } from "../load/arguments.ts";
 import { table } from "../load/table.ts";
-import type { Outcomes } from "./campaign.ts";
-import { openJudges } from "./judges.ts";
-import { openFuzzStage } from "./stage.ts";
+import type { Outcomes } from "./harness/campaign.ts";
+import { openFuzzStage } from "./harness/stage.ts";
+import { openJudges } from "./judged/judges.ts";
 
 const { only = "", minutes: given = "10" } = parseArgs({
   options: { only: { type: "string" }, minutes: { type: "string" } },

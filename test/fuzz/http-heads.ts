@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { marker } from "../live/clamd.ts";
 import { eventually } from "../process/stage.ts";
-import { type Campaign, campaign } from "./campaign.ts";
+import { type Campaign, campaign } from "./harness/campaign.ts";
+import { openRaw, type RawConnection } from "./harness/raw-answers.ts";
+import { anyId, isSmuggled, knownTricks, requestsTo } from "./harness/request-heads.ts";
 import { isHttp2 } from "./http2-frames.ts";
-import { openRaw, type RawConnection } from "./raw-answers.ts";
-import { anyId, isSmuggled, knownTricks, requestsTo } from "./request-heads.ts";
 import type { Smuggling } from "./smuggling.ts";
 
 interface Sent {

@@ -5,8 +5,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import fc from "fast-check";
 import { type Answer, chunked, type RawIcap, rawIcap, reqmod, respmod } from "../front/icap/raw-icap.ts";
 import { marker } from "../live/clamd.ts";
-import { type Campaign, campaign } from "./campaign.ts";
-import { changed, changes } from "./mutated.ts";
+import { type Campaign, campaign } from "./harness/campaign.ts";
+import { changed, changes } from "./harness/mutated.ts";
 
 /** Sent at once, each on a connection of its own: one that is not whole is waited for. */
 const batch = 50;

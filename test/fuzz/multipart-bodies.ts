@@ -6,9 +6,9 @@ import { Busboy } from "@fastify/busboy";
 import { ClamgateError } from "../../src/core/errors.ts";
 import { readParts } from "../http/read-parts.ts";
 import { marker } from "../live/clamd.ts";
-import { type Campaign, campaign } from "./campaign.ts";
-import type { Client } from "./client.ts";
 import { contentType, forms, knownForms, mark } from "./forms.ts";
+import { type Campaign, campaign } from "./harness/campaign.ts";
+import type { Client } from "./harness/client.ts";
 
 interface Seen {
   readonly contents: readonly Buffer[];

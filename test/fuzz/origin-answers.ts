@@ -6,10 +6,10 @@ import fc from "fast-check";
 import type { OriginAct } from "../fake/origin.ts";
 import { end, keep } from "../fake/origin.ts";
 import { marker, markerName } from "../live/clamd.ts";
-import { type Campaign, campaign } from "./campaign.ts";
-import type { Client } from "./client.ts";
-import type { Origin } from "./fronts.ts";
-import { mutated } from "./mutated.ts";
+import { type Campaign, campaign } from "./harness/campaign.ts";
+import type { Client } from "./harness/client.ts";
+import type { Origin } from "./harness/fronts.ts";
+import { mutated } from "./harness/mutated.ts";
 
 const codecs = {
   gzip: (bytes: Buffer) => gzipSync(bytes),

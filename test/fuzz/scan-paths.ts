@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { marker } from "../live/clamd.ts";
-import { type Campaign, campaign } from "./campaign.ts";
-import type { Client } from "./client.ts";
+import { type Campaign, campaign } from "./harness/campaign.ts";
+import type { Client } from "./harness/client.ts";
 
 export interface PathStage extends AsyncDisposable {
   /** SCAN_PATH_ROOTS; free of links. */

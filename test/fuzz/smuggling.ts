@@ -2,8 +2,8 @@
 
 import { createHash } from "node:crypto";
 import type { FakeOrigin } from "../fake/origin.ts";
-import type { Front } from "./fronts.ts";
-import type { ScanLog } from "./scan-log.ts";
+import type { Front } from "./harness/fronts.ts";
+import type { ScanLog } from "./harness/scan-log.ts";
 
 export interface Smuggling {
   readonly front: Front;

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { marker } from "../live/clamd.ts";
-import { type Campaign, campaign } from "./campaign.ts";
-import type { Front } from "./fronts.ts";
+import { type Campaign, campaign } from "./harness/campaign.ts";
+import type { Front } from "./harness/fronts.ts";
 
 /** UNSUPPORTED_FORMATS */
 export const unsupportedFormats = "lzop,lz4";

@@ -7,8 +7,8 @@ import { type LoadProcess, startLoadProcess } from "../../bench/load/load-proces
 import { warmUp } from "../../bench/load/warm-up.ts";
 import { startProgram } from "../../bench/subjects/program.ts";
 import { type GatewayProcess, startGatewayProcess } from "../e2e/gateway-process.ts";
-import { assertNothingLeft } from "../fault/invariants.ts";
-import { type Residue, residueOf } from "../fault/residue.ts";
+import { assertNothingLeft } from "../fault/harness/invariants.ts";
+import { type Residue, residueOf } from "../fault/harness/residue.ts";
 import { type ClientProcess, startClientProcess } from "./clients/client-process.ts";
 import type { Findings } from "./criterion.ts";
 

@@ -1,7 +1,7 @@
 /** Mixed traffic: at a steady rate whatever becomes of it, or as fast as it is answered. */
 
 import { setTimeout as delay } from "node:timers/promises";
-import type { Random } from "../fault/random.ts";
+import type { Random } from "../fault/harness/random.ts";
 
 export interface SteadyTraffic {
   /** Sends no more; resolves when all is answered. */

@@ -1,7 +1,7 @@
 /** Runs a real child to its end, as the supervise room does for the gateway. */
 
 import { spawn } from "node:child_process";
-import type { RunChild } from "../../src/signatures/freshclam.ts";
+import type { RunChild } from "../../src/signatures/freshclam/freshclam.ts";
 
 /** Proxies of the environment are kept away: libcurl would send even loopback through them. */
 export const realChild: RunChild = ({ command, args, timeoutMs, signal, onLine }) =>

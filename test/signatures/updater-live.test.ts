@@ -4,7 +4,7 @@ import { userInfo } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { canaryBytes, epochOf } from "../../src/signatures/canary.ts";
-import { freshclamConf } from "../../src/signatures/freshclam-conf.ts";
+import { freshclamConf } from "../../src/signatures/freshclam/freshclam-conf.ts";
 import type { LoadEpoch } from "../../src/signatures/set-loader.ts";
 import { mirror, status } from "./mirror.ts";
 import { clamscan, realChild } from "./real-child.ts";

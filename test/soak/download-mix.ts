@@ -1,9 +1,9 @@
 /** What clients of the download proxy ask for on a usual day: popular files, new ones, infected ones, and files that turn infected. */
 
-import type { CountingClient, Exchange } from "../fault/counting-client.ts";
-import type { DownloadAccount } from "../fault/download-account.ts";
-import type { Random } from "../fault/random.ts";
-import { type Subject, type SubjectSource, subject, subjectSource } from "../fault/subjects.ts";
+import type { CountingClient, Exchange } from "../fault/harness/counting-client.ts";
+import type { DownloadAccount } from "../fault/harness/download-account.ts";
+import type { Random } from "../fault/harness/random.ts";
+import { type Subject, type SubjectSource, subject, subjectSource } from "../fault/harness/subjects.ts";
 import { marker } from "../live/clamd.ts";
 import { weighted } from "../load/traffic.ts";
 import { isRefused, type Served } from "./served.ts";

@@ -1,9 +1,9 @@
 /** What clients of the REST front send on a usual day: forms, raw bodies, repeated files, some infected, some broken. */
 
-import type { Settled } from "../fault/account.ts";
-import type { Random } from "../fault/random.ts";
-import { boundary, type RestClient } from "../fault/rest-client.ts";
-import type { Subject, SubjectSource } from "../fault/subjects.ts";
+import type { Settled } from "../fault/harness/account.ts";
+import type { Random } from "../fault/harness/random.ts";
+import { boundary, type RestClient } from "../fault/harness/rest-client.ts";
+import type { Subject, SubjectSource } from "../fault/harness/subjects.ts";
 import { weighted } from "../load/traffic.ts";
 import { isRefused, type Served } from "./served.ts";
 

@@ -1,4 +1,4 @@
-import type { Exchange } from "../fault/counting-client.ts";
+import type { Exchange } from "../fault/harness/counting-client.ts";
 
 /** One request of steady traffic, as its client saw it. */
 export interface Served {

@@ -5,10 +5,10 @@ import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { GatewayProcess } from "../e2e/gateway-process.ts";
-import type { Random } from "../fault/random.ts";
-import { clamdOf } from "../fault/residue.ts";
-import type { RestClient } from "../fault/rest-client.ts";
-import { type Subject, type SubjectSource, subject } from "../fault/subjects.ts";
+import type { Random } from "../fault/harness/random.ts";
+import { clamdOf } from "../fault/harness/residue.ts";
+import type { RestClient } from "../fault/harness/rest-client.ts";
+import { type Subject, type SubjectSource, subject } from "../fault/harness/subjects.ts";
 import { zip } from "../live/zip.ts";
 import { closedTraffic } from "../load/traffic.ts";
 

@@ -1,10 +1,10 @@
 /** What is noted during a soak, and the table it ends in. */
 
 import assert from "node:assert/strict";
-import type { Account } from "../fault/account.ts";
-import type { DownloadAccount } from "../fault/download-account.ts";
-import type { Pulse } from "../fault/pulse.ts";
-import type { Residue } from "../fault/residue.ts";
+import type { Account } from "../fault/harness/account.ts";
+import type { DownloadAccount } from "../fault/harness/download-account.ts";
+import type { Pulse } from "../fault/harness/pulse.ts";
+import type { Residue } from "../fault/harness/residue.ts";
 import { mebibytes, quantile, table } from "../load/table.ts";
 import type { Served } from "./served.ts";
 import type { SoakFault } from "./soak-faults.ts";

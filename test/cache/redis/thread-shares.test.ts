@@ -5,7 +5,7 @@ import { after, afterEach, before, beforeEach, describe, test } from "node:test"
 import { setTimeout as delay } from "node:timers/promises";
 import { redisThreadShares, type ThreadShare } from "../../../src/cache/redis/thread-shares.ts";
 import type { GatewayEvent } from "../../../src/core/events.ts";
-import { startRelay } from "../../fault/relay.ts";
+import { startRelay } from "../../fault/harness/relay.ts";
 import { type LiveRedis, startRedis, untilTrue } from "../../live/redis.ts";
 import { standalone } from "../redis-stage.ts";
 

@@ -2,8 +2,8 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { HttpConnection } from "../../../bench/load/http-connection.ts";
-import { chooseSeed, seededRandom } from "../../fault/random.ts";
-import { subjectSource } from "../../fault/subjects.ts";
+import { chooseSeed, seededRandom } from "../../fault/harness/random.ts";
+import { subjectSource } from "../../fault/harness/subjects.ts";
 import { marker } from "../../live/clamd.ts";
 import { steadyTraffic } from "../traffic.ts";
 import { Mould } from "./mould.ts";

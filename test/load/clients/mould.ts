@@ -1,7 +1,7 @@
 /** Uploads of bodies that differ in a number alone: what it costs to make them is taken from the processors that are measured. */
 
 import { createHash } from "node:crypto";
-import { formOf } from "../../fault/rest-client.ts";
+import { formOf } from "../../fault/harness/rest-client.ts";
 
 export interface Cast {
   /** As it goes over the wire, head and form. */

@@ -1,6 +1,6 @@
 /** L5: thousands of connections that do nothing or next to nothing, and what they cost those who work. */
 
-import { assertNothingLeft } from "../../fault/invariants.ts";
+import { assertNothingLeft } from "../../fault/harness/invariants.ts";
 import type { Arrivals } from "../clients/arrivals.ts";
 import type { CrowdPlan, CrowdState } from "../clients/crowd.ts";
 import type { Findings } from "../criterion.ts";

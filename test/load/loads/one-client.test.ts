@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { assertNothingLeft } from "../../fault/invariants.ts";
+import { assertNothingLeft } from "../../fault/harness/invariants.ts";
 import { openLoadStage } from "../load-stage.ts";
 import { besideOneClient, p95Of, refusedOf } from "./one-client.ts";
 

@@ -1,6 +1,6 @@
 /** The files of the download load: both the origin and the clients know each of them by its number. */
 
-import { seededRandom } from "../../fault/random.ts";
+import { seededRandom } from "../../fault/harness/random.ts";
 import { marker } from "../../live/clamd.ts";
 
 export const streamBytes = 10 * 1024 * 1024;
