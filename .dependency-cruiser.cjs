@@ -25,6 +25,14 @@ module.exports = {
       from: { path: "^src/codec/" },
       to: { dependencyTypes: ["core"], pathNot: "^(node:)?(buffer|crypto|util)$" },
     },
+    {
+      name: "client-stands-alone",
+      comment: "the library is packed by itself: of the gateway it takes the codec, the verdicts and the socket to clamd",
+      severity: "error",
+      from: { path: "^client/" },
+      to: { path: "^src/", pathNot: "^src/(codec/clamd/|core/verdict[.]ts|clamd/clamd-socket[.]ts)" },
+    },
+    { name: "nothing-imports-the-client", severity: "error", from: { path: "^src/" }, to: { path: "^client/" } },
     ...modules.map((module) => ({
       name: `module-${module}`,
       severity: "error",

@@ -13,6 +13,7 @@ const documents = [
   "README.md",
   "SECURITY.md",
   "CONTRIBUTING.md",
+  "client/README.md",
   "deploy/README.md",
   "docs/clamd.md",
   "docs/containers.md",
@@ -26,8 +27,8 @@ const documents = [
   "docs/searches.md",
   "docs/settings.md",
 ];
-/** Variables of others: Node's, the image's, the template's for nginx. */
-const foreign = /^(NODE_OPTIONS|HTTPS_PROXY|NODE_IMAGE|DEBIAN_IMAGE|BAKE_SIGNATURES|EXAMPLE_.+)$/;
+/** Variables of others: Node's, the image's, the template's for nginx, the library's. */
+const foreign = /^(NODE_OPTIONS|HTTPS_PROXY|NODE_IMAGE|DEBIAN_IMAGE|BAKE_SIGNATURES|EXAMPLE_.+|CLAMGATE_URL)$/;
 
 const read = (path: string) => readFile(join(root, path), "utf8");
 

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
 import { connect as connectTls, type SecureContextOptions } from "node:tls";
-import { ClamdSocket } from "../../src/clamd/connection.ts";
+import { ClamdSocket } from "../../src/clamd/clamd-socket.ts";
 import { maxReplyBytes, parseScanReply, parseVersionReply } from "../../src/codec/clamd/reply.ts";
 import { ScanError } from "./errors.ts";
 import { type HeldBody, hold } from "./hold.ts";
@@ -28,7 +28,9 @@ export function clamdTarget(url: URL, options: ClamdOptions): Target {
   async function scan(source: Source, scan: TargetScan): Promise<Report> {
     if (source.size !== null && source.size > scan.maxBytes) throw tooLarge(scan.maxBytes);
     // A producer that is slow would hold one of clamd's threads for as long as it takes.
-    const held: HeldBody | null = source.isRepeatable ? null : await hold(counted(source.read(), scan.maxBytes, scan.moved), scan.signal);
+    const held: HeldBody | null = source.isRepeatable
+      ? null
+      : await hold(counted(source.read(), scan.maxBytes, scan.moved), scan.signal);
     try {
       return await exchange(held ?? source, scan);
     } finally {
@@ -161,7 +163,9 @@ async function converse(socket: Socket, request: AsyncIterable<Uint8Array>, sign
     grace ??= setTimeout(() => fail(new ScanError("protocol", "clamd did not close behind its reply")), closeGraceMs);
     wake?.();
   });
-  socket.on("error", (error) => fail(new ScanError("connection", `clamd cannot be reached, or broke off: ${error.message}`, { cause: error })));
+  socket.on("error", (error) =>
+    fail(new ScanError("connection", `clamd cannot be reached, or broke off: ${error.message}`, { cause: error })),
+  );
   socket.on("close", () => fail(new ScanError("connection", "clamd broke off before the end of its reply")));
   socket.on("drain", () => wake?.());
   signal.addEventListener("abort", onAbort, { once: true });

@@ -5,8 +5,8 @@
 
 import { readFile, stat } from "node:fs/promises";
 import type { Duplex, Readable } from "node:stream";
-import { BlockedError, reasonOf, ScanError, toScanError } from "./errors.ts";
-import type { Report } from "./report.ts";
+import { ScanError, toScanError } from "./errors.ts";
+import { type Report, reasonOf } from "./report.ts";
 import { createScanner, type Scanner } from "./scanner.ts";
 
 export interface ClamscanOptions {
@@ -109,7 +109,9 @@ class NodeClam {
   isInfected(file: string): Promise<FileResult>;
   isInfected(file: string, callback: FileCallback): void;
   isInfected(file: string, callback?: FileCallback): Promise<FileResult> | undefined {
-    return either(this.#scanFile(file), callback, (callback, { isInfected, viruses }) => callback(null, file, isInfected, viruses));
+    return either(this.#scanFile(file), callback, (callback, { isInfected, viruses }) =>
+      callback(null, file, isInfected, viruses),
+    );
   }
 
   scanFile(file: string): Promise<FileResult>;
@@ -178,7 +180,9 @@ class NodeClam {
   async #version(): Promise<string> {
     const { engine } = await this.#ready().status();
     if (engine === null) throw new ScanError("unavailable", "there is no engine that tells a version");
-    return [`ClamAV ${engine.engine}`, engine.database, engine.databaseTime].filter((part) => part !== null && part !== 0).join("/");
+    return [`ClamAV ${engine.engine}`, engine.database, engine.databaseTime]
+      .filter((part) => part !== null && part !== 0)
+      .join("/");
   }
 
   async #scanFile(file: string): Promise<FileResult> {
@@ -203,7 +207,8 @@ class NodeClam {
     const files = given === null || given.length === 0 ? await this.#listed() : given;
     const paths: string[] = [];
     for (const path of files) {
-      if ((await stat(path).catch(() => null))?.isDirectory() === true) for await (const { path: inside } of this.#below(path)) paths.push(inside);
+      if ((await stat(path).catch(() => null))?.isDirectory() === true)
+        for await (const { path: inside } of this.#below(path)) paths.push(inside);
       else paths.push(path);
     }
     return this.#collect(this.#ready().scanMany(paths), fileCallback);
@@ -292,5 +297,3 @@ function either<T, Callback extends (error: Error | null) => void>(
   );
   return undefined;
 }
-
-export { BlockedError, ScanError };

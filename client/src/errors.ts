@@ -1,6 +1,4 @@
-/** What a scan ends in when it has no report, and what blocked bytes end in. */
-
-import type { Report } from "./report.ts";
+/** What a scan ends in when it has no report. */
 
 /**
  * `aborted`: by the caller's signal; `timeout`: no end within `timeoutMs`, or nothing moved for `idleTimeoutMs`; `connection`: the
@@ -40,35 +38,6 @@ export class ScanError extends Error {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
     this.retryAfterMs = retryAfterMs;
-  }
-}
-
-/** The bytes may not pass: something was found in them, or they could not be looked into. */
-export class BlockedError extends Error {
-  override readonly name = "BlockedError";
-  readonly report: Report;
-
-  constructor(report: Report) {
-    super(`blocked: ${reasonOf(report)}`);
-    this.report = report;
-  }
-}
-
-/** Returns the report where its bytes are allowed. @throws BlockedError where they are not. */
-export function requireAllowed(report: Report): Report {
-  if (!report.allowed) throw new BlockedError(report);
-  return report;
-}
-
-/** What was found, or why the body could not be looked into. */
-export function reasonOf({ verdict }: Report): string {
-  switch (verdict.kind) {
-    case "clean":
-      return "clean";
-    case "infected":
-      return verdict.signatures.join(", ");
-    case "unscannable":
-      return verdict.heuristic ?? verdict.reason;
   }
 }
 

@@ -1,6 +1,7 @@
 /** Express with multer: uploads that are not allowed never reach the handler. */
 
-import { BlockedError, ScanError, toScanError } from "./errors.ts";
+import { ScanError, toScanError } from "./errors.ts";
+import { BlockedError } from "./index.ts";
 import type { Scanner } from "./scanner.ts";
 import { type Refusal, refusalOf, type UploadReport } from "./uploads.ts";
 
@@ -126,13 +127,10 @@ export function scannedStorage<Request, File extends IncomingFile, Info>(
       file.stream.once("error", (error) => scanned.destroy(new ScanError("input", String(error), { cause: error })));
       scanned.on("error", () => {}); // the report tells it
       file.stream.pipe(scanned);
-      scanned.report.then(
-        (report) => {
-          if (!report.allowed) return fail(new BlockedError(report));
-          inner._handleFile(request, { ...file, stream: scanned }, callback);
-        },
-        fail,
-      );
+      scanned.report.then((report) => {
+        if (!report.allowed) return fail(new BlockedError(report));
+        inner._handleFile(request, { ...file, stream: scanned }, callback);
+      }, fail);
     },
     _removeFile: (request, file, callback) => inner._removeFile(request, file, callback),
   };

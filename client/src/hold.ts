@@ -37,7 +37,9 @@ export async function hold(chunks: AsyncIterable<Uint8Array>, signal: AbortSigna
   } catch (error) {
     await file?.close();
     if (error instanceof ScanError || signal.aborted) throw error;
-    throw new ScanError("input", `the body cannot be held: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new ScanError("input", `the body cannot be held: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
   const held = file;
   return {

@@ -1,7 +1,15 @@
 /** Scans bodies, files and streams for viruses, by a clamgate gateway or by a clamd. */
 
-export { BlockedError, requireAllowed, ScanError, type ScanErrorCode } from "./errors.ts";
-export type { EngineInfo, Report, Status, UnscannableReason, Verdict } from "./report.ts";
+export { ScanError, type ScanErrorCode } from "./errors.ts";
+export {
+  BlockedError,
+  type EngineInfo,
+  type Report,
+  requireAllowed,
+  type Status,
+  type UnscannableReason,
+  type Verdict,
+} from "./report.ts";
 export {
   createScanner,
   type FieldReport,

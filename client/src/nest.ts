@@ -60,7 +60,8 @@ export class CleanFilePipe implements PipeTransform {
     const upload = { field: fieldname, name: originalname };
     try {
       const options = { name: originalname };
-      const report = buffer === undefined ? await this.#scanner.scanFile(path ?? "", options) : await this.#scanner.scan(buffer, options);
+      const report =
+        buffer === undefined ? await this.#scanner.scanFile(path ?? "", options) : await this.#scanner.scan(buffer, options);
       return { ...upload, report };
     } catch (error) {
       return { ...upload, error: toScanError(error, "input") };

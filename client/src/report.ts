@@ -49,6 +49,35 @@ export interface Status {
   readonly warnings: readonly string[];
 }
 
+/** The bytes may not pass: something was found in them, or they could not be looked into. */
+export class BlockedError extends Error {
+  override readonly name = "BlockedError";
+  readonly report: Report;
+
+  constructor(report: Report) {
+    super(`blocked: ${reasonOf(report)}`);
+    this.report = report;
+  }
+}
+
+/** Returns the report where its bytes are allowed. @throws BlockedError where they are not. */
+export function requireAllowed(report: Report): Report {
+  if (!report.allowed) throw new BlockedError(report);
+  return report;
+}
+
+/** What was found, or why the body could not be looked into. */
+export function reasonOf({ verdict }: Report): string {
+  switch (verdict.kind) {
+    case "clean":
+      return "clean";
+    case "infected":
+      return verdict.signatures.join(", ");
+    case "unscannable":
+      return verdict.heuristic ?? verdict.reason;
+  }
+}
+
 /** @throws ScanError `protocol` where it is not a report: what cannot be read is never taken for clean. */
 export function parseReport(value: unknown): Report {
   if (!isRecord(value) || !isRecord(value.engine)) throw notAReport();
@@ -110,7 +139,13 @@ function isReason(allowed: boolean, by: unknown, { kind }: Verdict): by is Repor
 function parseEngine(value: Readonly<Record<string, unknown>>): EngineInfo {
   const { engine, database, databaseTime, tag, testOnly } = value;
   if (typeof engine !== "string" || !isCount(database) || typeof tag !== "string") throw notAReport();
-  return { engine, database, databaseTime: typeof databaseTime === "string" ? databaseTime : null, tag, testOnly: testOnly === true };
+  return {
+    engine,
+    database,
+    databaseTime: typeof databaseTime === "string" ? databaseTime : null,
+    tag,
+    testOnly: testOnly === true,
+  };
 }
 
 function isCount(value: unknown): value is number {

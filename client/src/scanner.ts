@@ -45,7 +45,10 @@ export type FileReport = { readonly path: string } & (
 );
 
 /** Of one file of a form. */
-export type FieldReport = { readonly field: string; readonly name: string } & ({ readonly report: Report } | { readonly error: ScanError });
+export type FieldReport = { readonly field: string; readonly name: string } & (
+  | { readonly report: Report }
+  | { readonly error: ScanError }
+);
 
 /** Each call ends in a report or a ScanError within `timeoutMs`. A blocked body is a report, not an error. */
 export interface Scanner extends AsyncDisposable {
@@ -53,7 +56,10 @@ export interface Scanner extends AsyncDisposable {
   /** @throws ScanError `not-found` or `input` where there is no such regular file, or it changes meanwhile. */
   scanFile(path: string, options?: ScanOptions): Promise<Report>;
   /** In the order of the paths, a few at once. What goes wrong with one file is told in its place; the others go on. */
-  scanMany(paths: Iterable<string> | AsyncIterable<string>, options?: { readonly signal?: AbortSignal }): AsyncIterable<FileReport>;
+  scanMany(
+    paths: Iterable<string> | AsyncIterable<string>,
+    options?: { readonly signal?: AbortSignal },
+  ): AsyncIterable<FileReport>;
   /** All regular files below `root`; links are not followed. */
   scanDirectory(root: string, options?: WalkOptions & { readonly signal?: AbortSignal }): AsyncIterable<FileReport>;
   /** The files of a form, in their order. */
@@ -99,7 +105,8 @@ export function createScanner(target?: string | URL, options: ScannerOptions = {
       ended.signal.addEventListener("abort", () => reject(ended.signal.reason), { once: true });
     });
     cut.catch(() => {}); // it is raced below
-    const onAbort = () => end(new ScanError("aborted", "the scan was aborted", { cause: signal?.reason ?? closed.signal.reason }));
+    const onAbort = () =>
+      end(new ScanError("aborted", "the scan was aborted", { cause: signal?.reason ?? closed.signal.reason }));
     const late = setTimeout(() => end(new ScanError("timeout", `no verdict within ${timeoutMs} ms`)), timeoutMs);
     let idle = setTimeout(onIdle, idleTimeoutMs);
     function onIdle(): void {
@@ -166,7 +173,9 @@ export function createScanner(target?: string | URL, options: ScannerOptions = {
     async *scanDirectory(root, options = {}) {
       const { walk } = await files();
       yield* inOrder(walk(root, options), concurrency, async ({ path, error }): Promise<FileReport> => {
-        return error === null ? fileReport(path, options) : { path: String(path), error: { code: error.code, message: error.message } };
+        return error === null
+          ? fileReport(path, options)
+          : { path: String(path), error: { code: error.code, message: error.message } };
       });
     },
     async scanForm(form, options = {}) {
@@ -203,7 +212,9 @@ function addressOf(target: string | URL | undefined): URL {
   try {
     return new URL(text);
   } catch (error) {
-    throw new ScanError("input", `${text} is not an address such as http://localhost:9000 or tcp://localhost:3310`, { cause: error });
+    throw new ScanError("input", `${text} is not an address such as http://localhost:9000 or tcp://localhost:3310`, {
+      cause: error,
+    });
   }
 }
 
@@ -285,5 +296,7 @@ async function* inOrder<T, R>(
 }
 
 function baseName(path: FilePath): string {
-  return String(path).replace(/[\\/]+$/, "").replace(/^.*[\\/]/s, "");
+  return String(path)
+    .replace(/[\\/]+$/, "")
+    .replace(/^.*[\\/]/s, "");
 }

@@ -22,8 +22,14 @@ export function sourceOf(body: Body): Source {
     const bytes = ownBytes(body);
     return { size: body.length, isRepeatable: true, bytes, read: () => inOne(bytes) };
   }
-  if (body instanceof Blob) return { size: body.size, isRepeatable: true, bytes: null, read: () => asInput(streamed(body.stream())) };
-  const once = (chunks: AsyncIterable<Uint8Array>) => ({ size: null, isRepeatable: false, bytes: null, read: () => asInput(chunks) });
+  if (body instanceof Blob)
+    return { size: body.size, isRepeatable: true, bytes: null, read: () => asInput(streamed(body.stream())) };
+  const once = (chunks: AsyncIterable<Uint8Array>) => ({
+    size: null,
+    isRepeatable: false,
+    bytes: null,
+    read: () => asInput(chunks),
+  });
   if (body instanceof ReadableStream) return once(streamed(body));
   if (isAsyncIterable(body)) return once(body);
   throw new ScanError("input", "a body is a Uint8Array, a Blob, a ReadableStream or an async iterable of Uint8Array");
@@ -55,7 +61,9 @@ async function* asInput(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8
     yield* chunks;
   } catch (error) {
     if (error instanceof ScanError) throw error;
-    throw new ScanError("input", `the body cannot be read: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new ScanError("input", `the body cannot be read: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
 }
 

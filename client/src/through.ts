@@ -1,8 +1,9 @@
 /** A stream that lets bytes pass once they have been scanned, for pipelines that end in a disk or a bucket. */
 
 import type { Duplex } from "node:stream";
-import { BlockedError, ScanError, toScanError } from "./errors.ts";
+import { ScanError, toScanError } from "./errors.ts";
 import type { HeldBody } from "./hold.ts";
+import { BlockedError } from "./index.ts";
 import type { Report } from "./report.ts";
 import { counted, type Source, sourceOf } from "./source.ts";
 import type { TargetScan } from "./target.ts";
@@ -28,7 +29,10 @@ export interface Scanning {
 }
 
 /** @throws ScanError `unsupported` where the platform has no Node streams. */
-export function scanThrough(scanning: Scanning, { release = "verdict", name = undefined, signal }: ThroughOptions): ScannedThrough {
+export function scanThrough(
+  scanning: Scanning,
+  { release = "verdict", name = undefined, signal }: ThroughOptions,
+): ScannedThrough {
   const { Duplex: NodeDuplex, PassThrough } = nodeStreams();
   const left = new AbortController();
   const input = new PassThrough();

@@ -1,7 +1,7 @@
 /** What the frameworks' adapters share: which answer a set of scanned files gets. */
 
-import { reasonOf, ScanError } from "./errors.ts";
-import type { Report } from "./report.ts";
+import type { ScanError } from "./errors.ts";
+import { type Report, reasonOf } from "./report.ts";
 
 /** One file of a request, as it was scanned. */
 export type UploadReport = { readonly field: string; readonly name: string } & (
@@ -27,7 +27,9 @@ const defaultRetrySeconds = 5;
 /** Null where every file is allowed. A blocked file counts for more than one without a verdict: it must not be sent again. */
 export function refusalOf(uploads: readonly UploadReport[]): Refusal | null {
   const blocked = uploads.flatMap((upload) =>
-    "report" in upload && !upload.report.allowed ? [{ field: upload.field, name: upload.name, reason: reasonOf(upload.report) }] : [],
+    "report" in upload && !upload.report.allowed
+      ? [{ field: upload.field, name: upload.name, reason: reasonOf(upload.report) }]
+      : [],
   );
   if (blocked.length > 0) return { status: 422, retryAfterSeconds: null, body: { error: "blocked", files: blocked } };
   const failed = uploads.flatMap((upload) => ("error" in upload ? [upload] : []));

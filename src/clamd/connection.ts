@@ -1,7 +1,7 @@
 /** One connection to clamd: for one command and all that is answered to it, or a session, which is kept for one command after the other. */
 
-import { Socket } from "node:net";
 import { maxReplyBytes, withoutNumber } from "../codec/clamd/reply.ts";
+import { ClamdSocket } from "./clamd-socket.ts";
 import type { Request } from "./commands.ts";
 
 /** Where a clamd listens. */
@@ -27,38 +27,6 @@ export const dialClamd: Dial = (address) =>
     ? new ClamdSocket({ allowHalfOpen: true }).connect({ path: address.path })
     : // clamd is silent while it scans: without keep-alive a peer that has vanished would never be noticed.
       new ClamdSocket({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }).connect(address);
-
-/**
- * clamd refuses a body by answering and closing while more of it is on the way. The next write then fails, and Node would
- * destroy the socket at once, with the answer still unread in the kernel. Here a failed write is only noted; reading goes on to
- * the end that the peer has made. Linux keeps what has arrived, over Unix sockets and TCP, also after a reset.
- */
-export class ClamdSocket extends Socket {
-  #writeFault: Error | null = null;
-
-  /** Why a write has failed, though its callback was told of no error; null while none has. */
-  get writeFault(): Error | null {
-    return this.#writeFault;
-  }
-
-  override _write(chunk: Uint8Array, encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    super._write(chunk, encoding, this.#noting(done));
-  }
-
-  override _writev(
-    chunks: { readonly chunk: Uint8Array; readonly encoding: BufferEncoding }[],
-    done: (error?: Error | null) => void,
-  ): void {
-    super._writev?.(chunks, this.#noting(done));
-  }
-
-  #noting(done: () => void): (error?: Error | null) => void {
-    return (error) => {
-      this.#writeFault ??= error ?? null;
-      done();
-    };
-  }
-}
 
 /**
  * `unreached`: no connection, or one that had ended before: clamd cannot have begun. `cut`: the connection broke before the end of the answer. `late`: no

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { type Backend, type BackendOptions, backendTiming, createBackend } from "../../src/clamd/backend.ts";
-import { type ClamdAddress, type ClamdSocket, dialClamd } from "../../src/clamd/connection.ts";
+import type { ClamdSocket } from "../../src/clamd/clamd-socket.ts";
+import { type ClamdAddress, dialClamd } from "../../src/clamd/connection.ts";
 import { createPool, type EnginePool, type PoolOptions } from "../../src/clamd/pool.ts";
 import { eicarCanary } from "../../src/clamd/proof.ts";
 import type { GatewayEvent } from "../../src/core/events.ts";
