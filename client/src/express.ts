@@ -1,7 +1,7 @@
 /** Express with multer: uploads that are not allowed never reach the handler. */
 
 import { ScanError, toScanError } from "./errors.ts";
-import { BlockedError } from "./index.ts";
+import { BlockedError } from "./report.ts";
 import type { Scanner } from "./scanner.ts";
 import { type Refusal, refusalOf, type UploadReport } from "./uploads.ts";
 

@@ -3,8 +3,7 @@
 import type { Duplex } from "node:stream";
 import { ScanError, toScanError } from "./errors.ts";
 import type { HeldBody } from "./hold.ts";
-import { BlockedError } from "./index.ts";
-import type { Report } from "./report.ts";
+import { BlockedError, type Report } from "./report.ts";
 import { counted, type Source, sourceOf } from "./source.ts";
 import type { TargetScan } from "./target.ts";
 
