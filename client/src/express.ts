@@ -3,7 +3,7 @@
 import { ScanError, toScanError } from "./errors.ts";
 import { BlockedError } from "./report.ts";
 import type { Scanner } from "./scanner.ts";
-import { type Refusal, refusalOf, type UploadReport } from "./uploads.ts";
+import { type Refusal, refusalOf, removeStored, scanStored, type UploadedFile, type UploadReport } from "./uploads.ts";
 
 declare global {
   namespace Express {
@@ -12,14 +12,6 @@ declare global {
       scans?: readonly UploadReport[];
     }
   }
-}
-
-/** As multer leaves it. */
-export interface UploadedFile {
-  readonly fieldname: string;
-  readonly originalname: string;
-  readonly buffer?: Uint8Array;
-  readonly path?: string;
 }
 
 export interface UploadRequest {
@@ -54,11 +46,11 @@ export function blockUploads<Request extends UploadRequest, Response extends Upl
 
     async function check(request: Request, response: Response): Promise<boolean> {
       const files = filesOf(request);
-      const scans = await Promise.all(files.map((file) => scanUpload(scanner, file)));
+      const scans = await Promise.all(files.map((file) => scanStored(scanner, file)));
       request.scans = scans;
       const refusal = refusalOf(scans);
       if (refusal === null) return true;
-      await Promise.all(files.map(remove));
+      await Promise.all(files.map(removeStored));
       if (options.onBlocked !== undefined) {
         options.onBlocked(refusal, request, response, next);
         return false;
@@ -77,23 +69,6 @@ function filesOf({ file, files }: UploadRequest): readonly UploadedFile[] {
 
 function isList(files: NonNullable<UploadRequest["files"]>): files is readonly UploadedFile[] {
   return Array.isArray(files);
-}
-
-async function scanUpload(scanner: Scanner, { fieldname, originalname, buffer, path }: UploadedFile): Promise<UploadReport> {
-  const upload = { field: fieldname, name: originalname };
-  try {
-    if (buffer !== undefined) return { ...upload, report: await scanner.scan(buffer, { name: originalname }) };
-    if (path !== undefined) return { ...upload, report: await scanner.scanFile(path, { name: originalname }) };
-    throw new ScanError("input", "multer's storage keeps neither a buffer nor a path: use scannedStorage");
-  } catch (error) {
-    return { ...upload, error: toScanError(error, "input") };
-  }
-}
-
-async function remove({ path }: UploadedFile): Promise<void> {
-  if (path === undefined) return;
-  const { rm } = await import("node:fs/promises");
-  await rm(path, { force: true });
 }
 
 /** A file that multer is about to store. */

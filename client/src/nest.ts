@@ -9,10 +9,8 @@ import {
   type ModuleMetadata,
   type PipeTransform,
 } from "@nestjs/common";
-import { toScanError } from "./errors.ts";
-import type { UploadedFile } from "./express.ts";
 import { createScanner, type Scanner, type ScannerOptions } from "./scanner.ts";
-import { refusalOf, type UploadReport } from "./uploads.ts";
+import { refusalOf, removeStored, scanStored, type UploadedFile } from "./uploads.ts";
 
 /** The token under which the module provides its Scanner. */
 export const SCANNER: unique symbol = Symbol("clamgate.scanner");
@@ -50,22 +48,10 @@ export class CleanFilePipe implements PipeTransform {
 
   async transform<Value>(value: Value): Promise<Value> {
     const files = filesIn(value);
-    const refusal = refusalOf(await Promise.all(files.map((file) => this.#scan(file))));
+    const refusal = refusalOf(await Promise.all(files.map((file) => scanStored(this.#scanner, file))));
     if (refusal === null) return value;
-    await Promise.all(files.map(remove));
+    await Promise.all(files.map(removeStored));
     throw new HttpException(refusal.body, refusal.status);
-  }
-
-  async #scan({ fieldname, originalname, buffer, path }: UploadedFile): Promise<UploadReport> {
-    const upload = { field: fieldname, name: originalname };
-    try {
-      const options = { name: originalname };
-      const report =
-        buffer === undefined ? await this.#scanner.scanFile(path ?? "", options) : await this.#scanner.scan(buffer, options);
-      return { ...upload, report };
-    } catch (error) {
-      return { ...upload, error: toScanError(error, "input") };
-    }
   }
 }
 Injectable()(CleanFilePipe);
@@ -84,10 +70,4 @@ function filesIn(value: unknown): readonly UploadedFile[] {
   if (Array.isArray(value)) return value.flatMap(filesIn);
   if (typeof value !== "object" || value === null) return [];
   return "originalname" in value ? [value as UploadedFile] : Object.values(value).flatMap(filesIn);
-}
-
-async function remove({ path }: UploadedFile): Promise<void> {
-  if (path === undefined) return;
-  const { rm } = await import("node:fs/promises");
-  await rm(path, { force: true });
 }

@@ -28,10 +28,7 @@ export interface Scanning {
 }
 
 /** @throws ScanError `unsupported` where the platform has no Node streams. */
-export function scanThrough(
-  scanning: Scanning,
-  { release = "verdict", name = undefined, signal }: ThroughOptions,
-): ScannedThrough {
+export function scanThrough(scanning: Scanning, { release = "verdict", name, signal }: ThroughOptions): ScannedThrough {
   const { Duplex: NodeDuplex, PassThrough } = nodeStreams();
   const left = new AbortController();
   const input = new PassThrough();

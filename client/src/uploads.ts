@@ -1,7 +1,8 @@
 /** What the frameworks' adapters share: which answer a set of scanned files gets. */
 
-import type { ScanError } from "./errors.ts";
+import { ScanError, toScanError } from "./errors.ts";
 import { type Report, reasonOf } from "./report.ts";
+import type { Scanner } from "./scanner.ts";
 
 /** One file of a request, as it was scanned. */
 export type UploadReport = { readonly field: string; readonly name: string } & (
@@ -47,4 +48,34 @@ export function refusalOf(uploads: readonly UploadReport[]): Refusal | null {
 export function refusalResponse({ status, retryAfterSeconds, body }: Refusal): Response {
   const headers: Record<string, string> = retryAfterSeconds === null ? {} : { "retry-after": String(retryAfterSeconds) };
   return Response.json(body, { status, headers });
+}
+
+/** A file of a request as multer leaves it: in memory or on the disk. */
+export interface UploadedFile {
+  readonly fieldname: string;
+  readonly originalname: string;
+  readonly buffer?: Uint8Array;
+  readonly path?: string;
+}
+
+/** Never rejects. */
+export async function scanStored(
+  scanner: Scanner,
+  { fieldname, originalname, buffer, path }: UploadedFile,
+): Promise<UploadReport> {
+  const upload = { field: fieldname, name: originalname };
+  try {
+    if (buffer !== undefined) return { ...upload, report: await scanner.scan(buffer, { name: originalname }) };
+    if (path !== undefined) return { ...upload, report: await scanner.scanFile(path, { name: originalname }) };
+    throw new ScanError("input", "the storage keeps neither a buffer nor a path: scan before it stores");
+  } catch (error) {
+    return { ...upload, error: toScanError(error, "input") };
+  }
+}
+
+/** From the disk, where it is there. */
+export async function removeStored({ path }: UploadedFile): Promise<void> {
+  if (path === undefined) return;
+  const { rm } = await import("node:fs/promises");
+  await rm(path, { force: true });
 }

@@ -31,7 +31,6 @@ import type { PoolStats } from "../../core/engine.ts";
 import { ClamgateError, type ErrorCode, toClamgateError } from "../../core/errors.ts";
 import type { Emit } from "../../core/events.ts";
 import { Pace } from "../../core/pace.ts";
-
 import { findings, type Scan, type ScannedBody } from "../../core/scan.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
 import { IncomingBody } from "./incoming-body.ts";

@@ -79,7 +79,6 @@ export function problemOf(code: keyof typeof ownPages): Problem {
 }
 
 export function problemOfError({ code, publicMessage }: ClamgateError): Problem {
-  // "not-found" is of a path, which clamav-rest answers 412.
   return { type: `/problems/${code}`, title: texts[code][0], status: errorStatus[code], detail: publicMessage, code };
 }
 
