@@ -117,8 +117,8 @@ export function codedUploads({ fetch }: Client, url: string): Campaign {
       if (answer.status === 200) note("clean");
       if (text.includes(markerName)) note("found");
       if (answer.status === 415) note("refused");
-      // The stage lists zstd as a format that the engine does not open, and it is scanned as it came.
-      if (kind !== "infected" && answer.status === 406 && text.includes("Heuristics.Clamgate.Unsupported"))
+      // The stage lists zstd as a format that the engine does not open, zstd that is not whole is a finding, and both are scanned as they came.
+      if (kind !== "infected" && answer.status === 406 && /Heuristics\.Clamgate\.(Unsupported|Zstd\.Stream)/.test(text))
         return assert.match(recipe, /zstd/, label);
       switch (kind) {
         case "clean":
