@@ -6,6 +6,7 @@ import type { Config } from "../config/settings.ts";
 import { logTo } from "../log/destination.ts";
 import { createLog, type Log } from "../log/log.ts";
 import { type Gateway, startGateway } from "./gateway.ts";
+import { type ServiceManager, serviceManager } from "./service-manager.ts";
 
 export interface ServeOptions {
   readonly config: Config;
@@ -31,6 +32,7 @@ export async function serve({ config, warnings, allowsTestSignatures, version, p
   for (const warning of warnings) log.write("warn", warning);
   warnIfRoot(process, config, log);
   const signals = heedSignals(process);
+  const manager = serviceManager(process);
   const starting = startGateway({ config, log, allowsTestSignatures, version, searchPath: process.env.PATH });
   reloadOnHangup(process, starting, log);
   const gateway = await Promise.race([starting, signals.first.then(() => null)]);
@@ -39,16 +41,19 @@ export async function serve({ config, warnings, allowsTestSignatures, version, p
   if (gateway.downloadProxyUrl !== null) log.write("info", `download proxy on ${gateway.downloadProxyUrl}`);
   for (const url of gateway.icapUrls) log.write("info", `ICAP on ${url}`);
   const progress = tellProgress(config, log);
+  manager.tell("READY=1", "STATUS=listening; waiting for an engine with signatures");
   if (gateway.clamdAddresses.length > 0) log.write("info", `clamd door on ${gateway.clamdAddresses.join(" and ")}`);
   const failed = new Promise<End>((resolve) => {
     gateway.started.finally(progress.end).then(
-      () => announce(gateway, log),
+      () => announce(gateway, { log, manager }),
       (error: unknown) => resolve({ kind: "failed", reason: error instanceof Error ? error.message : String(error) }),
     );
   });
 
   const end = await Promise.race([signals.first, failed]);
   progress.end();
+  manager.tell("STOPPING=1");
+  manager.close();
   if (end.kind === "failed") log.write("error", end.reason);
   else log.write("info", `${end.signal}: stopping; scans in flight have ${config.SHUTDOWN_GRACE / 1000} s to finish`);
   await stop(gateway, { signals, log, process });
@@ -140,7 +145,7 @@ function tellProgress({ CLAMD_PORT }: Config, log: Log): { end(): void } {
 }
 
 /** What is there, what somebody should look at, and in the last line whether it can be used, and how. */
-function announce(gateway: Gateway, log: Log): void {
+function announce(gateway: Gateway, { log, manager }: { readonly log: Log; readonly manager: ServiceManager }): void {
   const { isTestOnly, isLoaded, description } = gateway.signatures();
   log.write(isTestOnly || !isLoaded ? "warn" : "info", `signatures: ${description}`);
   const { status, checks } = gateway.readiness();
@@ -149,7 +154,9 @@ function announce(gateway: Gateway, log: Log): void {
   }
   const [url = ""] = gateway.urls;
   const local = url.replace("[::]", "localhost").replace("0.0.0.0", "localhost");
-  if (status === "not-ready" || status === "loading") log.write("warn", `NOT READY: ${local}/readyz tells why, and when it is`);
+  const isReady = status !== "not-ready" && status !== "loading";
+  manager.tell(`STATUS=${isReady ? "ready" : "NOT READY"}; signatures: ${description}`);
+  if (!isReady) log.write("warn", `NOT READY: ${local}/readyz tells why, and when it is`);
   else log.write("info", `READY: scans what is sent to ${local}; try: curl -F file=@README.md ${local}/v2/scan`);
 }
 

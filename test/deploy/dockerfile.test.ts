@@ -40,6 +40,14 @@ describe("the Dockerfile", () => {
     }
   });
 
+  test("names files of src that there are", () => {
+    const named = stages
+      .flatMap((stage) => textsOf(stage, "RUN"))
+      .flatMap((run) => run.match(/\/opt\/clamgate\/src\/[\w./-]+/g) ?? []);
+    assert.equal(named.length, 2);
+    for (const path of named) assert.ok(statSync(new URL(path.slice("/opt/clamgate/".length), repository)), path);
+  });
+
   test("copies from stages that come before", () => {
     const names: (string | null)[] = [];
     for (const stage of stages) {

@@ -24,7 +24,7 @@ async function analyze(...words: readonly string[]): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), "clamgate-unit-"));
   try {
     const path = join(directory, "clamgate.service");
-    await writeFile(path, unit.replaceAll("/opt/clamgate/node_modules/.bin/node", process.execPath));
+    await writeFile(path, unit.replaceAll("/opt/clamgate/clamgate", process.execPath));
     const { stdout, stderr } = await run("systemd-analyze", [...words, path], {
       env: { PATH: process.env.PATH, SYSTEMD_PAGER: "" },
     });
@@ -37,8 +37,15 @@ async function analyze(...words: readonly string[]): Promise<string> {
 describe("clamgate.service", () => {
   test("starts the gateway as package.json does", async () => {
     const { scripts } = JSON.parse(await readFile(new URL("../package.json", deployDirectory), "utf8"));
-    const [flags = ""] = /--max-semi-space-size=\d+/.exec(JSON.stringify(scripts)) ?? [];
-    assert.deepEqual(valuesOf("ExecStart"), [`/opt/clamgate/node_modules/.bin/node ${flags} src/main.ts serve`]);
+    assert.match(scripts.start, / exec \.\/clamgate serve /);
+    assert.deepEqual(valuesOf("ExecStart"), ["/opt/clamgate/clamgate serve"]);
+  });
+
+  test("lets the gateway's children tell systemd for it", () => {
+    assert.deepEqual(
+      ["Type", "NotifyAccess", "WatchdogSec"].map((name) => valuesOf(name)),
+      [["notify"], ["all"], ["60s"]],
+    );
   });
 
   test("names settings that there are, and gives them time to be kept", () => {

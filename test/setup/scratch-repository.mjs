@@ -15,7 +15,7 @@ export class ScratchRepository {
   constructor() {
     this.path = mkdtempSync(join(tmpdir(), "clamgate-repository-"));
     cpSync(join(repository, "setup"), join(this.path, "setup"), { recursive: true });
-    cpSync(join(repository, "package.json"), join(this.path, "package.json"));
+    for (const name of ["package.json", "clamgate"]) cpSync(join(repository, name), join(this.path, name));
     this.write("package-lock.json", '{"packages": {}}');
   }
 

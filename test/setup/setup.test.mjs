@@ -1,7 +1,7 @@
 /** The set-up as a process: arguments, exit codes, signals. */
 
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { ScratchRepository } from "./scratch-repository.mjs";
@@ -81,6 +81,24 @@ describe("setup.mjs", () => {
     // The pipes close only when the set-up and all that it started have ended.
     await parent.ended;
     assert.match(parent.output(), /set-up: stopped/);
+  });
+});
+
+describe("./clamgate", () => {
+  test("says what to do before the set-up has run", async () => {
+    const run = scratch.start("./clamgate", ["version"]);
+    assert.deepEqual(await run.ended, { code: 1, signal: null });
+    assert.match(run.output(), /^clamgate is not set up yet\. Run this first: node \/.*\/setup\/setup\.mjs\n$/);
+  });
+
+  test("runs src/main.ts on the installed Node with the arguments as they are, through a link and from anywhere", async () => {
+    scratch.linkNode();
+    scratch.write("src/main.ts", "console.log(JSON.stringify([process.execArgv, process.argv.slice(2)])); process.exitCode = 3;");
+    scratch.write("a folder/readme", "");
+    symlinkSync("../clamgate", join(scratch.path, "a folder/linked"));
+    const run = scratch.start("sh", ["-c", 'cd / && exec "$0" scan "a  b" ""', join(scratch.path, "a folder/linked")]);
+    assert.equal((await run.ended).code, 3);
+    assert.deepEqual(JSON.parse(run.output()), [["--max-semi-space-size=8"], ["scan", "a  b", ""]]);
   });
 });
 
