@@ -7,6 +7,7 @@ import type { Clock } from "./clock.ts";
 import type { Engine, EngineScan } from "./engine.ts";
 import { ClamgateError } from "./errors.ts";
 import type { Spool, SpooledBody } from "./spool.ts";
+import { createTurns, type Turns, unpackingTurns } from "./turns.ts";
 import { together, type Unscannable, type Verdict } from "./verdict.ts";
 
 /** Bytes that a body holds in a form that the engine does not open, or that nobody has looked into yet. */
@@ -64,7 +65,8 @@ export interface LookInsideOptions {
   readonly clock: Clock;
 }
 
-export function lookInside(engine: Engine, options: LookInsideOptions): Engine {
+export function lookInside(engine: Engine, given: LookInsideOptions): Engine {
+  const options = { ...given, unpacking: createTurns(unpackingTurns) };
   return {
     version: () => engine.version(),
     async scan(body, signal, client) {
@@ -93,7 +95,7 @@ interface Asked {
 /** One body with all of its pieces, and what they may still take. */
 class Search {
   readonly #engine: Engine;
-  readonly #options: LookInsideOptions;
+  readonly #options: LookInsideOptions & { readonly unpacking: Turns };
   readonly #signal: AbortSignal;
   readonly #client: string;
   #endsAt: number;
@@ -102,7 +104,7 @@ class Search {
   /** What is known by now. */
   scan: EngineScan;
 
-  constructor(engine: Engine, options: LookInsideOptions, { scan, signal, client }: Asked) {
+  constructor(engine: Engine, options: LookInsideOptions & { readonly unpacking: Turns }, { scan, signal, client }: Asked) {
     const { limits, clock } = options;
     this.#engine = engine;
     this.#options = options;
@@ -155,13 +157,18 @@ class Search {
 
   async #spooled(piece: Piece): Promise<SpooledBody> {
     const bytes = piece.read();
-    const maxBytes = Math.min(this.#bytes, this.#options.limits.maxPieceBytes);
+    const { limits, spool, unpacking, clock } = this.#options;
+    const maxBytes = Math.min(this.#bytes, limits.maxPieceBytes);
+    const askedAt = clock();
+    const endTurn = await unpacking.take(this.#client, this.#signal);
+    this.#endsAt += clock() - askedAt;
     try {
-      return await this.#options.spool.take(bytes, { maxBytes, signal: this.#signal });
+      return await spool.take(bytes, { maxBytes, signal: this.#signal });
     } catch (error) {
       throw error instanceof ClamgateError && error.code === "too-large" ? new LimitReached("limit-size") : error;
     } finally {
       await bytes.return();
+      endTurn();
     }
   }
 

@@ -90,7 +90,7 @@ async function scanDecoded(
 ): Promise<{ readonly scanned: ScannedBody; readonly isDecoded: boolean }> {
   const bytes = decode(body);
   try {
-    return { scanned: await scan(bytes, options), isDecoded: true };
+    return { scanned: await scan(bytes, { ...options, isUnpacked: true }), isDecoded: true };
   } catch (error) {
     if (!(error instanceof ClamgateError) || error.code !== "too-large") throw error;
     return { scanned: await scan(body.read(), { ...options, insteadOfClean: decodesTooLarge }), isDecoded: false };

@@ -7,6 +7,7 @@ import type { Engine, EngineScan } from "./engine.ts";
 import { ClamgateError, toClamgateError } from "./errors.ts";
 import type { Emit, FrontName, GatewayEvent } from "./events.ts";
 import type { Spool, SpooledBody } from "./spool.ts";
+import { createTurns, unpackingTurns } from "./turns.ts";
 import {
   type EngineVersion,
   namesOf,
@@ -30,6 +31,8 @@ export interface ScanOptions {
   readonly maxBytes?: number;
   /** What the sender declared. */
   readonly expectedBytes?: number;
+  /** Whether it is unpacked as it is read: few do that at a time. */
+  readonly isUnpacked?: boolean;
   /** What is known of the body that the engine cannot see; said in place of clean, unless the body is empty. */
   readonly insteadOfClean?: Unscannable;
 }
@@ -81,17 +84,14 @@ const doNotRetryEntries = 10_000;
 export function createScan(parts: ScanParts): Scan {
   const { spool, engine, cache, policy, emit, clock, isUnsupported } = parts;
   const doNotRetry = createDoNotRetry({ ttlMs: doNotRetryMs, maxEntries: doNotRetryEntries, clock });
+  const unpacking = createTurns(unpackingTurns);
   /** Scans under way, which requests with the same bytes share. No Map, for the reason that `ActiveSet` gives. */
   const underWay: Record<string, SharedScan> = Object.create(null);
 
   return async function scan(source, options) {
     const startedAt = clock();
     try {
-      const body = await spool.take(source, {
-        maxBytes: Math.min(options.maxBytes ?? parts.maxBytes, parts.maxBytes),
-        signal: options.signal,
-        ...(options.expectedBytes === undefined ? {} : { expectedBytes: options.expectedBytes }),
-      });
+      const body = await (options.isUnpacked === true ? takeInTurn(source, options) : takeIn(source, options));
       try {
         const version = engine.version();
         const found = known(body, version) ?? (await find(body, version, options));
@@ -122,6 +122,26 @@ export function createScan(parts: ScanParts): Scan {
       throw error;
     }
   };
+
+  function takeIn(
+    source: AsyncIterable<Uint8Array>,
+    { maxBytes = parts.maxBytes, signal, expectedBytes }: ScanOptions,
+  ): Promise<SpooledBody> {
+    return spool.take(source, {
+      maxBytes: Math.min(maxBytes, parts.maxBytes),
+      signal,
+      ...(expectedBytes === undefined ? {} : { expectedBytes }),
+    });
+  }
+
+  async function takeInTurn(source: AsyncIterable<Uint8Array>, options: ScanOptions): Promise<SpooledBody> {
+    const endTurn = await unpacking.take(options.client, options.signal);
+    try {
+      return await takeIn(source, options);
+    } finally {
+      endTurn();
+    }
+  }
 
   /** What is known without asking anybody. While no engine is up that is nothing. */
   function known({ sha256 }: SpooledBody, version: EngineVersion | null): Found | null {

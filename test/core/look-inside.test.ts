@@ -2,8 +2,10 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { type Inspect, LimitReached, type Look, type LookLimits, lookInside, type Piece } from "../../src/core/look-inside.ts";
 import type { Spool, SpooledBody } from "../../src/core/spool.ts";
+import { unpackingTurns } from "../../src/core/turns.ts";
 import type { Unscannable, Verdict } from "../../src/core/verdict.ts";
 import { fakeEngine } from "../fake/engine.ts";
 import { clean, encrypted, infected, openScan, requestOptions } from "./scan-stage.ts";
@@ -132,6 +134,30 @@ describe("lookInside", () => {
         assert.equal(stage.cache.entries.size, expected.kind === "unscannable" ? 0 : 1, "verdicts that are remembered");
       });
     }
+
+    test("are unpacked few at a time, however many bodies hold one, and the wait is nobody's fault", async () => {
+      let unpacking = 0;
+      let most = 0;
+      const inspect: Inspect = async (_body, { isPiece, handOver }) => {
+        if (isPiece) return null;
+        await handOver({
+          isScanned: false,
+          async *read() {
+            unpacking += 1;
+            most = Math.max(most, unpacking);
+            await setImmediate();
+            stage.time.now += limits.maxMs / unpackingTurns.maxAtOnce;
+            yield Buffer.from("b");
+            unpacking -= 1;
+          },
+        });
+        return null;
+      };
+      await using stage = await openStage(inspect, clean);
+      const reports = Array.from({ length: 3 * unpackingTurns.maxAtOnce }, (_, index) => stage.post(`body ${index}`));
+      for (const { report } of await Promise.all(reports)) assert.deepEqual(report.verdict, clean);
+      assert.equal(most, unpackingTurns.maxAtOnce);
+    });
 
     for (const [what, given, text, reason] of [
       ["files", { maxFiles: 2 }, "(a)(b)", null],

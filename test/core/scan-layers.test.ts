@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { readCodings } from "../../src/core/content-coding.ts";
 import { scanLayers } from "../../src/core/scan-layers.ts";
+import type { SpooledBody } from "../../src/core/spool.ts";
+import { unpackingTurns } from "../../src/core/turns.ts";
 import type { UnscannableReason, Verdict } from "../../src/core/verdict.ts";
 import { collect } from "../spool/scripted-body.ts";
-import { clean, encrypted, infected, openScan, requestOptions, sha256 } from "./scan-stage.ts";
+import { chunks, clean, encrypted, infected, openScan, requestOptions, sha256 } from "./scan-stage.ts";
 
 type Stage = Awaited<ReturnType<typeof openScan>>;
 
@@ -191,5 +194,36 @@ describe("scanLayers", () => {
     });
     const options = { ...requestOptions({ signal: leaving.signal }), codings: readCodings(["gzip, br"]) };
     await assert.rejects(scanLayers(stage.scan, only(outer), options), /gone/);
+  });
+
+  test("has few bodies unpacked at a time, however many come", async () => {
+    await using stage = await openScan();
+    stage.engine.answerAll(() => clean);
+    let unpacking = 0;
+    let most = 0;
+    async function* decode(body: SpooledBody) {
+      unpacking += 1;
+      most = Math.max(most, unpacking);
+      await setImmediate();
+      yield* body.read();
+      unpacking -= 1;
+    }
+    const scans = Array.from({ length: 3 * unpackingTurns.maxAtOnce }, async (_, index) => {
+      const codings = { decoders: [decode, decode], unknown: null };
+      await using scanned = await scanLayers(stage.scan, chunks(`body ${index}`), { ...requestOptions(), codings });
+      return scanned.report.verdict;
+    });
+    assert.deepEqual(new Set((await Promise.all(scans)).map(({ kind }) => kind)), new Set(["clean"]));
+    assert.equal(most, unpackingTurns.maxAtOnce);
+  });
+
+  test("leaves the place of a body that cannot be unpacked to the next", async () => {
+    await using stage = await openScan();
+    stage.engine.answerAll(() => clean);
+    const codings = readCodings(["gzip"]);
+    for (let times = 0; times <= unpackingTurns.maxAtOnce; times += 1)
+      await assert.rejects(scanLayers(stage.scan, chunks("no gzip"), { ...requestOptions(), codings }), { code: "undecodable" });
+    await using scanned = await scanLayers(stage.scan, chunks("a", "b"), { ...requestOptions(), codings: null });
+    assert.deepEqual(scanned.report.verdict, clean);
   });
 });

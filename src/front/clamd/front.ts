@@ -6,9 +6,9 @@ import { mayConnect, type PeerRule } from "../../codec/clamd/peer-rule.ts";
 import { clientNetwork } from "../../codec/ip-address.ts";
 import { ActiveSet } from "../../core/active-set.ts";
 import type { ClamdRefusal } from "../../core/events.ts";
+import { createTurns } from "../../core/turns.ts";
 import { createScanRoots } from "../paths/scan-roots.ts";
-import { createTurns, walkTurnLimits } from "../paths/turns.ts";
-import { walkLimits } from "../paths/walk.ts";
+import { walkLimits, walkTurnLimits } from "../paths/walk.ts";
 import { Conversation, type ConversationParts, type Peer } from "./conversation.ts";
 
 export interface ClamdFrontOptions extends Omit<ConversationParts, "roots" | "walkLimits" | "walkTurns"> {

@@ -2,6 +2,7 @@
 
 import type { Dirent } from "node:fs";
 import { opendir } from "node:fs/promises";
+import type { TurnLimits } from "../../core/turns.ts";
 
 export interface WalkLimits {
   /** Directories below the first; clamd's own limit is 15. */
@@ -11,6 +12,9 @@ export interface WalkLimits {
 }
 
 export const walkLimits: WalkLimits = { maxDepth: 15, maxEntries: 10_000 };
+
+/** Of directories: each walk holds up to some megabytes of names and results. */
+export const walkTurnLimits: TurnLimits = { maxAtOnce: 4, maxWaitMs: 30_000, refusal: "Too many directories are being scanned" };
 
 export type Walked =
   | { readonly kind: "file"; readonly path: Buffer }

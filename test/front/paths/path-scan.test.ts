@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdir, rm } from "node:fs/promises";
 import { describe, test } from "node:test";
+import { createTurns } from "../../../src/core/turns.ts";
 import { type PathScanOptions, scanPath } from "../../../src/front/paths/path-scan.ts";
 import { createScanRoots } from "../../../src/front/paths/scan-roots.ts";
-import { createTurns } from "../../../src/front/paths/turns.ts";
 import { createFakeScan, type FakeScanOptions, realVersion } from "../rest/fake-scan.ts";
 import { type ScratchDirectory, scratchDirectory } from "./scratch-directory.ts";
 
@@ -19,7 +19,7 @@ async function findings(scratch: ScratchDirectory, path: string, { scan, ...aske
     engineVersion: () => realVersion,
     roots: createScanRoots([scratch.path]),
     walkLimits: { maxDepth: 15, maxEntries: 100 },
-    walkTurns: createTurns({ maxAtOnce: 1, maxWaitMs: 1_000 }),
+    walkTurns: createTurns({ maxAtOnce: 1, maxWaitMs: 1_000, refusal: "Too many" }),
     maxAtOnce: 1,
     via: "rest",
     requestId: "r",

@@ -266,7 +266,7 @@ describe("GET /scanPath", () => {
     const started = Promise.withResolvers<void>();
     const held = Promise.withResolvers<Verdict>();
     await using server = await startWith(scratch, {
-      front: { scanPathRoots: [scratch.path], walkTurns: { maxAtOnce: 1, maxWaitMs: 50 } },
+      front: { scanPathRoots: [scratch.path], walkTurns: { maxAtOnce: 1, maxWaitMs: 50, refusal: "Too many" } },
       scan: {
         answer: (call) => {
           if (call.bytes.toString() !== "hang") return { kind: "clean" };

@@ -1,15 +1,20 @@
 /** Lets a few callers at a time do what is dear; the others wait their turn, for a while. */
 
-import { ClamgateError } from "../../core/errors.ts";
-import { createFairQueue } from "../../core/fair-queue.ts";
+import { ClamgateError } from "./errors.ts";
+import { createFairQueue } from "./fair-queue.ts";
 
 export interface TurnLimits {
   readonly maxAtOnce: number;
   readonly maxWaitMs: number;
+  /** What those are told who waited too long. */
+  readonly refusal: string;
 }
 
-/** Of directories: each walk holds up to some megabytes of names and results. */
-export const walkTurnLimits: TurnLimits = { maxAtOnce: 4, maxWaitMs: 30_000 };
+/**
+ * Of decoders: a few bytes that came have brotli hold 16 MiB, and zstd as much as it unpacks to, up to 128 MiB. More of them at once would
+ * not be faster, since libuv has four threads for them.
+ */
+export const unpackingTurns: TurnLimits = { maxAtOnce: 8, maxWaitMs: 30_000, refusal: "Too many bodies are being unpacked" };
 
 export interface Turns {
   /**
@@ -19,7 +24,7 @@ export interface Turns {
   take(client: string, signal: AbortSignal): Promise<() => void>;
 }
 
-export function createTurns({ maxAtOnce, maxWaitMs }: TurnLimits): Turns {
+export function createTurns({ maxAtOnce, maxWaitMs, refusal }: TurnLimits): Turns {
   let free = maxAtOnce;
   const waiting = createFairQueue<() => void>({ max: Infinity, maxOfOne: Infinity, crowdOut: () => {} });
 
@@ -53,7 +58,7 @@ export function createTurns({ maxAtOnce, maxWaitMs }: TurnLimits): Turns {
         };
         const timer = setTimeout(() => {
           leave();
-          reject(new ClamgateError("queue-timeout", "Too many directories are being scanned"));
+          reject(new ClamgateError("queue-timeout", refusal));
         }, maxWaitMs);
         signal.addEventListener("abort", onAbort, { once: true });
         const leaveLine = waiting.add(client, begin);

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createTurns } from "../../../src/front/paths/turns.ts";
+import { createTurns } from "../../src/core/turns.ts";
 
 const { signal: live } = new AbortController();
 
 describe("createTurns", () => {
   test("lets n at once, and the next when one ends, in the order in which they came", async () => {
-    const turns = createTurns({ maxAtOnce: 2, maxWaitMs: 10_000 });
+    const turns = createTurns({ maxAtOnce: 2, maxWaitMs: 10_000, refusal: "Too many" });
     const order: number[] = [];
     const first = await turns.take("a", live);
     const second = await turns.take("a", live);
@@ -30,7 +30,7 @@ describe("createTurns", () => {
   });
 
   test("lets clients that wait take turns, however many one of them has waiting", async () => {
-    const turns = createTurns({ maxAtOnce: 1, maxWaitMs: 10_000 });
+    const turns = createTurns({ maxAtOnce: 1, maxWaitMs: 10_000, refusal: "Too many" });
     const order: string[] = [];
     const end = await turns.take("many", live);
     const walks = ["many", "many", "many", "few"].map(async (client) => {
@@ -44,7 +44,7 @@ describe("createTurns", () => {
   });
 
   test("rejects who waited too long or does not want it any more, and passes them over", async () => {
-    const turns = createTurns({ maxAtOnce: 1, maxWaitMs: 20 });
+    const turns = createTurns({ maxAtOnce: 1, maxWaitMs: 20, refusal: "Too many" });
     const end = await turns.take("a", live);
     const leaving = new AbortController();
     const left = turns.take("a", leaving.signal);
