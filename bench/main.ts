@@ -3,6 +3,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { messageOf } from "../src/core/errors.ts";
 import { describeMachine } from "./machine.ts";
 import { asMarkdown, asText, type Report } from "./report.ts";
 import type { Row } from "./row.ts";
@@ -131,7 +132,7 @@ async function runAll(wanted: readonly Scenario[], options: RunOptions): Promise
       rows.push(...(await scenario.run(stage)));
     } catch (error) {
       // The others are worth their while all the same; the table says what is missing.
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       left.push({ scenario: scenario.name, reason: `${reason}; the gateway's last lines: ${await stage.lastWords()}` });
     }
   }

@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { settingsAsMarkdown, settingsAsText } from "./config/print-settings.ts";
 import { readConfig } from "./config/read-config.ts";
 import { type Config, settings } from "./config/settings.ts";
+import { messageOf } from "./core/errors.ts";
 
 const help = `clamgate: an antivirus gateway powered by ClamAV
 
@@ -65,7 +66,7 @@ async function main(args: readonly string[]): Promise<number> {
         return 2;
     }
   } catch (error) {
-    process.stderr.write(`clamgate: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`clamgate: ${messageOf(error)}\n`);
     return 1;
   }
 }

@@ -10,6 +10,7 @@ import type { Config } from "../config/settings.ts";
 import { isOfFormat } from "../containers/format.ts";
 import { createInspect } from "../containers/inspect.ts";
 import type { PoolStats } from "../core/engine.ts";
+import { messageOf } from "../core/errors.ts";
 import type { Emit } from "../core/events.ts";
 import { lookInside } from "../core/look-inside.ts";
 import { createScan, decide } from "../core/scan.ts";
@@ -348,7 +349,7 @@ async function open(
           message: `read anew: ${routes} routes, ${reloadable}; every other setting needs a restart`,
         });
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         emit({ kind: "notice", level: "error", message: `the routes stay as they were: ${reason}` });
       }
     },
@@ -370,8 +371,7 @@ async function lock(setting: "STATE_DIRECTORY" | "SPOOL_DIRECTORY", directory: s
   try {
     return await lockDirectory(directory);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error))
-      throw new Error(`${setting}: ${error instanceof Error ? error.message : error}`, { cause: error });
+    if (!(error instanceof Error && "code" in error)) throw new Error(`${setting}: ${messageOf(error)}`, { cause: error });
     const user = process.getuid?.() ?? "this user";
     throw settingFault(setting, `${directory} cannot be written by user ${user}`, error);
   }

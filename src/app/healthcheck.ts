@@ -2,6 +2,7 @@
 
 import { get } from "node:http";
 import type { Config } from "../config/settings.ts";
+import { messageOf } from "../core/errors.ts";
 
 const timeoutMs = 5_000;
 
@@ -18,7 +19,7 @@ export async function checkHealth(config: Pick<Config, "HOST" | "PORT">, output:
     output.write(`${status} ${body.trim()}\n`);
     return status === 200 ? 0 : 1;
   } catch (error) {
-    output.write(`no answer on port ${config.PORT}: ${error instanceof Error ? error.message : String(error)}\n`);
+    output.write(`no answer on port ${config.PORT}: ${messageOf(error)}\n`);
     return 1;
   }
 }

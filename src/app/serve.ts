@@ -3,6 +3,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { isatty } from "node:tty";
 import type { Config } from "../config/settings.ts";
+import { messageOf } from "../core/errors.ts";
 import { logTo } from "../log/destination.ts";
 import { createLog, type Log } from "../log/log.ts";
 import { type Gateway, startGateway } from "./gateway.ts";
@@ -46,7 +47,7 @@ export async function serve({ config, warnings, allowsTestSignatures, version, p
   const failed = new Promise<End>((resolve) => {
     gateway.started.finally(progress.end).then(
       () => announce(gateway, { log, manager }),
-      (error: unknown) => resolve({ kind: "failed", reason: error instanceof Error ? error.message : String(error) }),
+      (error: unknown) => resolve({ kind: "failed", reason: messageOf(error) }),
     );
   });
 

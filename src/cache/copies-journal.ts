@@ -17,6 +17,7 @@ import {
   writeSync,
 } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
+import { messageOf } from "../core/errors.ts";
 import type { Emit } from "../core/events.ts";
 import { type Copy, type GivenCopies, givenAgainSeconds, type KnownCopies } from "../core/given-copies.ts";
 import type { CacheHealth } from "../core/verdict-cache.ts";
@@ -123,7 +124,7 @@ class CopiesJournal implements GivenCopies {
       this.#isBroken = true;
       this.#isDoubtful ||= operation !== "open";
       if (operation !== "set") this.#closeParts();
-      this.#fail(operation, thrown instanceof Error ? thrown.message : String(thrown));
+      this.#fail(operation, messageOf(thrown));
       return false;
     }
   }

@@ -1,6 +1,7 @@
 /** One connection to clamd: for one command and all that is answered to it, or a session, which is kept for one command after the other. */
 
 import { maxReplyBytes, withoutNumber } from "../codec/clamd/reply.ts";
+import { messageOf } from "../core/errors.ts";
 import { ClamdSocket } from "./clamd-socket.ts";
 import type { Request } from "./commands.ts";
 
@@ -42,7 +43,7 @@ export class ExchangeError extends Error {
   readonly received: Uint8Array;
 
   constructor(fault: ExchangeFault, received: Uint8Array, cause: unknown) {
-    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    super(messageOf(cause), { cause });
     this.fault = fault;
     this.received = received;
   }

@@ -2,6 +2,7 @@
 
 import { isIP } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import { messageOf } from "../core/errors.ts";
 import type { Emit } from "../core/events.ts";
 import { untilAborted } from "../core/until-aborted.ts";
 import type { Backend } from "./backend.ts";
@@ -45,7 +46,7 @@ export function discoverBackends(options: DiscoveryOptions): Discovery {
       );
     } catch (error) {
       if (closed.signal.aborted) return;
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       emit({ kind: "notice", level: "warn", message: `CLAMD_PORT: ${address.host} was not resolved: ${reason}` });
     }
   }

@@ -1,6 +1,7 @@
 /** The room in which a clamd of our own unpacks: where it runs out of it, clamd may say OK of what it never saw (clamd.md S14). */
 
 import type { Clock } from "../core/clock.ts";
+import { messageOf } from "../core/errors.ts";
 import type { Emit } from "../core/events.ts";
 import { readLogLine } from "./log-lines.ts";
 
@@ -34,7 +35,7 @@ export function watchFreeSpace({ freeBytes, reserveBytes, clock, emit }: FreeSpa
       const free = freeBytes();
       return free !== null && free < reserveBytes ? `${free} bytes are free, fewer than ${reserveBytes}` : null;
     } catch (error) {
-      return `its room cannot be told: ${error instanceof Error ? error.message : error}`;
+      return `its room cannot be told: ${messageOf(error)}`;
     }
   }
 

@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Clock } from "../core/clock.ts";
+import { messageOf } from "../core/errors.ts";
 import type { Emit } from "../core/events.ts";
 import type { EngineVersion } from "../core/verdict.ts";
 import { type AlertProbe, watchAlerts } from "./alerts.ts";
@@ -169,7 +170,7 @@ export function watchHealth(options: HealthOptions): Health {
     } catch (error) {
       if (closed.signal.aborted) return false;
       if (!(error instanceof LateError)) isBusy = false;
-      markSilent(error instanceof Error ? error.message : String(error));
+      markSilent(messageOf(error));
       return false;
     } finally {
       stopWatching();

@@ -71,6 +71,10 @@ export class ClamgateError extends Error {
 /** Makes any thrown value a ClamgateError; what is not one already becomes `internal` and keeps its cause. */
 export function toClamgateError(thrown: unknown): ClamgateError {
   if (thrown instanceof ClamgateError) return thrown;
-  const detail = thrown instanceof Error ? thrown.message : String(thrown);
-  return new ClamgateError("internal", "Internal error", { detail, cause: thrown });
+  return new ClamgateError("internal", "Internal error", { detail: messageOf(thrown), cause: thrown });
+}
+
+/** What an operator can read in any thrown value. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }

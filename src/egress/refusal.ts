@@ -1,6 +1,6 @@
 /** The one answer to whoever asks for what the gateway will not fetch, and the errors that an origin is to blame for. */
 
-import { ClamgateError, type ErrorContext } from "../core/errors.ts";
+import { ClamgateError, type ErrorContext, messageOf } from "../core/errors.ts";
 
 /**
  * One text whatever the reason, so that nobody learns from it which names exist inside (download-proxy.md S16).
@@ -50,5 +50,5 @@ export function tookTooLong(publicMessage: string): UpstreamError {
 
 function context(cause: unknown): ErrorContext {
   if (cause === undefined) return {};
-  return { detail: cause instanceof Error ? cause.message : String(cause), cause };
+  return { detail: messageOf(cause), cause };
 }

@@ -1,9 +1,10 @@
 /** Keeps one long-running child alive: starts it, waits for its proof, and starts it again when it ends. */
 
+import { messageOf } from "../core/errors.ts";
 import type { Emit } from "../core/events.ts";
 import { type Backoff, exponentialBackoff } from "./backoff.ts";
 import type { ChildRecords } from "./child-records.ts";
-import { describeEnding, messageOf } from "./ending.ts";
+import { describeEnding } from "./ending.ts";
 import { type Launch, type SpawnedProcess, spawnProcess } from "./spawned-process.ts";
 import { realTiming, type Timing } from "./timing.ts";
 

@@ -12,8 +12,3 @@ export interface Ending {
 export function describeEnding({ code, signal, failure }: Ending): string {
   return failure ?? (signal === null ? `exit code ${code}` : `signal ${signal}`);
 }
-
-/** What an operator can read in any thrown value. */
-export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
-}

@@ -2,8 +2,9 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
+import { messageOf } from "../core/errors.ts";
 import type { ChildRecords } from "./child-records.ts";
-import { type Ending, messageOf } from "./ending.ts";
+import type { Ending } from "./ending.ts";
 import { readLines } from "./lines.ts";
 import { groupEndsWithin, signalGroup } from "./process-group.ts";
 import { settlesWithin, type Timing } from "./timing.ts";

@@ -1,7 +1,7 @@
 /** Takes sets of signatures to the engine one at a time, and remembers which it accepted and which it refused. */
 
 import type { Clock } from "../core/clock.ts";
-import { ClamgateError } from "../core/errors.ts";
+import { ClamgateError, messageOf } from "../core/errors.ts";
 import type { Emit } from "../core/events.ts";
 import type { Epoch, Epochs } from "./epochs.ts";
 import { lostDatabase, refusedFiles, setWithout } from "./refused-files.ts";
@@ -188,7 +188,7 @@ export function setLoader({ epochs, load, acceptsTestOnly, emit, signal, clock, 
     } catch (error) {
       // A full disk, a file replaced in between, a fault of ours: none of them makes the set a bad one.
       await tidy();
-      return { ok: false, reason: error instanceof Error ? error.message : String(error), blame: "engine" };
+      return { ok: false, reason: messageOf(error), blame: "engine" };
     }
   }
 

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { type CvdHeader, parseCvdHeader } from "../codec/cvd-header.ts";
-import { ClamgateError } from "../core/errors.ts";
+import { ClamgateError, messageOf } from "../core/errors.ts";
 import { identityOf, isMissing, type ListedFile, listSignatureFiles } from "./signature-files.ts";
 import { isTestFile } from "./test-set.ts";
 
@@ -68,7 +68,7 @@ export async function readSignatureSet(directory: string): Promise<SignatureSet>
     } catch (error) {
       const isRacing = error instanceof ChangedWhileRead;
       if (isRacing && read < maxReads) continue;
-      const detail = isRacing ? `${error.path} keeps changing` : error instanceof Error ? error.message : String(error);
+      const detail = isRacing ? `${error.path} keeps changing` : messageOf(error);
       throw new ClamgateError("internal", "The signatures cannot be read", { detail, cause: error });
     }
   }
@@ -88,7 +88,7 @@ async function readSignatureFile(listed: ListedFile): Promise<SignatureFile | Fi
     return await hashed(listed);
   } catch (error) {
     if (error instanceof ChangedWhileRead || isShortage(error)) throw error;
-    return { file: listed.name, reason: error instanceof Error ? error.message : String(error) };
+    return { file: listed.name, reason: messageOf(error) };
   }
 }
 

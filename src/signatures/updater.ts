@@ -3,6 +3,7 @@
 import { mkdir, mkdtemp, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../core/clock.ts";
+import { messageOf } from "../core/errors.ts";
 import type { Emit, UpdateOutcome } from "../core/events.ts";
 import type { Epochs } from "./epochs.ts";
 import { type FreshclamOptions, runFreshclam } from "./freshclam/freshclam.ts";
@@ -113,7 +114,7 @@ export function keepSignatures(options: UpdaterOptions): SignatureUpdater {
       else handled = before;
       lastNotice = null;
     } catch (error) {
-      notice(error instanceof Error ? error.message : String(error));
+      notice(messageOf(error));
     }
   }
 
@@ -125,7 +126,7 @@ export function keepSignatures(options: UpdaterOptions): SignatureUpdater {
       const isTooEarly = found === postponed?.fingerprint && clock() < postponed.until;
       if (isStable && found !== handled && !isTooEarly) await refresh();
     } catch (error) {
-      notice(error instanceof Error ? error.message : String(error));
+      notice(messageOf(error));
     }
   }
 

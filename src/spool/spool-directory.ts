@@ -2,7 +2,7 @@
 
 import { chmod, mkdir, readdir, realpath, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { ClamgateError } from "../core/errors.ts";
+import { ClamgateError, messageOf } from "../core/errors.ts";
 
 const prefix = "body-";
 /** As node:crypto's randomUUID writes them. */
@@ -40,7 +40,7 @@ export async function claimDirectory(directory: string): Promise<ClaimedDirector
     for (const entry of entries) await unlink(join(path, entry.name));
     return { path, leftovers: entries.length };
   } catch (thrown) {
-    const detail = thrown instanceof Error ? thrown.message : String(thrown);
+    const detail = messageOf(thrown);
     throw new ClamgateError("internal", "The spool directory cannot be used", { detail, cause: thrown });
   }
 }

@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
-import { ClamgateError } from "../core/errors.ts";
+import { ClamgateError, messageOf } from "../core/errors.ts";
 import type { Budget } from "./budget.ts";
 import { GrowingBuffer } from "./growing-buffer.ts";
 
@@ -140,7 +140,7 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, start: number): P
 }
 
 function spoolError(thrown: unknown): ClamgateError {
-  const detail = thrown instanceof Error ? thrown.message : String(thrown);
+  const detail = messageOf(thrown);
   const code = codeOf(thrown);
   if (code === "ENOSPC" || code === "EDQUOT")
     return new ClamgateError("spool-full", "No room to hold the body", { detail, cause: thrown });

@@ -7,6 +7,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { messageOf } from "../../src/core/errors.ts";
 import { type GatewayProcess, startGatewayProcess } from "../e2e/gateway-process.ts";
 import { openAccount } from "../fault/harness/account.ts";
 import { type CountingClient, countingClient } from "../fault/harness/counting-client.ts";
@@ -119,7 +120,7 @@ async function soak(): Promise<boolean> {
     after = await assertNothingLeft(gateway, { before });
     record.assertHeld(await gateway.metric('clamgate_child_restarts_total{child="clamd"}'));
   } catch (error) {
-    verdict = `FAILED: ${error instanceof Error ? error.message : error}`;
+    verdict = `FAILED: ${messageOf(error)}`;
   }
   const restarts = await gateway.metric('clamgate_child_restarts_total{child="clamd"}');
   const remembered = await gateway.metric('clamgate_verdict_source_total{source="cache"}');

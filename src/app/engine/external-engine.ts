@@ -8,6 +8,7 @@ import { type Discovery, discoverBackends } from "../../clamd/discovery.ts";
 import type { EnginePool } from "../../clamd/pool.ts";
 import { askReload, type Clamd, epochCanary } from "../../clamd/proof.ts";
 import type { Config } from "../../config/settings.ts";
+import { messageOf } from "../../core/errors.ts";
 import type { Emit } from "../../core/events.ts";
 import { createSystemNames, thisSystem } from "../../names/system-names.ts";
 import { canaryBytes, canaryFileName, epochOf } from "../../signatures/canary.ts";
@@ -82,7 +83,7 @@ export function externalEngine(options: ExternalEngineOptions): EngineSide {
       await askReload(member.clamd, stopped.signal).catch((error: unknown) => {
         if (stopped.signal.aborted || member.isTold) return;
         member.isTold = true;
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         emit({ kind: "notice", level: "warn", message: `${member.backend.name} was not asked to reload: ${reason}` });
       });
     }

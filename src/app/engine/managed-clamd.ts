@@ -12,6 +12,7 @@ import { type FreeSpaceWatch, watchFreeSpace } from "../../clamd/free-space-watc
 import { readLogLine } from "../../clamd/log-lines.ts";
 import type { EnginePool } from "../../clamd/pool.ts";
 import { askReload, type Clamd, proveClamd } from "../../clamd/proof.ts";
+import { messageOf } from "../../core/errors.ts";
 import type { Emit } from "../../core/events.ts";
 import { type SupervisedChild, superviseChild } from "../../process/child.ts";
 import type { ChildRecords } from "../../process/child-records.ts";
@@ -200,7 +201,7 @@ export function createManagedClamd(options: ManagedClamdOptions): ManagedClamd {
         const blame = loads.blame(error, { isStart });
         const culprit = loads.culprit();
         if (blame === "set" && culprit !== null) return { ok: false, blame, ...culprit };
-        return { ok: false, blame, reason: error instanceof Error ? error.message : String(error) };
+        return { ok: false, blame, reason: messageOf(error) };
       }
     },
     async stop() {

@@ -2,6 +2,7 @@
 
 import { resolve } from "node:path";
 import type { Clock } from "../../core/clock.ts";
+import { messageOf } from "../../core/errors.ts";
 import type { Emit } from "../../core/events.ts";
 import type { CacheHealth, VerdictKey } from "../../core/verdict-cache.ts";
 import { Breaker } from "../breaker.ts";
@@ -143,7 +144,7 @@ export class SqliteStore<Value> implements LocalStore<Value> {
   }
 
   #fail(operation: "get" | "set", thrown: unknown): void {
-    const detail = thrown instanceof Error ? thrown.message : String(thrown);
+    const detail = messageOf(thrown);
     const isLast = isDamaged(thrown) && this.#isReplaced;
     this.#options.emit({
       kind: "cache-failed",
@@ -163,7 +164,7 @@ export class SqliteStore<Value> implements LocalStore<Value> {
     try {
       this.#file?.close();
     } catch (thrown) {
-      const detail = thrown instanceof Error ? thrown.message : String(thrown);
+      const detail = messageOf(thrown);
       this.#options.emit({ kind: "cache-failed", operation: "close", detail });
     }
     this.#file = null;

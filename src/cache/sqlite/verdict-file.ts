@@ -3,6 +3,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { messageOf } from "../../core/errors.ts";
 import type { Emit } from "../../core/events.ts";
 
 export interface VerdictRow {
@@ -169,11 +170,11 @@ export function openVerdictFile(path: string, emit: Emit): VerdictFile | null {
     } catch (thrown) {
       if (!(thrown instanceof ForeignFileError) && !isDamaged(thrown) && sqliteCode(thrown) !== sqliteError) throw thrown;
       const aside = putAside(path);
-      emit({ kind: "cache-failed", operation: "open", detail: `${textOf(thrown)}; renamed to ${aside}` });
+      emit({ kind: "cache-failed", operation: "open", detail: `${messageOf(thrown)}; renamed to ${aside}` });
       return openAt(path);
     }
   } catch (thrown) {
-    emit({ kind: "cache-failed", operation: "open", detail: `no verdict is written: ${textOf(thrown)}` });
+    emit({ kind: "cache-failed", operation: "open", detail: `no verdict is written: ${messageOf(thrown)}` });
     return null;
   }
 }
@@ -213,8 +214,4 @@ function sqliteCode(thrown: unknown): number | null {
 
 function extendedCode(thrown: unknown): number | null {
   return thrown instanceof Error && "errcode" in thrown && typeof thrown.errcode === "number" ? thrown.errcode : null;
-}
-
-function textOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
 }

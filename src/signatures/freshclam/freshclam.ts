@@ -1,5 +1,6 @@
 /** One run of freshclam, on our schedule: a daemon of its own would run into our loads and hide its exit code. */
 
+import { messageOf } from "../../core/errors.ts";
 import { type FreshclamRun, interpretFreshclam, type UpdateResult } from "./freshclam-outcome.ts";
 
 export interface ChildRunOptions {
@@ -66,7 +67,7 @@ async function once(options: FreshclamOptions, extra: readonly string[]): Promis
     });
   } catch (error) {
     signal.throwIfAborted();
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     return { code: null, signal: "failing to start", lines: [`cannot be run: ${message}`], timedOut: false, durationMs: 0 };
   }
 }

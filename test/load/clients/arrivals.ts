@@ -2,6 +2,7 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { HttpConnection } from "../../../bench/load/http-connection.ts";
+import { messageOf } from "../../../src/core/errors.ts";
 import { chooseSeed, seededRandom } from "../../fault/harness/random.ts";
 import { subjectSource } from "../../fault/harness/subjects.ts";
 import { marker } from "../../live/clamd.ts";
@@ -68,7 +69,7 @@ export async function sendArrivals(order: ArrivalsOrder): Promise<Arrivals> {
       const isRight = status === (isInfected ? 406 : 200) && text.includes(isInfected ? '"FOUND"' : '"OK"');
       if (!isRight || !head.includes(sha256())) wrong.push(`body ${number}: ${status} ${text}`);
     } catch (error) {
-      broken.push(error instanceof Error ? error.message : String(error));
+      broken.push(messageOf(error));
     }
   }
 

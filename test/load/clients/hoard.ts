@@ -2,6 +2,7 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { HttpConnection } from "../../../bench/load/http-connection.ts";
+import { messageOf } from "../../../src/core/errors.ts";
 import { Mould } from "./mould.ts";
 
 export interface HoardPlan {
@@ -70,7 +71,7 @@ export class Hoard {
         if (status !== 200) await delay(this.#plan.restMs);
       }
     } catch (error) {
-      this.#broken.push(error instanceof Error ? error.message : String(error));
+      this.#broken.push(messageOf(error));
     }
   }
 }

@@ -2,7 +2,7 @@
 
 import { parseCarriedField, parseForwardedField } from "../../../codec/field-name.ts";
 import { type OriginRule, type PrivateRule, parseOriginRule, parsePrivateRule } from "../../../codec/origin-rule.ts";
-import { ClamgateError } from "../../../core/errors.ts";
+import { ClamgateError, messageOf } from "../../../core/errors.ts";
 import type { DownloadMode } from "../../../core/events.ts";
 import type { Target } from "../../../egress/target.ts";
 import { parseBase } from "../download-address.ts";
@@ -49,7 +49,7 @@ export function parseRouteTable(text: string): RouteTable {
   try {
     document = JSON.parse(text);
   } catch (error) {
-    return { kind: "faults", faults: [`not JSON: ${error instanceof Error ? error.message : String(error)}`] };
+    return { kind: "faults", faults: [`not JSON: ${messageOf(error)}`] };
   }
   const faults: string[] = [];
   const table = new Fields(document, "the file", faults, ["routes"]);
