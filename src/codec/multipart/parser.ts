@@ -71,6 +71,8 @@ export class MultipartParser {
   #headerLineStart = 0;
   #isEnded = false;
   #endLines = 0;
+  /** What the last step has found; `feed` hands it out. */
+  readonly #found: MultipartEvent[] = [];
   #failure: unknown = null;
 
   /** Throws ProtocolError for a boundary that is none (RFC 2046 §5.1.1). */
@@ -85,14 +87,12 @@ export class MultipartParser {
 
   /** Throws ProtocolError where the bytes can be read otherwise, cannot be multipart, or pass a limit. */
   *feed(chunk: Uint8Array): Generator<MultipartEvent, void, undefined> {
-    if (this.#failure !== null) throw this.#failure;
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    try {
-      for (let at = 0; at < bytes.length; ) at = yield* this.#read(bytes, at);
-    } catch (thrown) {
-      this.#failure = thrown;
-      throw thrown;
+    for (let at = 0; at < bytes.length && this.#failure === null; ) {
+      at = this.#step(bytes, at);
+      if (this.#found.length > 0) yield* this.#found.splice(0);
     }
+    if (this.#failure !== null) throw this.#failure;
     this.#before += bytes.length;
   }
 
@@ -103,11 +103,22 @@ export class MultipartParser {
       this.#failure = new ProtocolError("the multipart body ends before its closing boundary");
       throw this.#failure;
     }
-    if (!this.#isEnded) yield* this.#endOfBody();
+    if (!this.#isEnded) this.#endOfBody();
+    yield* this.#found.splice(0);
+  }
+
+  /** As `#read`, but keeps the fault: what was found before it comes out before it. */
+  #step(chunk: Buffer, at: number): number {
+    try {
+      return this.#read(chunk, at);
+    } catch (thrown) {
+      this.#failure = thrown;
+      return at;
+    }
   }
 
   /** Returns where to go on in `chunk`. */
-  *#read(chunk: Buffer, at: number): Generator<MultipartEvent, number, undefined> {
+  #read(chunk: Buffer, at: number): number {
     const byte = chunk[at];
     switch (this.#state) {
       case "begin":
@@ -119,10 +130,7 @@ export class MultipartParser {
         this.#state = "boundary";
         return at + 1;
       case "boundary":
-        if (byte !== this.#mark[this.#matched]) throw this.#fault("the body does not begin with its boundary", at);
-        this.#matched += 1;
-        if (this.#matched === this.#mark.length) this.#state = "delimiter";
-        return at + 1;
+        return this.#readBoundary(chunk, at);
       case "delimiter":
         if (byte === dash) {
           this.#state = "dash";
@@ -130,41 +138,53 @@ export class MultipartParser {
           this.#state = "delimiter-feed";
         } else if (byte === lineFeed) {
           this.#setLineEnd("\n", at);
-          yield* this.#endOfDelimiter(at);
+          this.#endOfDelimiter(at);
         } else {
           throw this.#fault("the boundary is followed by neither a line end nor two dashes", at);
         }
         return at + 1;
       case "delimiter-feed":
         this.#closeLine(byte, at);
-        yield* this.#endOfDelimiter(at);
+        this.#endOfDelimiter(at);
         return at + 1;
       case "dash":
         if (byte !== dash) throw this.#fault("the boundary is followed by one dash", at);
         this.#state = "end";
         return at + 1;
       case "headers":
-        return yield* this.#readHeaders(chunk, at);
+        return this.#readHeaders(chunk, at);
       case "data":
-        return yield* this.#readData(chunk, at);
+        return this.#readData(chunk, at);
       case "end":
         if (byte === carriageReturn) {
           this.#state = "end-feed";
         } else if (byte === lineFeed) {
           this.#setLineEnd("\n", at);
-          yield* this.#endOfLine(at);
+          this.#endOfLine(at);
         } else {
           throw this.#fault("something stands behind the closing boundary", at);
         }
         return at + 1;
       case "end-feed":
         this.#closeLine(byte, at);
-        yield* this.#endOfLine(at);
+        this.#endOfLine(at);
         return at + 1;
     }
   }
 
-  *#readHeaders(chunk: Buffer, at: number): Generator<MultipartEvent, number, undefined> {
+  /** The first one, which nothing stands before. */
+  #readBoundary(chunk: Buffer, from: number): number {
+    let at = from;
+    while (at < chunk.length && this.#matched < this.#mark.length) {
+      if (chunk[at] !== this.#mark[this.#matched]) throw this.#fault("the body does not begin with its boundary", at);
+      this.#matched += 1;
+      at += 1;
+    }
+    if (this.#matched === this.#mark.length) this.#state = "delimiter";
+    return at;
+  }
+
+  #readHeaders(chunk: Buffer, at: number): number {
     const feed = chunk.indexOf(lineFeed, at);
     const next = feed < 0 ? chunk.length : feed + 1;
     const headers = this.#takeHeaders(chunk.subarray(at, next));
@@ -175,7 +195,7 @@ export class MultipartParser {
     this.#dataBytes = 0;
     this.#state = "data";
     this.#search.begin();
-    yield { type: "part-begin", headers };
+    this.#found.push({ type: "part-begin", headers });
     return next;
   }
 
@@ -199,13 +219,13 @@ export class MultipartParser {
     }
   }
 
-  *#readData(chunk: Buffer, at: number): Generator<MultipartEvent, number, undefined> {
+  #readData(chunk: Buffer, at: number): number {
     const found = this.#search.read(chunk, at);
     if (found.kind === "ambiguous") throw this.#fault(found.message, found.at);
     for (const bytes of found.text) {
       if (bytes.length === 0) continue;
       this.#dataBytes += bytes.length;
-      yield { type: "data", bytes };
+      this.#found.push({ type: "data", bytes });
     }
     if (found.kind === "text") return chunk.length;
     if (this.#contentLength !== null && this.#contentLength !== this.#dataBytes) {
@@ -215,8 +235,8 @@ export class MultipartParser {
     return found.end;
   }
 
-  *#endOfDelimiter(at: number): Generator<MultipartEvent, void, undefined> {
-    if (this.#parts > 0) yield { type: "part-end" };
+  #endOfDelimiter(at: number): void {
+    if (this.#parts > 0) this.#found.push({ type: "part-end" });
     this.#parts += 1;
     if (this.#parts > this.#maxParts) throw new ProtocolError(`the multipart body has more than ${this.#maxParts} parts`);
     this.#state = "headers";
@@ -224,17 +244,17 @@ export class MultipartParser {
   }
 
   /** The closing delimiter's line end, and those that follow it. */
-  *#endOfLine(at: number): Generator<MultipartEvent, void, undefined> {
+  #endOfLine(at: number): void {
     this.#state = "end";
-    if (!this.#isEnded) yield* this.#endOfBody();
+    if (!this.#isEnded) this.#endOfBody();
     this.#endLines += 1;
     if (this.#endLines > maxEndLines) throw this.#fault("there are too many line ends behind the closing boundary", at);
   }
 
-  *#endOfBody(): Generator<MultipartEvent, void, undefined> {
+  #endOfBody(): void {
     this.#isEnded = true;
-    if (this.#parts > 0) yield { type: "part-end" };
-    yield { type: "end" };
+    if (this.#parts > 0) this.#found.push({ type: "part-end" });
+    this.#found.push({ type: "end" });
   }
 
   /** The byte behind a CR. */
@@ -247,7 +267,7 @@ export class MultipartParser {
     if (this.#lineEnd === lineEnd) return;
     if (this.#lineEnd !== null) throw this.#fault("the lines of the form end in LF here and in CR LF there", at);
     this.#lineEnd = lineEnd;
-    this.#search = new DelimiterSearch(lineEnd, this.#mark);
+    if (lineEnd === "\n") this.#search = new DelimiterSearch(lineEnd, this.#mark);
   }
 
   /** @param at in the chunk that is being read. */
