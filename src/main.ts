@@ -24,8 +24,11 @@ Usage: clamgate COMMAND
   help          prints this
 `;
 
+// The package finds itself by its name: from src/ in a checkout, from dist/src/ where it is installed.
+const manifestUrl = import.meta.resolve("clamgate/package.json");
+
 // Beside the dependencies, and as much to be trusted as they are. Where it cannot be written, all is compiled at each start.
-enableCompileCache(fileURLToPath(new URL("../node_modules/.cache/clamgate", import.meta.url)));
+enableCompileCache(fileURLToPath(new URL("node_modules/.cache/clamgate", manifestUrl)));
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -83,6 +86,6 @@ async function withConfig(run: (config: Config, warnings: readonly string[]) => 
 }
 
 async function version(): Promise<string> {
-  const manifest: unknown = JSON.parse(await readFile(new URL("../package.json", import.meta.url), "utf8"));
+  const manifest: unknown = JSON.parse(await readFile(new URL(manifestUrl), "utf8"));
   return manifest !== null && typeof manifest === "object" && "version" in manifest ? String(manifest.version) : "unknown";
 }

@@ -49,17 +49,24 @@ export interface GatewayProcessOptions {
   readonly args?: readonly string[];
   /** A command that runs the one behind it in its own place, as `prlimit --nofile=256`. */
   readonly launcher?: readonly string[];
+  /** The file that Node runs; src/main.ts when not given. */
+  readonly main?: string;
 }
 
 /** As `npm start` and the image have it. */
 const runtimeFlags = ["--max-semi-space-size=8"];
-const main = new URL("../../src/main.ts", import.meta.url).pathname;
+const sourceMain = new URL("../../src/main.ts", import.meta.url).pathname;
 
 /** Resolves when it listens; it is not ready yet. */
 export async function startGatewayProcess(options: GatewayProcessOptions = {}): Promise<GatewayProcess> {
   const state = options.state ?? (await mkdtemp(join(tmpdir(), "clamgate-e2e-")));
   const { PATH = "", HOME = "/", NODE_COMPILE_CACHE = "" } = process.env;
-  const own = [process.execPath, ...runtimeFlags, main, ...(options.args ?? ["serve", "--allow-test-signatures"])];
+  const own = [
+    process.execPath,
+    ...runtimeFlags,
+    options.main ?? sourceMain,
+    ...(options.args ?? ["serve", "--allow-test-signatures"]),
+  ];
   const [command = "", ...args] = [...(options.launcher ?? []), ...own];
   const child = spawn(command, args, {
     env: {
