@@ -6,8 +6,9 @@ import type { Config } from "../config/settings.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Emit } from "../core/events.ts";
 import type { Policy, Scan } from "../core/scan.ts";
+import { trickleDefaults } from "../core/trickle.ts";
 import type { EngineVersion } from "../core/verdict.ts";
-import { createCutUrls } from "../front/icap/drip.ts";
+import { createCutUrls } from "../front/icap/cut-urls.ts";
 import { createIcapServer, type IcapServer } from "../front/icap/icap-server.ts";
 import { createIstag } from "../front/icap/istag.ts";
 import { type CertificateWatch, certificateFault, readCertificate, watchCertificate } from "./certificate.ts";
@@ -77,7 +78,7 @@ export async function startIcap(options: IcapOptions): Promise<Icap | null> {
 }
 
 function frontOptions({ config, engineVersion, clock, ...options }: IcapOptions): Parameters<typeof createIcapServer>[0] {
-  const drip = { afterMs: config.ICAP_DRIP_AFTER, intervalMs: config.ICAP_DRIP_INTERVAL };
+  const trickle = { ...trickleDefaults, afterMs: config.ICAP_TRICKLE_AFTER, intervalMs: config.ICAP_TRICKLE_INTERVAL };
   const { forAll, forPath } = config.ICAP_ON_ERROR;
   // What a client may be told of the same bytes depends on these.
   const settings = [
@@ -95,7 +96,7 @@ function frontOptions({ config, engineVersion, clock, ...options }: IcapOptions)
     preview: config.ICAP_PREVIEW,
     maxConnections: config.ICAP_MAX_CONNECTIONS,
     onError: config.ICAP_ON_ERROR,
-    drip: config.ICAP_MODE === "drip" ? drip : null,
+    trickle: config.ICAP_MODE === "trickle" ? trickle : null,
     cutUrls: createCutUrls({ ttlMs: cutUrlsTtlMs, maxEntries: maxCutUrls, clock }),
     headTimeoutMs,
     idleTimeoutMs: config.ICAP_IDLE_TIMEOUT,

@@ -11,6 +11,7 @@ import type { Clock } from "../core/clock.ts";
 import type { Emit } from "../core/events.ts";
 import type { GivenCopies } from "../core/given-copies.ts";
 import type { Scan } from "../core/scan.ts";
+import { trickleDefaults } from "../core/trickle.ts";
 import type { EngineVersion } from "../core/verdict.ts";
 import type { UrlVerdictCache } from "../core/verdict-cache.ts";
 import { tcpConnect } from "../egress/dialer.ts";
@@ -20,7 +21,6 @@ import { lookupDefaults, type UpstreamOptions, upstreamDefaults } from "../egres
 import { createProxyServer, proxyLimits } from "../front/proxy/proxy-server.ts";
 import { parseRouteTable, type Route } from "../front/proxy/routes/routes.ts";
 import { createSources, type Sources } from "../front/proxy/routes/sources.ts";
-import { trickleDefaults } from "../front/proxy/shared/trickle.ts";
 import { createSystemNames, thisSystem } from "../names/system-names.ts";
 import { settingFault } from "./setting-fault.ts";
 
@@ -103,7 +103,7 @@ export async function startDownloadProxy(options: DownloadProxyOptions): Promise
     routes: sources.routes,
     trustedPeers: config.DOWNLOAD_TRUSTED_PEERS,
     maxBytes: config.MAX_FILE_SIZE,
-    trickle: { ...trickleDefaults, afterMs: config.DOWNLOAD_DRIP_AFTER, intervalMs: config.DOWNLOAD_DRIP_INTERVAL },
+    trickle: { ...trickleDefaults, afterMs: config.DOWNLOAD_TRICKLE_AFTER, intervalMs: config.DOWNLOAD_TRICKLE_INTERVAL },
     slots: { total: config.DOWNLOAD_MAX, perOrigin: config.DOWNLOAD_MAX_PER_ORIGIN, perClient: config.DOWNLOAD_MAX_PER_CLIENT },
     passSetCookie: false,
     clientIdleTimeoutMs: config.CLIENT_IDLE_TIMEOUT,

@@ -21,7 +21,7 @@ interface Misdeed {
   readonly act: (file: Subject) => OriginAct;
   /** What a client is told in place of the file. */
   readonly status: 413 | 502 | 504;
-  /** The head promises a whole answer of 200: a drip may have begun with it, and then there is no status any more, but a cut. */
+  /** The head promises a whole answer of 200: a trickle may have begun with it, and then there is no status any more, but a cut. */
   readonly isLikeWhole?: boolean;
 }
 
@@ -127,8 +127,8 @@ for (const [mode, mayRelease] of [
         DOWNLOAD_MODE: mode,
         DOWNLOAD_IDLE_TIMEOUT: idle,
         DOWNLOAD_TIMEOUT: total,
-        DOWNLOAD_DRIP_AFTER: "100ms",
-        DOWNLOAD_DRIP_INTERVAL: "20ms",
+        DOWNLOAD_TRICKLE_AFTER: "100ms",
+        DOWNLOAD_TRICKLE_INTERVAL: "20ms",
         MAX_FILE_SIZE: "16M",
         MAX_SCAN_SIZE: String(maxScanBytes),
         MAX_FILES: String(maxFiles),
@@ -158,13 +158,13 @@ for (const [mode, mayRelease] of [
       return await account.request(file, () => client.send(message), before);
     };
 
-    /** Where a drip had begun there is no status any more, but the cut. */
+    /** Where a trickle had begun there is no status any more, but the cut. */
     function honestly({ truth }: Subject): readonly (number | undefined)[] {
       if (truth === "clean") return [200];
       return mode === "trickle" ? [409, undefined] : [409];
     }
 
-    /** The misdeed twice, and then the file itself at the same address: but where a drip was cut, which is 409 for its time whatever comes. */
+    /** The misdeed twice, and then the file itself at the same address: but where a trickle was cut, which is 409 for its time whatever comes. */
     async function suffer(what: string, { act, status, isLikeWhole = false }: Misdeed): Promise<void> {
       const [of, { misdeedMs }] = status === 504 ? [hastyStage, hasty] : [stage, patient];
       const files = [subjects.infected(90_000), subjects.clean(90_000), subjects.infected(300), subjects.clean(300)];

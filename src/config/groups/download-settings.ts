@@ -101,14 +101,14 @@ export const downloadSettings = [
     help: "`strict` sends nothing before the verdict. `trickle` (or `drip`, its name before) sends up to 64 bytes, slowly, to keep impatient clients. `verified-stream` streams what was clean before, each piece once it has been proved to be the same.",
   }),
   setting({
-    name: "DOWNLOAD_DRIP_AFTER",
+    name: "DOWNLOAD_TRICKLE_AFTER",
     group,
     parser: duration({ fromMs: 1, toMs: longestTimerMs }),
     default: written("10s"),
     help: "In mode trickle nothing is sent for so long. Shorter than the shortest time-out in front.",
   }),
   setting({
-    name: "DOWNLOAD_DRIP_INTERVAL",
+    name: "DOWNLOAD_TRICKLE_INTERVAL",
     group,
     parser: duration({ fromMs: 1, toMs: longestTimerMs }),
     default: written("10s"),

@@ -3,7 +3,8 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Emit } from "../../core/events.ts";
 import type { Policy, Scan } from "../../core/scan.ts";
-import type { CutUrls, DripPace } from "./drip.ts";
+import type { TricklePace } from "../../core/trickle.ts";
+import type { CutUrls } from "./cut-urls.ts";
 import type { FailureAnswers } from "./failures.ts";
 import type { Istag } from "./istag.ts";
 
@@ -24,7 +25,7 @@ export interface IcapFrontOptions {
   readonly maxConnections: number;
   readonly onError: FailureAnswers;
   /** Null: no byte goes back before the verdict. */
-  readonly drip: DripPace | null;
+  readonly trickle: TricklePace | null;
   readonly cutUrls: CutUrls;
   /** For a head, from its first byte, and for the first byte of a connection. */
   readonly headTimeoutMs: number;

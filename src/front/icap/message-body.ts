@@ -18,7 +18,7 @@ export interface MessageBodyOptions {
  */
 export type BodyState = "unread" | "preview" | "whole" | "broken";
 
-/** Bytes that are kept of its beginning, for a drip. */
+/** Bytes that are kept of its beginning, for a trickle. */
 const prefixBytes = 64;
 
 /** Single use, one reader. Leaving it early leaves the connection as it is. */

@@ -9,8 +9,8 @@ import { hasToken, mayBeginRequest } from "../../codec/icap/request-head.ts";
 import { clientNetwork } from "../../codec/ip-address.ts";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import type { SpooledBody } from "../../core/spool.ts";
+import { type TricklePace, trickleUntilSettled } from "../../core/trickle.ts";
 import type { ClientSocket } from "./client-socket.ts";
-import { type DripPace, dripUntilSettled } from "./drip.ts";
 import { type FailureStatus, failureWord, statusOf } from "./failures.ts";
 import type { IcapFrontOptions } from "./front-options.ts";
 import { isPartialContent, type Judgement, judge } from "./judge.ts";
@@ -44,7 +44,7 @@ class ModExchange {
   #body: MessageBody;
   #waitMs: number;
   #released = 0;
-  /** Of a body that may be dripped: what its address is remembered by when the drip is cut. */
+  /** Of a body that may trickle: what its address is remembered by when that is cut. */
   #urlKey: string | null = null;
 
   constructor(parts: ModParts) {
@@ -108,7 +108,7 @@ class ModExchange {
       isRequest: request.method === "REQMOD",
       isPartial: record.isPartial,
     });
-    if (options.drip !== null && this.#mayDrip(requestHead, responseHead)) await this.#drip(judging, options.drip);
+    if (options.trickle !== null && this.#mayTrickle(requestHead, responseHead)) await this.#trickle(judging, options.trickle);
     return await judging;
   }
 
@@ -324,7 +324,7 @@ class ModExchange {
   }
 
   /** Web proxies alone: whoever may be told 204 is none, or has no need of it. */
-  #mayDrip(requestHead: HttpHead, responseHead: HttpHead): boolean {
+  #mayTrickle(requestHead: HttpHead, responseHead: HttpHead): boolean {
     const { request, record, options } = this.#parts;
     const { responseHead: head, hasBody } = this.#message;
     if (request.method !== "RESPMOD" || record.allows204 || head === null || !hasBody) return false;
@@ -333,13 +333,11 @@ class ModExchange {
     return !options.cutUrls.has(this.#urlKey);
   }
 
-  async #drip(judging: Promise<Judgement>, pace: DripPace): Promise<void> {
+  async #trickle(judging: Promise<Judgement>, pace: TricklePace): Promise<void> {
     const { client } = this.#parts;
     const body = this.#body;
     const source = {
-      mayBegin: () => this.#message.preview === null || body.hasProceeded,
-      prefix: () => body.prefix,
-      receivedBytes: () => body.size,
+      arrived: () => (this.#message.preview === null || body.hasProceeded ? { prefix: body.prefix, bytes: body.size } : null),
       send: async (byte: Uint8Array) => {
         const isFirst = this.#released === 0;
         this.#released += byte.length;
@@ -350,7 +348,7 @@ class ModExchange {
       },
     };
     // A client that has gone is heard of from the scan.
-    await dripUntilSettled(judging, source, pace, client.signal).catch(() => {});
+    await trickleUntilSettled(judging, source, pace, client.signal).catch(() => {});
   }
 }
 

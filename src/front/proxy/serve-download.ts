@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { ActiveSet } from "../../core/active-set.ts";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
+import type { TricklePace } from "../../core/trickle.ts";
 import { untilAborted } from "../../core/until-aborted.ts";
 import type { UrlVerdict, UrlVerdictKey } from "../../core/verdict-cache.ts";
 import { soleValue } from "../../egress/header-lines.ts";
@@ -21,7 +22,7 @@ import { isSelective, preconditionOf } from "./selection.ts";
 import { createCutTrickles } from "./shared/cut-trickles.ts";
 import { createDownloadSlots, type SlotLimits } from "./shared/download-slots.ts";
 import { createSharedDownloads } from "./shared/shared-downloads.ts";
-import { serveTrickling, type TricklePace } from "./shared/trickle.ts";
+import { serveTrickling } from "./shared/trickle.ts";
 import { createKnownPieces, tagKeyBytes } from "./verified/known-pieces.ts";
 import { serveVerified, streamablePieces } from "./verified/verified-stream.ts";
 

@@ -180,7 +180,7 @@ describe("Squid before the gateway", () => {
   });
 });
 
-describe("Squid before a gateway that drips", () => {
+describe("Squid before a gateway that trickles", () => {
   test("delivers what is clean after a few bytes, and cuts what is not; the next try gets its page (50, 51)", async () => {
     await using opened = new AsyncDisposableStack();
     const origin = opened.use(await startPacedOrigin());
@@ -194,9 +194,9 @@ describe("Squid before a gateway that drips", () => {
     );
     const gateway = await startIcapGateway(opened, {
       CLAMD_PORT: `tcp://127.0.0.1:${clamd.address.port}`,
-      ICAP_MODE: "drip",
-      ICAP_DRIP_AFTER: "100ms",
-      ICAP_DRIP_INTERVAL: "10ms",
+      ICAP_MODE: "trickle",
+      ICAP_TRICKLE_AFTER: "100ms",
+      ICAP_TRICKLE_INTERVAL: "10ms",
     });
     const squid = opened.use(
       await startSquid([

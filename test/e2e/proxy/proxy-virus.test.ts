@@ -43,8 +43,8 @@ for (const mode of ["strict", "trickle", "verified-stream"]) {
     let stage: DownloadStage;
     let nginx: NginxFront;
     before(async () => {
-      const drip = { DOWNLOAD_DRIP_AFTER: "100ms", DOWNLOAD_DRIP_INTERVAL: "5ms" };
-      stage = await openDownloads({ DOWNLOAD_MODE: mode, ...drip });
+      const trickle = { DOWNLOAD_TRICKLE_AFTER: "100ms", DOWNLOAD_TRICKLE_INTERVAL: "5ms" };
+      stage = await openDownloads({ DOWNLOAD_MODE: mode, ...trickle });
       nginx = await startNginxFront(stage.gateway, stage.base, "True");
     });
     after(async () => {
@@ -67,7 +67,7 @@ for (const mode of ["strict", "trickle", "verified-stream"]) {
                 stage.text(path, [`Cache-Scan: ${cacheScan}`, ...lines], { version }),
               );
               answers.push(answer);
-              // What the machine is too busy to judge in time is dripped in that mode, and cut.
+              // What the machine is too busy to judge in time has begun in that mode, and is cut.
               if (mode === "trickle" && answer.status === 200) assert.ok(!answer.isWhole && answer.body.length <= 64, reader);
               else assert.deepEqual([answer.status, answer.body.toString()], [409, refusal], reader);
             }
@@ -87,18 +87,18 @@ for (const mode of ["strict", "trickle", "verified-stream"]) {
           using client = new RawClient(stage.gateway.proxyPort);
           client.send(stage.text(path, [], { version }));
           await arrived;
-          const mayDrip = mode === "trickle" && (length === "declared" || version === "1.1");
+          const mayTrickle = mode === "trickle" && (length === "declared" || version === "1.1");
           // One byte a chunk, and six with its frame.
-          if (mayDrip) await client.until((received) => bodyOf(received).length === 64 * (length === "declared" ? 1 : 6));
+          if (mayTrickle) await client.until((received) => bodyOf(received).length === 64 * (length === "declared" ? 1 : 6));
           finish();
           const answer = await client.answer();
-          if (mayDrip) {
+          if (mayTrickle) {
             assert.deepEqual([answer.status, answer.isWhole, await client.closed()], [200, false, "reset"]);
             assert.deepEqual(answer.body, virus.subarray(0, 64));
           } else {
             assert.deepEqual([answer.status, answer.body.toString()], [409, refusal]);
           }
-          await eventually("what was released is counted", async () => (await released(before)) === (mayDrip ? 64 : 0));
+          await eventually("what was released is counted", async () => (await released(before)) === (mayTrickle ? 64 : 0));
           if (length === "declared") put(path, places.start());
           const rest = await ask(stage.gateway.proxyPort, stage.text(path, ["Range: bytes=64-67"], { version }));
           if (length === "declared") assert.equal(rest.status, 409);

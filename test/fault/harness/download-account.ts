@@ -37,7 +37,7 @@ export interface DownloadAccount {
 }
 
 export interface DownloadAccountOptions {
-  /** Bytes that may go out before a verdict: 0, or the drip's budget. */
+  /** Bytes that may go out before a verdict: 0, or the budget of a trickle. */
   readonly mayRelease: number;
   /** Whether a clean file may be cut: where something else than the gateway ends its answers. */
   readonly mayCut?: boolean;
@@ -52,9 +52,9 @@ export function openDownloadAccount({ mayRelease, mayCut = false }: DownloadAcco
     const isDelivered = answer !== null && answer.status >= 200 && answer.status < 300;
     const body = answer?.body ?? cutBody ?? Buffer.alloc(0);
     const label = `${file?.name ?? "no file"}: ${answer?.status ?? "cut"}, ${body.length} of ${file?.bytes.length} bytes`;
-    // A drip is shorter than any malware; what is longer holds none.
-    const mayBeDrip = answer === null && body.length <= mayRelease;
-    if (!mayBeDrip && (body.includes(marker) || body.includes(eicar))) faults.releasedInfected.push(label);
+    // A trickle is shorter than any malware; what is longer holds none.
+    const mayBeTrickle = answer === null && body.length <= mayRelease;
+    if (!mayBeTrickle && (body.includes(marker) || body.includes(eicar))) faults.releasedInfected.push(label);
     // Bytes that the clean file had at the same place have been scanned, in it.
     const isScanned = before !== undefined && !isDelivered && isBeginningOf(body, before);
     const isReleased = answer === null && body.length > mayRelease && !isScanned;

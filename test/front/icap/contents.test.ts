@@ -136,13 +136,13 @@ describe("a form", () => {
   });
 });
 
-describe("a drip", () => {
-  const drip = { afterMs: 1, intervalMs: 1 };
+describe("a trickle", () => {
+  const trickle = { afterMs: 1, intervalMs: 1, maxBytes: 64 };
   const response = (body: string, fields = "", requestHead: string | null = getHead) =>
     respmod({ fields, requestHead, responseHead: okHead("X-Own: 1"), body: chunked(body) });
 
   test("sends at most 64 bytes before the verdict, and the rest after it (50)", async () => {
-    await using stage = await openIcap({ drip });
+    await using stage = await openIcap({ trickle });
     const release = stage.holdScans();
     using client = stage.client();
     const body = "abcdefghij".repeat(10_000);
@@ -169,12 +169,12 @@ describe("a drip", () => {
   });
 
   test("never sends the last byte before the verdict, and begins while the body still comes", async () => {
-    await using stage = await openIcap({ drip });
+    await using stage = await openIcap({ trickle });
     const release = stage.holdScans();
     using client = stage.client();
     const request = response("abcdef");
     await client.send(request.slice(0, -10));
-    await eventually("it drips", () => /\r\n1\r\na\r\n/.test(client.received().toString("latin1")));
+    await eventually("it trickles", () => /\r\n1\r\na\r\n/.test(client.received().toString("latin1")));
     await client.send(request.slice(-10));
     await eventually("five bytes have come", () => client.received().toString("latin1").endsWith("1\r\ne\r\n"));
     await eventually("it is scanned", () => stage.scans.length === 1);
@@ -184,12 +184,12 @@ describe("a drip", () => {
   });
 
   for (const what of ["virus:Late", "error:engine-error"]) {
-    test(`that must not go on (${what}) is cut without a last chunk, and its address is not dripped again (51)`, async () => {
-      await using stage = await openIcap({ drip });
+    test(`that must not go on (${what}) is cut without a last chunk, and its address does not trickle again (51)`, async () => {
+      await using stage = await openIcap({ trickle });
       const release = stage.holdScans();
       using client = stage.client();
       await client.send(response(`${what}\n${"x".repeat(1000)}`));
-      await eventually("it drips", () => client.received().length > 0);
+      await eventually("it trickles", () => client.received().length > 0);
       release();
       assert.equal(await client.answerOrEnd(), null);
       assert.doesNotMatch(client.received().toString("latin1"), /\r\n0\r\n/);
@@ -206,7 +206,7 @@ describe("a drip", () => {
   }
 
   test("is only for web proxies: not where 204 may be said, not of a request, not without an address (52)", async () => {
-    await using stage = await openIcap({ drip });
+    await using stage = await openIcap({ trickle });
     const release = stage.holdScans();
     const body = "x".repeat(1000);
     const requests = [
@@ -231,9 +231,9 @@ describe("a drip", () => {
 
 describe("a body with a marker", () => {
   const marker = "virus:Marker";
-  for (const mode of ["strict", "drip"] as const) {
+  for (const mode of ["strict", "trickle"] as const) {
     test(`is never 204 and never sent back whole, however it comes, in mode ${mode} (59)`, async () => {
-      await using stage = await openIcap(mode === "drip" ? { drip: { afterMs: 1, intervalMs: 1 } } : {});
+      await using stage = await openIcap(mode === "trickle" ? { trickle: { afterMs: 1, intervalMs: 1, maxBytes: 64 } } : {});
       let wrong = 0;
       let count = 0;
       for (const size of [0, 100, 3000, 70_000, limit - 100]) {

@@ -9,7 +9,7 @@ import type { GatewayEvent } from "../../../src/core/events.ts";
 import { createScan, type ScanParts } from "../../../src/core/scan.ts";
 import type { Spool } from "../../../src/core/spool.ts";
 import type { EngineVersion, UnscannableReason, Verdict } from "../../../src/core/verdict.ts";
-import { createCutUrls } from "../../../src/front/icap/drip.ts";
+import { createCutUrls } from "../../../src/front/icap/cut-urls.ts";
 import { createIcapServer, type IcapServer, type IcapServerOptions } from "../../../src/front/icap/icap-server.ts";
 import { createIstag } from "../../../src/front/icap/istag.ts";
 import { openSpool } from "../../../src/spool/spool.ts";
@@ -118,7 +118,7 @@ export async function openIcap({
         ["told", "status"],
       ]),
     },
-    drip: null,
+    trickle: null,
     cutUrls: createCutUrls({ ttlMs: 600_000, maxEntries: 100, clock }),
     headTimeoutMs: 30_000,
     idleTimeoutMs: 60_000,

@@ -8,8 +8,8 @@ import { streamBytes } from "../servers/stream-body.ts";
 import { mebibytes, quantile } from "../table.ts";
 
 const count = 200;
-const dripAfterSeconds = 2;
-/** What a drip's first byte may be late by: the machine's own delay. */
+const trickleAfterSeconds = 2;
+/** What the first byte of a trickle may be late by: the machine's own delay. */
 const graceSeconds = 1;
 
 export async function proxyStreams(stage: LoadStage, findings: Findings): Promise<void> {
@@ -23,7 +23,7 @@ export async function proxyStreams(stage: LoadStage, findings: Findings): Promis
       DATABASE_DIRECTORY: database.path,
       DOWNLOAD_PROXY_PORT: "0",
       DOWNLOAD_MODE: mode,
-      DOWNLOAD_DRIP_AFTER: `${dripAfterSeconds}s`,
+      DOWNLOAD_TRICKLE_AFTER: `${trickleAfterSeconds}s`,
       DOWNLOAD_ORIGINS: originUrl,
       DOWNLOAD_ALLOW_PRIVATE: new URL(originUrl).host,
       DOWNLOAD_MAX: String(count),
@@ -55,7 +55,7 @@ function tell(findings: Findings, mode: "strict" | "trickle", mayRelease: number
   const text = `p50 ${quantile(firstSeconds, 0.5).toFixed(1)} s, most ${quantile(firstSeconds, 1).toFixed(1)} s`;
   if (mode === "strict") findings.goal("strict: first byte", "once the verdict is there", text, true);
   else {
-    const most = dripAfterSeconds + graceSeconds;
-    findings.goal(`drip after ${dripAfterSeconds} s: first byte`, `≤ ${most} s`, text, quantile(firstSeconds, 1) <= most);
+    const most = trickleAfterSeconds + graceSeconds;
+    findings.goal(`trickle after ${trickleAfterSeconds} s: first byte`, `≤ ${most} s`, text, quantile(firstSeconds, 1) <= most);
   }
 }

@@ -34,7 +34,7 @@ export interface CutTricklesOptions {
   readonly isShared: () => boolean;
 }
 
-const tag = "cut-drip";
+const tag = "cut-trickle";
 
 export function createCutTrickles({ ttlMs, maxEntries, clock, urlVerdicts, isShared }: CutTricklesOptions): CutTrickles {
   const cuts = new Map<string, Cut & { readonly expiresAt: number }>();

@@ -1,23 +1,12 @@
-/** Keeps an impatient client with a few bytes of the object's own beginning, too few to be of use to a virus (download-proxy.md 2.3, H1-H6). */
+/** Answers an impatient client with the first bytes of the object before its outcome is known (download-proxy.md 2.3, H1-H6). */
 
-import { setTimeout as delay } from "node:timers/promises";
+import { type TricklePace, type TrickleSource, trickleUntilSettled } from "../../../core/trickle.ts";
 import { untilAborted } from "../../../core/until-aborted.ts";
 import type { ClientExchange } from "../client-exchange.ts";
 import { copyOf, type DeliverParts, deliver, give, headerOptions, recordOutcome, type Serving, sendBody } from "../deliver.ts";
 import type { DownloadHead, Outcome, Passed } from "../download.ts";
 import { objectHeaders } from "../response-headers.ts";
 import type { Share } from "./shared-downloads.ts";
-
-export interface TricklePace {
-  /** Nothing before that; shorter than the shortest patience in front. */
-  readonly afterMs: number;
-  /** Between two bytes; twice as long once half of them have been sent. */
-  readonly intervalMs: number;
-  /** In all: below the 68 of EICAR, the shortest thing that is called a virus. */
-  readonly maxBytes: number;
-}
-
-export const trickleDefaults: TricklePace = { afterMs: 10_000, intervalMs: 10_000, maxBytes: 64 };
 
 export interface TrickleParts extends DeliverParts {
   readonly trickle: TricklePace;
@@ -30,10 +19,12 @@ export async function serveTrickling(serving: Serving, share: Share, parts: Tric
   let endRun = () => {};
   let outcome: Outcome | null = null;
   try {
-    const sent = await trickleUntilSettled(serving, share, parts, () => {
+    const source = sourceOf(serving, share, parts, () => {
       endRun = parts.cutTrickles.run(address);
     });
-    if (sent === 0) return await deliver(serving, await untilAborted(share.outcome, exchange.signal), parts);
+    await trickleUntilSettled(share.outcome, source, parts.trickle, exchange.signal);
+    exchange.signal.throwIfAborted();
+    if (record.releasedBytes === 0) return await deliver(serving, await untilAborted(share.outcome, exchange.signal), parts);
     outcome = await share.outcome;
     recordOutcome(serving, outcome);
     if (isWhole(outcome)) await give(serving, copyOf(outcome.head, outcome.body.sha256), parts);
@@ -50,52 +41,32 @@ export async function serveTrickling(serving: Serving, share: Share, parts: Tric
   }
 }
 
-/**
- * Resolves when the outcome is there, however it is, with the number of bytes sent. Rejects only where the client has gone.
- * The bytes are a true prefix, and never include the last one.
- * @param onFirst before the first byte.
- */
-async function trickleUntilSettled(serving: Serving, share: Share, parts: TrickleParts, onFirst: () => void): Promise<number> {
+/** @param onFirst before the first byte. */
+function sourceOf(serving: Serving, share: Share, parts: TrickleParts, onFirst: () => void): TrickleSource {
   const { exchange, record } = serving;
-  const pace = parts.trickle;
-  const settled = share.outcome.then(
-    () => true,
-    () => true,
-  );
-  let sent = 0;
-  let waitMs = pace.afterMs;
-  for (;;) {
-    const waiting = new AbortController();
-    const signal = AbortSignal.any([exchange.signal, waiting.signal]);
-    const isSettled = await Promise.race([settled, pause(waitMs, signal)]);
-    waiting.abort();
-    exchange.signal.throwIfAborted();
-    if (isSettled) return sent;
-    const { head, prefix, receivedBytes } = share.progress;
-    waitMs = sent * 2 >= pace.maxBytes ? 2 * pace.intervalMs : pace.intervalMs;
-    if (head === null || !mayTrickle(head, exchange) || sent >= pace.maxBytes || sent >= prefix.length) continue;
-    const size = head.declaredBytes ?? receivedBytes;
-    if (sent + 1 >= Math.min(size, receivedBytes)) continue;
-    if (sent === 0) {
-      onFirst();
-      // Or nginx keeps the bytes to itself (H5).
-      const lines = [...objectHeaders(head, head.declaredBytes, headerOptions(serving, parts)), "X-Accel-Buffering", "no"];
-      exchange.begin(head.status, lines);
-    }
-    record.releasedBytes += 1;
-    await exchange.send([prefix.slice(sent, sent + 1)]);
-    sent += 1;
-  }
+  return {
+    arrived() {
+      const { head, prefix, receivedBytes } = share.progress;
+      if (head === null || !mayTrickle(head, exchange)) return null;
+      return { prefix, bytes: Math.min(head.declaredBytes ?? receivedBytes, receivedBytes) };
+    },
+    async send(byte) {
+      const { head } = share.progress;
+      if (record.releasedBytes === 0 && head !== null) {
+        onFirst();
+        // Or nginx keeps the bytes to itself (H5).
+        const lines = [...objectHeaders(head, head.declaredBytes, headerOptions(serving, parts)), "X-Accel-Buffering", "no"];
+        exchange.begin(head.status, lines);
+      }
+      record.releasedBytes += 1;
+      await exchange.send([byte]);
+    },
+  };
 }
 
 /** Once a status is sent it cannot be taken back, so only the one that will most likely be it. A client that cannot tell a cut body from a whole one (H4) gets a head only where the length is known. */
 function mayTrickle({ status, declaredBytes }: DownloadHead, { knowsChunks }: ClientExchange): boolean {
   return status === 200 && (declaredBytes !== null || knowsChunks);
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<false> {
-  await delay(ms, undefined, { signal }).catch(() => {}); // no longer needed
-  return false;
 }
 
 /** What has begun can be brought to its end. */
