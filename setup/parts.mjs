@@ -66,6 +66,14 @@ const parts = [
     onlyOn: ["debian"],
     packages: { debian: ["clamdscan"] },
   },
+  // Mail filters that ask the gateway in test/e2e/doors/clamd-mail.test.ts.
+  ...["rspamd", "clamav-milter"].map((name) => ({
+    name,
+    isHere: (/** @type {Machine} */ machine) => findProgram(machine, name) !== null,
+    goal: /** @type {Goal} */ ("tests"),
+    onlyOn: /** @type {SystemKind[]} */ (["debian"]),
+    packages: { debian: [name] },
+  })),
   {
     name: "c-icap-client",
     isHere: (machine) => findProgram(machine, "c-icap-client") !== null,

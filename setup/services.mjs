@@ -29,6 +29,10 @@ const services = [
   { name: "prometheus", units: ["prometheus.service"], packages: ["prometheus", "prometheus-node-exporter"] },
   { name: "haproxy", units: ["haproxy.service"], packages: ["haproxy"] },
   { name: "nginx", units: ["nginx.service"], packages: ["nginx", "nginx-common"] },
+  { name: "squid", units: ["squid.service"], packages: ["squid-openssl"] },
+  { name: "rspamd", units: ["rspamd.service"], packages: ["rspamd"] },
+  { name: "clamav-milter", units: ["clamav-milter.service"], packages: ["clamav-milter"] },
+  { name: "c-icap", units: ["c-icap.service"], packages: ["c-icap"] },
 ];
 
 const policyPath = "/usr/sbin/policy-rc.d";

@@ -76,9 +76,9 @@ describe("npm's clients of clamd at the clamd door", () => {
   const byClamdjs = (body: Buffer) => clamdjs.createScanner(host, port).scanBuffer(body, 10_000, 65_536);
   const byClamavJs = (body: Buffer) =>
     new Promise<string | null>((resolve, reject) => {
-      clamavJs.createScanner(port, host).scan(streamOf(body), (error, _, malicious = null) => {
+      clamavJs.createScanner(port, host).scan(streamOf(body), (error, _, malicious) => {
         if (error) reject(error);
-        else resolve(malicious);
+        else resolve(malicious ?? null);
       });
     });
 
