@@ -9,32 +9,27 @@ import { settingFault } from "./setting-fault.ts";
 export interface CertificatePaths {
   readonly certPath: string;
   readonly keyPath: string;
-  /** Of the authorities that clients must have a certificate of, if they must. */
-  readonly caPath?: string | null;
-}
-
-export interface CertificateWithCa extends Certificate {
-  /** PEM; null where clients need none. */
-  readonly ca: string | null;
+  /** Of the authorities of the clients' certificates; null where none are asked for. */
+  readonly ca: { readonly setting: "SSL_CLIENT_CA" | "ICAP_CLIENT_CA"; readonly path: string } | null;
 }
 
 export interface TlsFiles extends CertificatePaths {
-  readonly certificate: CertificateWithCa;
+  readonly certificate: Certificate;
   readonly emit: Emit;
 }
 
 const certificatePollMs = 5_000;
 
-export function certificateFault({ certPath, keyPath, caPath = null }: CertificatePaths, error: unknown): Error {
-  if (caPath === null) return settingFault("SSL_CERT, SSL_KEY", `${certPath} and ${keyPath} cannot be used`, error);
-  return settingFault("SSL_CERT, SSL_KEY, ICAP_CLIENT_CA", `${certPath}, ${keyPath} and ${caPath} cannot be used`, error);
+export function certificateFault({ certPath, keyPath, ca }: CertificatePaths, error: unknown): Error {
+  if (ca === null) return settingFault("SSL_CERT, SSL_KEY", `${certPath} and ${keyPath} cannot be used`, error);
+  return settingFault(`SSL_CERT, SSL_KEY, ${ca.setting}`, `${certPath}, ${keyPath} and ${ca.path} cannot be used`, error);
 }
 
 /** Null where one of the files is not there. */
-export async function readCertificate({ certPath, keyPath, caPath = null }: CertificatePaths): Promise<CertificateWithCa | null> {
+export async function readCertificate({ certPath, keyPath, ca }: CertificatePaths): Promise<Certificate | null> {
   try {
-    const ca = caPath === null ? null : await readFile(caPath, "utf8");
-    return { cert: await readFile(certPath, "utf8"), key: await readFile(keyPath, "utf8"), ca };
+    const authorities = ca === null ? null : await readFile(ca.path, "utf8");
+    return { cert: await readFile(certPath, "utf8"), key: await readFile(keyPath, "utf8"), ca: authorities };
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
     throw error;
@@ -55,15 +50,15 @@ export interface CertificateWatch {
 }
 
 /** Renewed certificates are taken up without a restart; a broken one leaves the old in place. */
-export function watchCertificate(tls: TlsFiles, use: (certificate: CertificateWithCa) => void): CertificateWatch {
+export function watchCertificate(tls: TlsFiles, use: (certificate: Certificate) => void): CertificateWatch {
   let current = tls.certificate;
   let seen = "";
   let expiresAt = expiryOf(current);
   let fault: string | null = null;
   const look = async () => {
     try {
-      const { certPath, keyPath, caPath = null } = tls;
-      const marks = await Promise.all([certPath, keyPath, ...(caPath === null ? [] : [caPath])].map((path) => stat(path)));
+      const { certPath, keyPath, ca } = tls;
+      const marks = await Promise.all([certPath, keyPath, ...(ca === null ? [] : [ca.path])].map((path) => stat(path)));
       const mark = marks.map(({ mtimeMs, ino, size }) => `${mtimeMs} ${ino} ${size}`).join("; ");
       if (mark === seen) return;
       const next = await readCertificate(tls);

@@ -26,6 +26,7 @@ import { createMetrics } from "../metrics/metrics.ts";
 import { openChildRecords } from "../process/child-records.ts";
 import { type DirectoryLock, lockDirectory } from "../process/lock.ts";
 import { openSpool } from "../spool/spool.ts";
+import { openAccess } from "./access.ts";
 import { openCaches } from "./caches.ts";
 import { type ClamdDoor, openClamdDoor } from "./clamd-door.ts";
 import { makeSettingDirectories, spoolDirectoryOf } from "./directories.ts";
@@ -74,7 +75,7 @@ export interface Gateway {
 }
 
 /** Besides the routes. All other settings are variables of the environment, which never change for a process. */
-const reloadable = "DOWNLOAD_EXTRA_CA, SSL_CERT, SSL_KEY, ICAP_CLIENT_CA, the names in CLAMD_PORT";
+const reloadable = "API_KEYS_FILE, DOWNLOAD_EXTRA_CA, SSL_CERT, SSL_KEY, SSL_CLIENT_CA, ICAP_CLIENT_CA, the names in CLAMD_PORT";
 const reapGraceMs = 5_000;
 /** For a question that is answered "unknown" sooner than it waits for a scan. */
 const lookUpMs = 1_000;
@@ -132,6 +133,8 @@ async function open(
     }),
     (made) => made.close(),
   );
+  const access = await openAccess(config, emit);
+  if (access !== null) opened.defer(async () => access.close());
   const caches = opened.adopt(await openCaches(config, emit), (made) => made.close());
   const pool = opened.adopt(
     createPool({
@@ -279,6 +282,8 @@ async function open(
     allowOrigins: config.ALLOW_ORIGINS,
     retryAfterSeconds,
     trustedProxies: config.TRUSTED_PROXIES,
+    access,
+    areMetricsOpen: !config.METRICS_AUTH,
     upload: { idleTimeoutMs: config.CLIENT_IDLE_TIMEOUT, minBytesPerSecond: config.CLIENT_MIN_RATE },
     isTestOnly,
     emit,
@@ -303,6 +308,7 @@ async function open(
     retryAfterSeconds,
     mayBeLeftOut: allowsTestSignatures,
     ownUrls: servers.urls,
+    access,
     emit,
     clock,
   });
@@ -340,7 +346,7 @@ async function open(
     readiness,
     async reload() {
       if (isStopping) return;
-      await Promise.all([servers.reload(), icap?.reload(), engine.reload()]);
+      await Promise.all([access?.reload(), servers.reload(), icap?.reload(), engine.reload()]);
       try {
         const routes = (await proxy?.reload()) ?? 0;
         emit({
@@ -385,10 +391,14 @@ interface Listening {
 }
 
 function listenOn({ config, fronts, version, emit }: Listening): Promise<Servers> {
+  const clientCa = config.SSL_CLIENT_CA === null ? null : ({ setting: "SSL_CLIENT_CA", path: config.SSL_CLIENT_CA } as const);
   return startServers({
     host: config.HOST,
     port: config.PORT,
-    tls: config.SSL_PORT === null ? null : { port: config.SSL_PORT, certPath: config.SSL_CERT, keyPath: config.SSL_KEY },
+    tls:
+      config.SSL_PORT === null
+        ? null
+        : { port: config.SSL_PORT, certPath: config.SSL_CERT, keyPath: config.SSL_KEY, ca: clientCa },
     maxConnections: config.MAX_CONNECTIONS,
     headTimeoutMs: config.CLIENT_HEAD_TIMEOUT,
     answerTimeoutMs: config.CLIENT_IDLE_TIMEOUT,

@@ -107,7 +107,8 @@ function frontOptions({ config, engineVersion, clock, ...options }: IcapOptions)
 }
 
 async function secure(icap: IcapServer, config: Config, emit: Emit) {
-  const paths = { certPath: config.SSL_CERT, keyPath: config.SSL_KEY, caPath: config.ICAP_CLIENT_CA };
+  const ca = config.ICAP_CLIENT_CA === null ? null : ({ setting: "ICAP_CLIENT_CA", path: config.ICAP_CLIENT_CA } as const);
+  const paths = { certPath: config.SSL_CERT, keyPath: config.SSL_KEY, ca };
   try {
     const certificate = await readCertificate(paths);
     if (certificate === null) throw new Error("a file is not there");

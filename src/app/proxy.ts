@@ -5,7 +5,8 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
-import { addressClass, parseIpAddress } from "../codec/ip-address.ts";
+import type { Access } from "../auth/access.ts";
+import { isLoopbackHost } from "../codec/ip-address.ts";
 import type { Config } from "../config/settings.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Emit } from "../core/events.ts";
@@ -39,6 +40,7 @@ export interface DownloadProxyOptions {
   readonly mayBeLeftOut: boolean;
   /** Addresses of our own that no download may lead to, besides those that the settings tell. */
   readonly ownUrls: readonly string[];
+  readonly access: Access | null;
   readonly emit: Emit;
   readonly clock: Clock;
 }
@@ -63,7 +65,7 @@ export function proxyPlace(config: Config): ProxyPlace {
   if (named !== null) return { host: named, isKeptHere: false };
   const hasPurpose =
     origins.every(({ kind }) => kind !== "any") || config.DOWNLOAD_TRUSTED_PEERS.length > 0 || config.DOWNLOAD_ROUTES !== null;
-  return hasPurpose || isLoopback(HOST) ? { host: HOST, isKeptHere: false } : { host: "127.0.0.1", isKeptHere: true };
+  return hasPurpose || isLoopbackHost(HOST) ? { host: HOST, isKeptHere: false } : { host: "127.0.0.1", isKeptHere: true };
 }
 
 /**
@@ -192,11 +194,6 @@ function localAddresses(): readonly string[] {
 
 const keptHere =
   "download proxy: listens on 127.0.0.1 only, as none of DOWNLOAD_ORIGINS, DOWNLOAD_TRUSTED_PEERS and DOWNLOAD_ROUTES says what it is for; DOWNLOAD_PROXY_HOST names another address";
-
-function isLoopback(host: string): boolean {
-  const ip = parseIpAddress(host);
-  return ip === null ? host.toLowerCase() === "localhost" : addressClass(ip) === "loopback";
-}
 
 function describePolicy(config: Config, routes: number): string {
   const isAny = config.DOWNLOAD_ORIGINS.some(({ kind }) => kind === "any");

@@ -6,6 +6,7 @@ import type { Config } from "../config/settings.ts";
 import { messageOf } from "../core/errors.ts";
 import { logTo } from "../log/destination.ts";
 import { createLog, type Log } from "../log/log.ts";
+import { openDoorWarning } from "./access.ts";
 import { type Gateway, startGateway } from "./gateway.ts";
 import { type ServiceManager, serviceManager } from "./service-manager.ts";
 
@@ -32,6 +33,8 @@ export async function serve({ config, warnings, allowsTestSignatures, version, p
   const log = createLog({ level: config.LOG_LEVEL, format, destination: logTo(standardOutput), isColored: isTerminal });
   for (const warning of warnings) log.write("warn", warning);
   warnIfRoot(process, config, log);
+  const openDoor = openDoorWarning(config);
+  if (openDoor !== null) log.write("warn", openDoor);
   const signals = heedSignals(process);
   const manager = serviceManager(process);
   const starting = startGateway({ config, log, allowsTestSignatures, version, searchPath: process.env.PATH });

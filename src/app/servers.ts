@@ -9,9 +9,10 @@ import type { Emit } from "../core/events.ts";
 import { formatFault } from "../front/rest/result.ts";
 import { type Connections, cutUnreadAnswers, trackConnections } from "../http/connections.ts";
 import { inTurn, type Turns } from "../http/in-turn.ts";
-import { type ListenerLimits, plainServer, secureServer } from "../http/listener.ts";
+import { type ListenerLimits, plainServer, secureServer, tlsOptions } from "../http/listener.ts";
 import { unparsableAnswers } from "../http/manners.ts";
 import {
+  type CertificatePaths,
   type CertificateState,
   type CertificateWatch,
   certificateFault,
@@ -24,7 +25,7 @@ import { settingFault } from "./setting-fault.ts";
 export interface ServersOptions {
   readonly host: string;
   readonly port: number;
-  readonly tls: { readonly port: number; readonly certPath: string; readonly keyPath: string } | null;
+  readonly tls: (CertificatePaths & { readonly port: number }) | null;
   readonly maxConnections: number;
   /** How long a new connection may be idle, and a request's head may take. */
   readonly headTimeoutMs: number;
@@ -61,6 +62,7 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
       const certificate = await readCertificate(tls).catch((error: unknown) => {
         throw certificateFault(tls, error);
       });
+      if (certificate === null && tls.ca !== null) throw certificateFault(tls, new Error("a file is not there"));
       if (certificate === null) {
         const message = `TLS is off: ${tls.certPath} or ${tls.keyPath} is not there (SSL_CERT, SSL_KEY)`;
         emit({ kind: "notice", level: "warn", message });
@@ -120,7 +122,7 @@ async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Run
       if (tls === null) server = plainServer(turns.listener, allLimits);
       else {
         const secure = openSecureServer(turns.listener, allLimits, tls);
-        certificate = watchCertificate(tls, ({ cert, key }) => secure.setSecureContext({ cert, key }));
+        certificate = watchCertificate(tls, (renewed) => secure.setSecureContext(tlsOptions(renewed)));
         server = secure;
       }
       connections = trackConnections(server);

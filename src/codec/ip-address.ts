@@ -115,6 +115,12 @@ export function addressClass(address: IpAddress): AddressClass {
   }
 }
 
+/** Whether what listens there is reached from this machine alone. */
+export function isLoopbackHost(host: string): boolean {
+  const address = parseIpAddress(host);
+  return address === null ? host.toLowerCase() === "localhost" : addressClass(address) === "loopback";
+}
+
 const globalUnicast6: IpRange = { network: { text: "2000::", family: 6 }, bits: 3 };
 
 function parsed(address: IpAddress) {

@@ -2,7 +2,7 @@
 
 import { join, relative } from "node:path";
 import { describeListenAddress } from "../codec/clamd/listen-address.ts";
-import { addressClass, parseIpAddress } from "../codec/ip-address.ts";
+import { isLoopbackHost } from "../codec/ip-address.ts";
 import { formatSize } from "./numbers.ts";
 import type { Config } from "./settings.ts";
 
@@ -20,6 +20,9 @@ const checks: readonly Check[] = [
   proxyUserHasPassword,
   socketPathFits,
   spoolIsApart,
+  clientsAreListed,
+  accessIsAsked,
+  certificatesCanBeShown,
 ];
 
 /**
@@ -51,14 +54,9 @@ function clamdPortsDiffer({ CLAMD_LISTEN: listen, PORT, SSL_PORT, DOWNLOAD_PROXY
 /** The protocol knows neither names nor secrets: who may connect may have scanned what he likes, and learns what is found. */
 function clamdPeersAreNamed({ CLAMD_LISTEN: listen, CLAMD_ALLOW_FROM: peers }: Partial<Config>): string | null {
   if (peers === undefined || peers.length > 0) return null;
-  const open = (listen ?? []).find((address) => address.kind === "tcp" && !isThisMachine(address.host));
+  const open = (listen ?? []).find((address) => address.kind === "tcp" && !isLoopbackHost(address.host));
   if (open === undefined) return null;
   return `CLAMD_ALLOW_FROM must say who may connect to CLAMD_LISTEN at ${describeListenAddress(open)}, as 10.0.0.0/8 or private.`;
-}
-
-function isThisMachine(host: string): boolean {
-  const address = parseIpAddress(host);
-  return address === null ? host.toLowerCase() === "localhost" : addressClass(address) === "loopback";
 }
 
 /** The wording of clamav-rest (rest.md 71). */
@@ -74,6 +72,33 @@ function socketPathFits({ STATE_DIRECTORY: state, CLAMD_PORT: given }: Partial<C
   if (excess <= 0) return null;
   const bytes = Buffer.byteLength(state);
   return `STATE_DIRECTORY: ${JSON.stringify(state)} is too long for a socket below it: allowed are ${bytes - excess} bytes, it has ${bytes}.`;
+}
+
+function clientsAreListed({ AUTH: ways, API_KEYS_FILE: file }: Partial<Config>): string | null {
+  if (ways === undefined || ways.length === 0 || file !== null) return null;
+  return `API_KEYS_FILE must name the file of the clients when AUTH is ${ways.join(",")}.`;
+}
+
+/** Whoever sets one of these believes that nobody else comes in. */
+function accessIsAsked(config: Partial<Config>): string | null {
+  if (config.AUTH === undefined) return null;
+  const { AUTH: ways, API_KEYS_FILE: keys, METRICS_AUTH: metrics, SSL_CLIENT_CA: authorities } = config;
+  if (ways.length === 0 && typeof keys === "string") return "AUTH must be keys or mtls when API_KEYS_FILE is set: it is none.";
+  if (ways.length === 0 && metrics === true) return "AUTH must be keys or mtls when METRICS_AUTH is yes: it is none.";
+  if (!ways.includes("mtls") && typeof authorities === "string") return "AUTH must have mtls when SSL_CLIENT_CA is set.";
+  return null;
+}
+
+function certificatesCanBeShown({
+  AUTH: ways,
+  SSL_CLIENT_CA: ca,
+  SSL_PORT: port,
+  TRUSTED_PROXIES: proxies,
+}: Partial<Config>): string | null {
+  if (ways?.includes("mtls") !== true || ca === undefined || port === undefined || proxies === undefined) return null;
+  if (ca !== null && port === null) return "SSL_PORT must be set when SSL_CLIENT_CA is: a certificate is shown over TLS.";
+  if (ca !== null || proxies.length > 0) return null;
+  return "SSL_CLIENT_CA, or TRUSTED_PROXIES that pass certificates on, must be set when AUTH has mtls.";
 }
 
 /** The spool refuses a directory that holds anything else, but only once all else has started. */

@@ -4,6 +4,7 @@ import type { Base, Parser } from "./parser.ts";
 
 export const groups = [
   "Addresses",
+  "Access",
   "Engine",
   "Limits of one scan",
   "Signatures",

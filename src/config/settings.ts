@@ -1,5 +1,6 @@
 /** The table of all settings, and the type of a configuration that follows from it. */
 
+import { accessSettings } from "./groups/access-settings.ts";
 import { clamdDoorSettings } from "./groups/clamd-door-settings.ts";
 import { downloadSettings } from "./groups/download-settings.ts";
 import { engineSettings } from "./groups/engine-settings.ts";
@@ -15,6 +16,7 @@ import type { Setting } from "./setting.ts";
 
 export const settings = [
   ...listenSettings,
+  ...accessSettings,
   ...engineSettings,
   ...limitSettings,
   ...signatureSettings,

@@ -59,11 +59,24 @@ export type GatewayEvent =
       readonly givenId: string | null;
       /** As `clientAddress`. */
       readonly client: string;
+      /** The id of a client that has shown who it is; null where nobody was asked, or it is not certain. */
+      readonly who: string | null;
       /** Null for what is no request. */
       readonly method: string | null;
       readonly route: Route;
       readonly status: number;
     }
+  /** A request was not let in; its answer follows. */
+  | { readonly kind: "access-refused"; readonly requestId: string; readonly reason: AccessRefusal }
+  /** API_KEYS_FILE has other entries than before, by their ids. */
+  | {
+      readonly kind: "keys-changed";
+      readonly added: readonly string[];
+      readonly removed: readonly string[];
+      readonly changed: readonly string[];
+    }
+  /** API_KEYS_FILE cannot be used as it is: the entries of before stay. */
+  | { readonly kind: "key-file-failed"; readonly reason: string; readonly isRepeated: boolean }
   | { readonly kind: "backend-up"; readonly backend: string; readonly version: EngineVersion }
   | { readonly kind: "backend-down"; readonly backend: string; readonly reason: string }
   | { readonly kind: "child-started"; readonly child: string; readonly pid: number }
@@ -95,6 +108,8 @@ export type GatewayEvent =
       readonly requestId: string;
       /** Of the connection. */
       readonly peer: string;
+      /** As `answered` has it. */
+      readonly who: string | null;
       readonly method: string;
       /** Without credentials, query and fragment; null where none could be made out. */
       readonly url: string | null;
@@ -188,6 +203,11 @@ export type GatewayEvent =
 
 /** The peer may not come in, too many are there, nobody may have such a command obeyed, or it is no command. */
 export type ClamdRefusal = "peer" | "connections" | "command" | "unknown";
+
+/** conflict: two keys that differ; certificate: no entry names it; network: an address that the client may not come from. */
+export type AccessRefusal = (typeof accessRefusals)[number];
+
+export const accessRefusals = ["no-credentials", "conflict", "unknown", "expired", "certificate", "network", "scope"] as const;
 
 export type DownloadMode = "strict" | "trickle" | "verified-stream";
 

@@ -28,6 +28,8 @@ export interface AnswerOptions {
   readonly linger: LingerBounds;
   /** TRUSTED_PROXIES. */
   readonly trustedProxies: readonly IpRange[];
+  /** The id of the client that has shown who it is; where it is missing nobody is asked. */
+  readonly whoSends?: (request: RawRequest) => string | null;
   readonly emit: Emit;
 }
 
@@ -73,13 +75,15 @@ function givenIdOf({ raw }: FastifyRequest): string | null {
   return typeof given === "string" && saneId.test(given) ? given : null;
 }
 
-function tell(request: FastifyRequest, status: number, givenId: string | null, { trustedProxies, emit }: AnswerOptions): void {
+function tell(request: FastifyRequest, status: number, givenId: string | null, options: AnswerOptions): void {
+  const { trustedProxies, whoSends, emit } = options;
   const { url } = request.routeOptions;
   emit({
     kind: "answered",
     requestId: request.id,
     givenId,
     client: addressOf(request.raw, trustedProxies),
+    who: whoSends?.(request.raw) ?? null,
     method: request.method,
     route: routes.find((route) => route === url) ?? "other",
     status,

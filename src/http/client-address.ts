@@ -19,6 +19,12 @@ export function addressOf({ socket, headers }: RawRequest, trusted: readonly IpR
   return trusted.length === 0 ? peer : clientAddress(peer, headers, trusted);
 }
 
+/** Whether the connection comes from one of them. */
+export function isFromProxy({ socket }: RawRequest, trusted: readonly IpRange[]): boolean {
+  const peer = trusted.length === 0 ? null : parseIpAddress(socket.remoteAddress ?? "");
+  return peer !== null && isTrusted(peer, trusted);
+}
+
 /** A chain of more proxies than this is none. */
 const longestChain = 32;
 

@@ -6,16 +6,19 @@ import { trimBlanks } from "../core/blanks.ts";
 export interface CorsOptions {
   /** ALLOW_ORIGINS, split: whole origins, each with at most one `*`, or `*` alone for all. Empty: same origin only. */
   readonly allowOrigins: readonly string[];
+  /** Names, in lower case, of headers that pages may send besides those of clamav-rest: what shows who one is. */
+  readonly allowHeaders: readonly string[];
 }
 
 const allowedMethods = new Set(["GET", "POST", "OPTIONS"]);
-const allowedHeaders = new Set(["content-type", "accept-language", "accept"]);
+const alwaysAllowed = ["content-type", "accept-language", "accept"];
 const preflightVary = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
 
 /** Sets the headers of an answer, known or not yet. True where that is all there is to answer: a preflight. */
 export type Cors = (request: FastifyRequest, reply: FastifyReply) => boolean;
 
-export function createCors({ allowOrigins }: CorsOptions): Cors {
+export function createCors({ allowOrigins, allowHeaders }: CorsOptions): Cors {
+  const allowedHeaders = new Set([...alwaysAllowed, ...allowHeaders]);
   const allowOrigin = createOriginRule(allowOrigins);
   return ({ method, raw: { headers } }, reply) => {
     const { origin, "access-control-request-method": requestedMethod } = headers;
@@ -27,7 +30,7 @@ export function createCors({ allowOrigins }: CorsOptions): Cors {
     }
     reply.code(204).header("vary", preflightVary);
     const requestedHeaders = headers["access-control-request-headers"];
-    if (allowed !== null && allowedMethods.has(requestedMethod) && areAllowed(requestedHeaders)) {
+    if (allowed !== null && allowedMethods.has(requestedMethod) && areAllowed(requestedHeaders, allowedHeaders)) {
       reply.header("access-control-allow-origin", allowed).header("access-control-allow-methods", requestedMethod);
       if (requestedHeaders) reply.header("access-control-allow-headers", requestedHeaders);
     }
@@ -52,10 +55,10 @@ function createOriginRule(allowOrigins: readonly string[]): (origin: string) => 
   };
 }
 
-function areAllowed(requestedHeaders: string | undefined): boolean {
+function areAllowed(requestedHeaders: string | undefined, allowed: ReadonlySet<string>): boolean {
   if (!requestedHeaders) return true;
   return requestedHeaders.split(",").every((name) => {
     const trimmed = trimBlanks(name).toLowerCase();
-    return trimmed === "" || allowedHeaders.has(trimmed);
+    return trimmed === "" || allowed.has(trimmed);
   });
 }

@@ -22,6 +22,8 @@ export interface Certificate {
   readonly cert: string;
   /** PEM. */
   readonly key: string;
+  /** PEM of the authorities of the clients' certificates; null where none are asked for. */
+  readonly ca: string | null;
 }
 
 /** HTTP/1.1, and HTTP/2 by prior knowledge. */
@@ -38,7 +40,16 @@ export function plainServer(handler: RequestListener, limits: ListenerLimits): S
 /** HTTP/1.1 and HTTP/2 by ALPN. `setSecureContext` of what it returns changes the certificate for new connections. */
 export function secureServer(handler: RequestListener, limits: ListenerLimits, certificate: Certificate) {
   const handshakeTimeout = limits.headersTimeoutMs;
-  const options = { allowHTTP1: true, handshakeTimeout, ...http1Options(limits), ...http2Options(limits), ...certificate };
+  const options = {
+    allowHTTP1: true,
+    handshakeTimeout,
+    ...http1Options(limits),
+    ...http2Options(limits),
+    ...tlsOptions(certificate),
+    // A client without one is told so by a status, where its route needs one at all.
+    requestCert: certificate.ca !== null,
+    rejectUnauthorized: false,
+  };
   // The compatibility layer of node:http2 hands over requests that fit an HTTP/1.1 handler; its types do not say so.
   const server = createSecureServer(options, handler as unknown as Parameters<typeof createSecureServer>[1]);
   server.on("session", (session) => endWhenIdle(session, limits.keepAliveTimeoutMs));
@@ -47,6 +58,11 @@ export function secureServer(handler: RequestListener, limits: ListenerLimits, c
   endIdleConnections(server);
   takeExpectations(server);
   return limited(server, limits);
+}
+
+/** As Node takes it. */
+export function tlsOptions({ cert, key, ca }: Certificate): { cert: string; key: string; ca?: string } {
+  return ca === null ? { cert, key } : { cert, key, ca };
 }
 
 /**

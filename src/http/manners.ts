@@ -116,7 +116,7 @@ function encodeByte(character: string): string {
 }
 
 function unparsable({ remoteAddress: client = "" }: Socket, status: number): GatewayEvent {
-  return { kind: "answered", requestId: randomUUID(), givenId: null, client, method: null, route: "none", status };
+  return { kind: "answered", requestId: randomUUID(), givenId: null, client, who: null, method: null, route: "none", status };
 }
 
 /**

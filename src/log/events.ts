@@ -77,6 +77,20 @@ export function logEvents(log: Log): Emit {
         return event.via === "rest" ? held.hold(event) : scan(log, event, {});
       case "answered":
         return answered(log, event, held.release(event.requestId));
+      case "access-refused":
+        return log.write("debug", "not let in", { id: event.requestId, reason: event.reason });
+      case "keys-changed": {
+        const { added, removed, changed } = event;
+        return log.write("info", "keys changed", { added, removed, changed });
+      }
+      case "key-file-failed": {
+        const fields = { reason: cut(event.reason, maxDetailLength) };
+        return log.write(
+          event.isRepeated ? "debug" : "error",
+          "API_KEYS_FILE cannot be used, the keys stay as they were",
+          fields,
+        );
+      }
       case "backend-up": {
         const { engine, database, databaseDate, tag } = event.version;
         return log.write("info", "backend up", { backend: event.backend, engine, database, databaseDate, tag });

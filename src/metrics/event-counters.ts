@@ -3,7 +3,7 @@
 import type { Registry } from "@prometheus-io/client";
 import { commandNames } from "../codec/clamd/request.ts";
 import { errorCodes } from "../core/errors.ts";
-import { type Emit, type GatewayEvent, routes } from "../core/events.ts";
+import { accessRefusals, type Emit, type GatewayEvent, routes } from "../core/events.ts";
 import { unscannableReasons } from "../core/verdict.ts";
 import { counter, counterBy, counterByBoth, type Series, type SeriesName, timings } from "./series.ts";
 
@@ -17,6 +17,7 @@ const answerStatuses = [
   "200",
   "307",
   "400",
+  "401",
   "403",
   "404",
   "405",
@@ -103,6 +104,14 @@ export function countEvents({ registry, children }: EventCountersOptions): Emit 
     ...new Set([...children, "other"]),
   ]);
 
+  const keyFileErrors = counter(
+    ours("key_file_errors_total", "Looks at API_KEYS_FILE that found it unusable: the keys of before stay."),
+  );
+  const refusedAccess = counterBy(
+    ours("access_refused_total", "Requests over HTTP that were not let in."),
+    "reason",
+    accessRefusals,
+  );
   const answers = counterByBoth(
     ours("requests_total", "Requests to the REST endpoints, by their answers."),
     ["route", "status"],
@@ -114,6 +123,10 @@ export function countEvents({ registry, children }: EventCountersOptions): Emit 
     switch (event.kind) {
       case "answered":
         return answers[event.route][answerStatuses.find((status) => status === String(event.status)) ?? "other"].inc();
+      case "access-refused":
+        return refusedAccess[event.reason].inc();
+      case "key-file-failed":
+        return keyFileErrors.inc();
       case "scanned":
         return countScanned(event);
       case "scan-failed":
@@ -149,6 +162,7 @@ export function countEvents({ registry, children }: EventCountersOptions): Emit 
       // Told by gauges at each scrape, or by the log alone.
       case "backend-up":
       case "backend-down":
+      case "keys-changed":
       case "child-started":
       case "child-line":
       case "signature-file-kept-out":

@@ -71,4 +71,33 @@ describe("crossCheck", () => {
     assert.deepEqual(faultsOf({ SPOOL_DIRECTORY: "/s", DATABASE_DIRECTORY: "/s-db", VERDICT_CACHE: "memory:" }), []);
     assert.deepEqual(faultsOf({ SPOOL_DIRECTORY: "/srv/state/..spool" }), []);
   });
+
+  test("wants a list of the clients where they are asked who they are", () => {
+    const fault = (ways: string) => `API_KEYS_FILE must name the file of the clients when AUTH is ${ways}.`;
+    assert.deepEqual(faultsOf({ AUTH: "none" }), []);
+    assert.deepEqual(faultsOf({ AUTH: "keys" }), [fault("keys")]);
+    assert.deepEqual(faultsOf({ AUTH: "mtls", TRUSTED_PROXIES: "127.0.0.1" }), [fault("mtls")]);
+    assert.deepEqual(faultsOf({ AUTH: "keys", API_KEYS_FILE: "k.json" }), []);
+    for (const wrong of ["", ","]) assert.equal(faultsOf({ AUTH: wrong, API_KEYS_FILE: "k.json" }).length, 1);
+    for (const wrong of ["key", "none,keys"]) assert.match(faultsOf({ AUTH: wrong, API_KEYS_FILE: "k.json" }).join(), /^AUTH: /);
+  });
+
+  test("lets nobody believe in a door that is open", () => {
+    assert.deepEqual(faultsOf({ API_KEYS_FILE: "k.json" }), ["AUTH must be keys or mtls when API_KEYS_FILE is set: it is none."]);
+    assert.deepEqual(faultsOf({ METRICS_AUTH: "yes" }), ["AUTH must be keys or mtls when METRICS_AUTH is yes: it is none."]);
+    assert.deepEqual(faultsOf({ SSL_CLIENT_CA: "ca.pem" }), ["AUTH must have mtls when SSL_CLIENT_CA is set."]);
+    assert.deepEqual(faultsOf({ AUTH: "keys", API_KEYS_FILE: "k.json", METRICS_AUTH: "yes" }), []);
+  });
+
+  test("wants a way for certificates to come in", () => {
+    const mtls = { AUTH: "mtls", API_KEYS_FILE: "k.json" };
+    assert.deepEqual(faultsOf(mtls), [
+      "SSL_CLIENT_CA, or TRUSTED_PROXIES that pass certificates on, must be set when AUTH has mtls.",
+    ]);
+    assert.deepEqual(faultsOf({ ...mtls, TRUSTED_PROXIES: "127.0.0.1" }), []);
+    assert.deepEqual(faultsOf({ ...mtls, SSL_CLIENT_CA: "ca.pem" }), [
+      "SSL_PORT must be set when SSL_CLIENT_CA is: a certificate is shown over TLS.",
+    ]);
+    assert.deepEqual(faultsOf({ ...mtls, SSL_CLIENT_CA: "ca.pem", SSL_PORT: "9443" }), []);
+  });
 });

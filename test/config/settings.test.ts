@@ -19,6 +19,10 @@ const defaults: Config = {
   SSL_KEY: "/etc/ssl/clamav-rest/server.key",
   ALLOW_ORIGINS: [],
   TRUSTED_PROXIES: [],
+  AUTH: [],
+  API_KEYS_FILE: null,
+  METRICS_AUTH: false,
+  SSL_CLIENT_CA: null,
   CLAMD_PORT: null,
   CLAMD_SLOTS: "auto",
   CLAMD_THREADS: 10,
@@ -123,6 +127,10 @@ const examples: { readonly [Name in keyof Config]: readonly [text: string, value
   SSL_KEY: ["/tls/a.key", "/tls/a.key"],
   ALLOW_ORIGINS: ["https://a.example;https://*.b.example", ["https://a.example", "https://*.b.example"]],
   TRUSTED_PROXIES: ["10.0.0.0/8", [{ network: { text: "10.0.0.0", family: 4 }, bits: 8 }]],
+  AUTH: ["keys, mtls", ["keys", "mtls"]],
+  API_KEYS_FILE: ["keys.json", "/srv/keys.json"],
+  METRICS_AUTH: ["yes", true],
+  SSL_CLIENT_CA: ["/tls/clients.pem", "/tls/clients.pem"],
   CLAMD_PORT: ["tcp://clamd:3310", [{ kind: "tcp", host: "clamd", port: 3310 }]],
   CLAMD_SLOTS: ["20", 20],
   CLAMD_THREADS: ["4", 4],
@@ -253,6 +261,10 @@ const companions: Partial<Record<keyof Config, Readonly<Record<string, string>>>
   PROXY_PORT: { PROXY_SERVER: "proxy.example" },
   PROXY_USERNAME: { PROXY_SERVER: "proxy.example", PROXY_PASSWORD: "x" },
   PROXY_PASSWORD: { PROXY_SERVER: "proxy.example" },
+  AUTH: { API_KEYS_FILE: "/k.json", SSL_CLIENT_CA: "/ca.pem", SSL_PORT: "9443" },
+  API_KEYS_FILE: { AUTH: "keys" },
+  METRICS_AUTH: { AUTH: "keys", API_KEYS_FILE: "/k.json" },
+  SSL_CLIENT_CA: { AUTH: "mtls", API_KEYS_FILE: "/k.json", SSL_PORT: "9443" },
 };
 
 describe("settings", () => {
@@ -272,6 +284,10 @@ describe("settings", () => {
       PROXY_PORT: { PROXY_SERVER: "proxy.example" },
       PROXY_USERNAME: { PROXY_SERVER: "proxy.example", PROXY_PASSWORD: "x" },
       PROXY_PASSWORD: { PROXY_SERVER: "proxy.example" },
+      AUTH: { API_KEYS_FILE: "/k.json", SSL_CLIENT_CA: "/ca.pem", SSL_PORT: 9443 },
+      API_KEYS_FILE: { AUTH: ["keys"] },
+      METRICS_AUTH: { AUTH: ["keys"], API_KEYS_FILE: "/k.json" },
+      SSL_CLIENT_CA: { AUTH: ["mtls"], API_KEYS_FILE: "/k.json", SSL_PORT: 9443 },
     };
     for (const { name } of settings) {
       const [text, value] = examples[name];

@@ -23,7 +23,7 @@ const usual = { headersTimeoutMs: 5_000, keepAliveTimeoutMs: 60_000, maxHeaderBy
 
 export async function listen(isSecure: boolean, handler: Handler, limits: Partial<ListenerLimits> = {}): Promise<Listening> {
   const all = { ...usual, ...limits };
-  const server = isSecure ? secureServer(handler, all, await certificate()) : plainServer(handler, all);
+  const server = isSecure ? secureServer(handler, all, { ...(await certificate()), ca: null }) : plainServer(handler, all);
   const sockets = new Set<Socket>();
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);

@@ -48,6 +48,13 @@ const expected: Record<GatewayEvent["kind"], Record<string, unknown>> = {
     detail: "no answer within 60 s",
     seconds: 60,
   },
+  "access-refused": { level: "debug", msg: "not let in", id: "r-1", reason: "scope" },
+  "keys-changed": { level: "info", msg: "keys changed", added: ["7hq2m4xd"], removed: [], changed: ["aaaaaaaa"] },
+  "key-file-failed": {
+    level: "error",
+    msg: "API_KEYS_FILE cannot be used, the keys stay as they were",
+    reason: "line 3 is not JSON",
+  },
   "backend-up": {
     level: "info",
     msg: "backend up",

@@ -9,6 +9,8 @@ export interface DownloadRecord {
   readonly peer: string;
   readonly method: string;
   readonly startedAt: number;
+  /** The id of a client that has shown who it is. */
+  who: string | null;
   /** Without its query. */
   url: string | null;
   host: string | null;
@@ -34,6 +36,7 @@ export function openRecord({
     peer,
     method,
     startedAt,
+    who: null,
     url: null,
     host: null,
     mode: "strict",
@@ -49,11 +52,12 @@ export function openRecord({
 }
 
 export function downloadEvent(record: DownloadRecord, status: number, endedAt: number): GatewayEvent {
-  const { requestId, peer, method, url, outcome, error, mode, cache, isCollapsed, size, releasedBytes } = record;
+  const { requestId, peer, who, method, url, outcome, error, mode, cache, isCollapsed, size, releasedBytes } = record;
   return {
     kind: "download",
     requestId,
     peer,
+    who,
     method,
     url,
     status,

@@ -1,5 +1,6 @@
 /** What the gateway itself says to a downloading client: `{"detail": …}` and its status, nothing of an origin (download-proxy.md 3.4, P6, P7, S16). */
 
+import type { Refusal } from "../../auth/refusals.ts";
 import type { ClamgateError, ErrorCode } from "../../core/errors.ts";
 import { namesOf, type Verdict, visible } from "../../core/verdict.ts";
 import type { HeaderLines } from "../../egress/header-lines.ts";
@@ -47,6 +48,11 @@ export function preconditionFailed(): OwnAnswer {
 export function errorAnswer({ code, publicMessage }: ClamgateError, retryAfterSeconds: number): OwnAnswer {
   const status = downloadStatus[code];
   return ownAnswer(status, publicMessage, status === 503 ? ["Retry-After", String(retryAfterSeconds)] : []);
+}
+
+/** To a client that was not let in. */
+export function refusalAnswer({ status, message, challenge }: Refusal): OwnAnswer {
+  return ownAnswer(status, message, challenge === null ? [] : ["WWW-Authenticate", challenge]);
 }
 
 /** P8 */

@@ -2,22 +2,35 @@
 
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Access } from "../../auth/access.ts";
+import { setClient } from "../../auth/client.ts";
+import { splitKeys } from "../../auth/credentials.ts";
+import { refusalOf } from "../../auth/refusals.ts";
 import { ActiveSet } from "../../core/active-set.ts";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import type { TricklePace } from "../../core/trickle.ts";
 import { untilAborted } from "../../core/until-aborted.ts";
 import type { UrlVerdict, UrlVerdictKey } from "../../core/verdict-cache.ts";
-import { soleValue } from "../../egress/header-lines.ts";
+import { type HeaderLines, soleValue } from "../../egress/header-lines.ts";
 import { malformed } from "../../egress/refusal.ts";
 import { originOf, urlOf } from "../../egress/target.ts";
 import { hasUnknownExpectation } from "../../http/expectations.ts";
+import { RequestHead } from "../../http/request-head.ts";
 import { ClientExchange, forgetBody } from "./client-exchange.ts";
 import { type DeliverParts, deliver, deliverBodiless, type Serving } from "./deliver.ts";
 import { type DownloadParts, fetchObject, isBodiless } from "./download.ts";
 import { type AddressKeys, addressKeys } from "./download-address.ts";
 import { type DownloadRecord, downloadEvent, openRecord } from "./download-record.ts";
 import { type DownloadRequest, type DownloadRequestOptions, type ReadDownload, readDownload } from "./download-request.ts";
-import { blockedAnswer, cutAnswer, errorAnswer, preconditionFailed, unknownExpectation, wrongMethod } from "./own-answer.ts";
+import {
+  blockedAnswer,
+  cutAnswer,
+  errorAnswer,
+  preconditionFailed,
+  refusalAnswer,
+  unknownExpectation,
+  wrongMethod,
+} from "./own-answer.ts";
 import { isSelective, preconditionOf } from "./selection.ts";
 import { createCutTrickles } from "./shared/cut-trickles.ts";
 import { createDownloadSlots, type SlotLimits } from "./shared/download-slots.ts";
@@ -39,6 +52,8 @@ export interface ProxyFrontOptions
   /** While true, every answer says `X-Clamgate-Signatures: test-only`. */
   readonly isTestOnly: () => boolean;
   readonly uniqueId: () => string;
+  /** Who may ask; null: everybody. */
+  readonly access: Access | null;
 }
 
 export interface ProxyFront {
@@ -66,7 +81,7 @@ const cutTtlMs = 10 * 60_000;
 const cutEntries = 10_000;
 
 export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
-  const { clock, emit, trustedPeers, maxBytes } = options;
+  const { clock, emit, trustedPeers, maxBytes, access } = options;
   let sources: DownloadRequestOptions = { source: options.source, routes: options.routes, trustedPeers };
   const isShared = () => [sources.source, ...sources.routes].some(({ mode }) => mode === "trickle");
   const cutTrickles = createCutTrickles({ ...options, ttlMs: cutTtlMs, maxEntries: cutEntries, isShared });
@@ -126,9 +141,11 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
     const { request: incoming } = exchange;
     if (incoming.method !== "GET" && !exchange.isHead) return await exchange.answer(wrongMethod());
     if (hasUnknownExpectation(incoming)) return await exchange.answer(unknownExpectation());
+    const lines = access === null ? incoming.rawHeaders : await letIn(exchange, record, access);
+    if (lines === null) return;
     if (!exchange.hasBody) incoming.resume();
     else if (!(await forgetBody(exchange))) throw new ClamgateError("too-large", "The body of the request is too large");
-    const request = readRequest(exchange, record);
+    const request = readRequest(exchange, record, lines);
     const release = slots.takeClient(exchange.client);
     try {
       const cut = cutTrickles.get(request.keys.address);
@@ -167,10 +184,22 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
     }
   }
 
+  /** The header lines without the client's key, which no origin may see. Null where it was answered: it is not let in. */
+  async function letIn(exchange: ClientExchange, record: DownloadRecord, asked: Access): Promise<HeaderLines | null> {
+    const { request } = exchange;
+    const { ours, others } = splitKeys(request.rawHeaders);
+    const decision = asked.decide(new RequestHead(request, [], ours), "mirror");
+    if (decision.client !== null) setClient(request, decision.client);
+    record.who = decision.client?.id ?? null;
+    if (decision.kind === "let-in") return others;
+    emit({ kind: "access-refused", requestId: record.requestId, reason: decision.reason });
+    await exchange.answer(refusalAnswer(refusalOf(decision.reason, "mirror")));
+    return null;
+  }
+
   /** @throws ClamgateError `malformed` or `forbidden` */
-  function readRequest(exchange: ClientExchange, record: DownloadRecord): DownloadRequest {
+  function readRequest(exchange: ClientExchange, record: DownloadRecord, lines: HeaderLines): DownloadRequest {
     const { request, client, peer, knowsChunks } = exchange;
-    const lines = request.rawHeaders;
     if (knowsChunks && soleValue(lines, "host").kind === "absent") throw malformed("Host is missing");
     const read = readDownload({ id: record.requestId, client, peer, lines, requestTarget: request.url ?? "" }, sources);
     const { source, target, rewrite, isCacheOn } = read;

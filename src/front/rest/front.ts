@@ -1,6 +1,8 @@
 /** The REST front as one Fastify plugin: clamav-rest's routes, and its manners for every route of the server. */
 
 import type { FastifyInstance, FastifyPluginAsync } from "fastify";
+import type { Access } from "../../auth/access.ts";
+import { clientBehind } from "../../auth/client.ts";
 import type { IpRange } from "../../codec/ip-address.ts";
 import type { PoolStats } from "../../core/engine.ts";
 import { toClamgateError } from "../../core/errors.ts";
@@ -12,8 +14,10 @@ import { type AnswerOptions, sendAnswer } from "../../http/answer.ts";
 import type { LingerBounds } from "../../http/linger.ts";
 import { addManners } from "../../http/manners.ts";
 import type { DrainLimits } from "../../http/multipart-reader.ts";
+import type { RawRequest } from "../../http/raw.ts";
 import { createScanRoots } from "../paths/scan-roots.ts";
 import { type WalkLimits, walkLimits, walkTurnLimits } from "../paths/walk.ts";
+import { addAccess } from "./access.ts";
 import { addBodyRoute } from "./body-route.ts";
 import { addPathRoutes } from "./path-routes.ts";
 import { errorAnswer, formatFault } from "./result.ts";
@@ -39,6 +43,10 @@ export interface RestFrontOptions extends Pick<V3Options, "knownVerdict" | "warn
   readonly retryAfterSeconds: number;
   /** TRUSTED_PROXIES. */
   readonly trustedProxies: readonly IpRange[];
+  /** Who may ask; null: everybody. */
+  readonly access: Access | null;
+  /** METRICS_AUTH, turned round. */
+  readonly areMetricsOpen: boolean;
   readonly emit: Emit;
   /** How long a client that was answered early is read on, so that it gets to read the answer. */
   readonly linger?: LingerBounds;
@@ -68,9 +76,12 @@ const defaults = {
  * are answered by it for the whole server. Works with any server that Fastify takes, HTTP/1.1 and HTTP/2.
  */
 export function restFront(given: RestFrontOptions): FastifyPluginAsync {
-  const options = { ...defaults, ...given };
+  const { access } = given;
+  const asked = access === null ? {} : { whoSends: (request: RawRequest) => clientBehind(request)?.id ?? null };
+  const options = { ...defaults, ...given, ...asked };
   const plugin: FastifyPluginAsync = async (server) => {
-    addManners(server, { ...options, formatFault });
+    addManners(server, { ...options, formatFault, allowHeaders: access === null ? [] : ["authorization", "x-api-key"] });
+    if (access !== null) addAccess(server, { ...options, access });
     await server.register(async (scope) => {
       keepBodiesRaw(scope);
       // The schemas are for people: bad requests get clamav-rest's answers, from the routes.

@@ -152,6 +152,7 @@ export async function openProxy(
     source,
     routes,
     trustedPeers: [],
+    access: null,
     trickle: { afterMs: 10_000, intervalMs: 10_000, maxBytes: 64 },
     slots: { total: 0, perOrigin: 0, perClient: 0 },
     passSetCookie: false,

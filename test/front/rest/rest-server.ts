@@ -63,6 +63,8 @@ export function frontOptions(fake: FakeScan, events: GatewayEvent[], overrides: 
     engineVersion: () => realVersion,
     signatureFiles: () => [],
     trustedProxies: [],
+    access: null,
+    areMetricsOpen: true,
     poolStats: () => ({ backendsUp: 1, slots: 10, inFlight: 1, queued: 0 }),
     isTestOnly: () => false,
     knownVerdict: async () => null,

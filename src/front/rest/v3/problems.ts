@@ -1,6 +1,7 @@
 /** `/v3`'s errors: problem details (RFC 9457), each type with a page of text that the gateway serves itself (product.md S3). */
 
 import { type Static, Type } from "typebox";
+import type { Refusal } from "../../../auth/refusals.ts";
 import type { ClamgateError, ErrorCode } from "../../../core/errors.ts";
 import { errorStatus } from "../status.ts";
 
@@ -26,6 +27,11 @@ const tryAgain = "There is no verdict. Try again after Retry-After seconds; do n
 
 /** What `/v3` says besides core's errors. */
 const ownPages = {
+  unauthenticated: {
+    status: 401,
+    title: "Nobody is known by what the request shows",
+    text: "Send a key as `Authorization: Bearer cgk_…` or `X-API-Key: cgk_…`, or come with a certificate, as the gateway wants it.",
+  },
   "no-file": {
     status: 422,
     title: "The form has no file",
@@ -47,7 +53,10 @@ const texts: Readonly<Record<ErrorCode, readonly [title: string, text: string]>>
   undecodable: ["The content coding cannot be undone", "Send the body in gzip, deflate, br or zstd, whole, or in no coding."],
   "client-gone": ["The client went away", "The request ended before its body did."],
   "client-slow": ["The upload was too slow", "Nothing, or far too little, came for CLIENT_IDLE_TIMEOUT. Send it again."],
-  forbidden: ["This may not be read", "The path is not below a directory of SCAN_PATH_ROOTS."],
+  forbidden: [
+    "This is not allowed",
+    "The client lacks a scope, or comes from an address that it may not come from; or the path is not below a directory of SCAN_PATH_ROOTS.",
+  ],
   "not-found": ["There is no such file", "The path does not lead to a file."],
   "source-changed": ["The file changed while it was read", "Scan it again once nobody writes it."],
   "engine-unavailable": ["No engine can scan now", tryAgain],
@@ -80,6 +89,14 @@ export function problemOf(code: keyof typeof ownPages): Problem {
 
 export function problemOfError({ code, publicMessage }: ClamgateError): Problem {
   return { type: `/problems/${code}`, title: texts[code][0], status: errorStatus[code], detail: publicMessage, code };
+}
+
+const refusalCodes = { 400: "malformed", 401: "unauthenticated", 403: "forbidden" } as const;
+
+/** To a client that was not let in. */
+export function problemOfRefusal({ status, message }: Pick<Refusal, "status" | "message">): Problem {
+  const code = refusalCodes[status];
+  return { type: `/problems/${code}`, title: pageOf(code)?.title ?? code, status, detail: message, code };
 }
 
 function pageOf(code: string): Page | null {
