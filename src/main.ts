@@ -19,6 +19,7 @@ Usage: clamgate COMMAND
                 --allow-test-signatures  where no signatures can be had yet, goes on with the built-in
                                          test signatures (EICAR), marked in every answer; not for production
   settings      prints the environment variables that configure it   [--markdown]
+  keys          creates, lists and revokes the keys of clients (API_KEYS_FILE)   create | list | revoke
   healthcheck   asks the gateway on this machine whether it is ready; exit 0 when it is
   version       prints the version
   help          prints this
@@ -47,6 +48,15 @@ async function main(args: readonly string[]): Promise<number> {
         const { values } = parseArgs({ args: rest, options: { markdown: { type: "boolean", default: false } } });
         process.stdout.write(values.markdown ? settingsAsMarkdown(settings) : settingsAsText(settings));
         return 0;
+      }
+      case "keys": {
+        const { runKeysCommand } = await import("./app/keys-command.ts");
+        return await runKeysCommand({
+          args: rest,
+          file: process.env.API_KEYS_FILE,
+          stdout: (text) => process.stdout.write(text),
+          stderr: (text) => process.stderr.write(text),
+        });
       }
       case "healthcheck": {
         parseArgs({ args: rest, options: {} });
