@@ -20,13 +20,14 @@ import { opsRoutes } from "../front/ops/ops-routes.ts";
 import { judgeReadiness, type Readiness, type ReadinessState } from "../front/ops/readiness.ts";
 import { type RestFrontOptions, restFront } from "../front/rest/front.ts";
 import { logEvents } from "../log/events.ts";
-import type { Log } from "../log/log.ts";
+import type { Log, LogDestination } from "../log/log.ts";
 import type { GaugeSnapshot } from "../metrics/gauges.ts";
 import { createMetrics } from "../metrics/metrics.ts";
 import { openChildRecords } from "../process/child-records.ts";
 import { type DirectoryLock, lockDirectory } from "../process/lock.ts";
 import { openSpool } from "../spool/spool.ts";
 import { openAccess } from "./access.ts";
+import { openAudit, recordedScan } from "./audit.ts";
 import { openCaches } from "./caches.ts";
 import { type ClamdDoor, openClamdDoor } from "./clamd-door.ts";
 import { makeSettingDirectories, spoolDirectoryOf } from "./directories.ts";
@@ -43,6 +44,8 @@ import { watchTroubles } from "./troubles.ts";
 export interface GatewayOptions {
   readonly config: Config;
   readonly log: Log;
+  /** For the record of what was asked, beside the log's lines. */
+  readonly standardOutput: LogDestination;
   /** Whether the built-in test signatures will do where no others can be had; never in production. */
   readonly allowsTestSignatures: boolean;
   /** The gateway's own version. */
@@ -75,7 +78,8 @@ export interface Gateway {
 }
 
 /** Besides the routes. All other settings are variables of the environment, which never change for a process. */
-const reloadable = "API_KEYS_FILE, DOWNLOAD_EXTRA_CA, SSL_CERT, SSL_KEY, SSL_CLIENT_CA, ICAP_CLIENT_CA, the names in CLAMD_PORT";
+const reloadable =
+  "API_KEYS_FILE, AUDIT, DOWNLOAD_EXTRA_CA, SSL_CERT, SSL_KEY, SSL_CLIENT_CA, ICAP_CLIENT_CA, the names in CLAMD_PORT";
 const reapGraceMs = 5_000;
 /** For a question that is answered "unknown" sooner than it waits for a scan. */
 const lookUpMs = 1_000;
@@ -95,7 +99,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 }
 
 async function open(
-  { config, log, allowsTestSignatures, version, searchPath }: GatewayOptions,
+  { config, log, standardOutput, allowsTestSignatures, version, searchPath }: GatewayOptions,
   opened: AsyncDisposableStack,
 ): Promise<Gateway> {
   const clock = () => performance.now();
@@ -109,7 +113,9 @@ async function open(
     async (made) => made.close(),
   );
   const troubles = watchTroubles(clock);
-  const emit: Emit = emitToAll(logEvents(log), metrics.emit, troubles.emit);
+  const audit = openAudit(config, standardOutput);
+  if (audit !== null) opened.defer(async () => audit.close());
+  const emit: Emit = emitToAll(logEvents(log), metrics.emit, troubles.emit, ...(audit === null ? [] : [audit.emit]));
 
   const state = config.STATE_DIRECTORY;
   await makeSettingDirectories(config);
@@ -155,7 +161,7 @@ async function open(
   const isUnseen = config.CLAMD_PORT !== null && config.GIVEN_EPOCH_FILE === null;
   const verdictTtlSeconds = Math.min(config.VERDICT_TTL, isUnseen ? config.GIVEN_VERDICT_TTL : Infinity) / 1000;
   const policy = { allowedReasons: config.ON_UNSCANNABLE };
-  const scan = createScan({
+  const unrecorded = createScan({
     spool,
     engine: lookInside(readAgain(pool), {
       inspect: createInspect({ clock, maxFiles: config.MAX_FILES, formats: config.UNSUPPORTED_FORMATS }),
@@ -177,6 +183,9 @@ async function open(
     verdictTtlSeconds,
     ...(config.UNSUPPORTED_FORMATS.length === 0 ? {} : { isUnsupported: (body) => isOfFormat(body, config.UNSUPPORTED_FORMATS) }),
   });
+
+  const required = config.AUDIT_REQUIRED ? audit : null;
+  const scan = required === null ? unrecorded : recordedScan(unrecorded, required);
 
   /** A clean verdict says nothing of a format that the operator blocks: for that the bytes are needed. */
   const knownVerdict: RestFrontOptions["knownVerdict"] = async (sha256) => {
@@ -284,6 +293,7 @@ async function open(
     trustedProxies: config.TRUSTED_PROXIES,
     access,
     areMetricsOpen: !config.METRICS_AUTH,
+    ...(required === null ? {} : { wasRecorded: () => required.wasRecorded() }),
     upload: { idleTimeoutMs: config.CLIENT_IDLE_TIMEOUT, minBytesPerSecond: config.CLIENT_MIN_RATE },
     isTestOnly,
     emit,
@@ -346,6 +356,7 @@ async function open(
     readiness,
     async reload() {
       if (isStopping) return;
+      audit?.reload(emit);
       await Promise.all([access?.reload(), servers.reload(), icap?.reload(), engine.reload()]);
       try {
         const routes = (await proxy?.reload()) ?? 0;

@@ -30,14 +30,22 @@ const sameSignalMs = 1_000;
 export async function serve({ config, warnings, allowsTestSignatures, version, process }: ServeOptions): Promise<number> {
   const isTerminal = isatty(standardOutput);
   const format = config.LOG_FORMAT === "auto" ? (isTerminal ? "text" : "json") : config.LOG_FORMAT;
-  const log = createLog({ level: config.LOG_LEVEL, format, destination: logTo(standardOutput), isColored: isTerminal });
+  const destination = logTo(standardOutput);
+  const log = createLog({ level: config.LOG_LEVEL, format, destination, isColored: isTerminal });
   for (const warning of warnings) log.write("warn", warning);
   warnIfRoot(process, config, log);
   const openDoor = openDoorWarning(config);
   if (openDoor !== null) log.write("warn", openDoor);
   const signals = heedSignals(process);
   const manager = serviceManager(process);
-  const starting = startGateway({ config, log, allowsTestSignatures, version, searchPath: process.env.PATH });
+  const starting = startGateway({
+    config,
+    log,
+    standardOutput: destination,
+    allowsTestSignatures,
+    version,
+    searchPath: process.env.PATH,
+  });
   reloadOnHangup(process, starting, log);
   const gateway = await Promise.race([starting, signals.first.then(() => null)]);
   if (gateway === null) return endStart(starting, { signals, graceMs: config.SHUTDOWN_GRACE, log, process });

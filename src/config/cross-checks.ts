@@ -23,6 +23,7 @@ const checks: readonly Check[] = [
   clientsAreListed,
   accessIsAsked,
   certificatesCanBeShown,
+  recordHasPlace,
 ];
 
 /**
@@ -87,6 +88,10 @@ function accessIsAsked(config: Partial<Config>): string | null {
   if (ways.length === 0 && metrics === true) return "AUTH must be keys or mtls when METRICS_AUTH is yes: it is none.";
   if (!ways.includes("mtls") && typeof authorities === "string") return "AUTH must have mtls when SSL_CLIENT_CA is set.";
   return null;
+}
+
+function recordHasPlace({ AUDIT: place, AUDIT_REQUIRED: isRequired }: Partial<Config>): string | null {
+  return isRequired === true && place === null ? "AUDIT must be set when AUDIT_REQUIRED is yes." : null;
 }
 
 function certificatesCanBeShown({

@@ -39,6 +39,8 @@ export const errorCodes = [
   "upstream-timeout",
   /** The request has passed through this gateway before. */
   "request-loop",
+  /** The record of requests cannot be written, and without it nothing is done. */
+  "unrecorded",
   /** The gateway is stopping. */
   "stopping",
   /** A fault of ours. */

@@ -30,6 +30,8 @@ export interface AnswerOptions {
   readonly trustedProxies: readonly IpRange[];
   /** The id of the client that has shown who it is; where it is missing nobody is asked. */
   readonly whoSends?: (request: RawRequest) => string | null;
+  /** Asked once an answer has been told of: what is given in its place, or null. */
+  readonly replacement?: (request: FastifyRequest) => Answer | null;
   readonly emit: Emit;
 }
 
@@ -44,13 +46,14 @@ const requestIdHeader = "x-request-id";
 export function sendAnswer(
   request: FastifyRequest,
   reply: FastifyReply,
-  { status, headers = {}, contentType, body }: Answer,
+  decided: Answer,
   options: AnswerOptions,
   isRead = false,
 ): FastifyReply {
   const { retryAfterSeconds, linger } = options;
   const givenId = givenIdOf(request);
-  tell(request, status, givenId, options);
+  tell(request, decided.status, givenId, options);
+  const { status, headers = {}, contentType, body } = options.replacement?.(request) ?? decided;
   if (reply.raw.destroyed) return reply.hijack(); // nobody is there to read it
   reply.code(status).headers(headers);
   // Go's words, which clients may look for; Node has others. HTTP/2 has none.

@@ -30,6 +30,7 @@ const failureLevels = {
   "queue-full": "warn",
   "queue-timeout": "warn",
   "spool-full": "error",
+  unrecorded: "error",
   "upstream-failed": "warn",
   "upstream-timeout": "warn",
   "request-loop": "error",

@@ -23,6 +23,9 @@ const defaults: Config = {
   API_KEYS_FILE: null,
   METRICS_AUTH: false,
   SSL_CLIENT_CA: null,
+  AUDIT: null,
+  AUDIT_NAMES: "plain",
+  AUDIT_REQUIRED: false,
   CLAMD_PORT: null,
   CLAMD_SLOTS: "auto",
   CLAMD_THREADS: 10,
@@ -131,6 +134,9 @@ const examples: { readonly [Name in keyof Config]: readonly [text: string, value
   API_KEYS_FILE: ["keys.json", "/srv/keys.json"],
   METRICS_AUTH: ["yes", true],
   SSL_CLIENT_CA: ["/tls/clients.pem", "/tls/clients.pem"],
+  AUDIT: ["audit.jsonl", { kind: "file", path: "/srv/audit.jsonl" }],
+  AUDIT_NAMES: ["hash", "hash"],
+  AUDIT_REQUIRED: ["yes", true],
   CLAMD_PORT: ["tcp://clamd:3310", [{ kind: "tcp", host: "clamd", port: 3310 }]],
   CLAMD_SLOTS: ["20", 20],
   CLAMD_THREADS: ["4", 4],
@@ -265,6 +271,7 @@ const companions: Partial<Record<keyof Config, Readonly<Record<string, string>>>
   API_KEYS_FILE: { AUTH: "keys" },
   METRICS_AUTH: { AUTH: "keys", API_KEYS_FILE: "/k.json" },
   SSL_CLIENT_CA: { AUTH: "mtls", API_KEYS_FILE: "/k.json", SSL_PORT: "9443" },
+  AUDIT_REQUIRED: { AUDIT: "stdout" },
 };
 
 describe("settings", () => {
@@ -288,6 +295,7 @@ describe("settings", () => {
       API_KEYS_FILE: { AUTH: ["keys"] },
       METRICS_AUTH: { AUTH: ["keys"], API_KEYS_FILE: "/k.json" },
       SSL_CLIENT_CA: { AUTH: ["mtls"], API_KEYS_FILE: "/k.json", SSL_PORT: 9443 },
+      AUDIT_REQUIRED: { AUDIT: { kind: "stdout" } },
     };
     for (const { name } of settings) {
       const [text, value] = examples[name];

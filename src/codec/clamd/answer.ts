@@ -51,6 +51,7 @@ const errorTexts = {
   "queue-full": "Scan engine is busy",
   "queue-timeout": "Scan engine is busy",
   "spool-full": "No room left for the body",
+  unrecorded: "The request cannot be recorded",
   "upstream-failed": "Internal error",
   "upstream-timeout": "Internal error",
   "request-loop": "Internal error",

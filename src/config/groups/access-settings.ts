@@ -38,7 +38,42 @@ export const accessSettings = [
     default: unset,
     help: "PEM file of the authorities whose certificates clients may show on SSL_PORT, for `AUTH=mtls`.",
   }),
+  setting({
+    name: "AUDIT",
+    group,
+    parser: auditPlace(),
+    default: unset,
+    help: "Where the record of who asked what goes, a line of JSON each: `stdout`, or a file. SIGHUP begins the file anew, after it was moved.",
+  }),
+  setting({
+    name: "AUDIT_NAMES",
+    group,
+    parser: choice("a way to write names", ["plain", "hash", "none"]),
+    default: written("plain"),
+    help: "How the record writes the names of files and the addresses of downloads, which may tell of persons: as they are, as their SHA-256, or not at all.",
+  }),
+  setting({
+    name: "AUDIT_REQUIRED",
+    group,
+    parser: yesOrNo(),
+    default: written("no"),
+    help: "Whether requests are answered 503 while the record cannot be written.",
+  }),
 ] as const;
+
+export type AuditPlace = { readonly kind: "stdout" } | { readonly kind: "file"; readonly path: string };
+
+function auditPlace(): Parser<AuditPlace> {
+  const file = path();
+  return {
+    allowed: `\`stdout\`, or ${file.allowed}`,
+    parse(text, base) {
+      if (text === "stdout") return value({ kind: "stdout" });
+      const parsed = file.parse(text, base);
+      return parsed.kind === "value" ? value({ kind: "file", path: parsed.value }) : parsed;
+    },
+  };
+}
 
 /** None is an empty list. */
 function authWays(): Parser<readonly AuthWord[]> {

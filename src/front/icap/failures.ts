@@ -31,6 +31,7 @@ const statuses = {
   "queue-full": 503,
   "queue-timeout": 503,
   "spool-full": 503,
+  unrecorded: 503,
   stopping: 503,
   // Nobody is there to read it.
   "client-gone": 400,

@@ -95,6 +95,7 @@ export const downloadStatus = {
   "queue-full": 503,
   "queue-timeout": 503,
   "spool-full": 503,
+  unrecorded: 503,
   "upstream-failed": 502,
   "upstream-timeout": 504,
   "request-loop": 508,

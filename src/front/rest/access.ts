@@ -4,11 +4,12 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Access, AccessDecision } from "../../auth/access.ts";
 import { setClient } from "../../auth/client.ts";
 import { type Refusal, refusalOf } from "../../auth/refusals.ts";
+import { ClamgateError } from "../../core/errors.ts";
 import type { Scope } from "../../core/scope.ts";
 import { type Answer, type AnswerOptions, jsonType, sendAnswer } from "../../http/answer.ts";
 import { RequestHead } from "../../http/request-head.ts";
 import { formatFault } from "./result.ts";
-import { problemOfRefusal, problemType } from "./v3/problems.ts";
+import { type Problem, problemOfError, problemOfRefusal, problemType } from "./v3/problems.ts";
 
 export interface AccessHookOptions extends AnswerOptions {
   readonly access: Access;
@@ -63,11 +64,20 @@ export function addAccess(server: FastifyInstance, options: AccessHookOptions): 
   }
 }
 
-/** `/v3` has problems, all else clamav-rest's own shape. */
 function refusalAnswer(request: FastifyRequest, refusal: Refusal): Answer {
-  const { status, message, challenge } = refusal;
+  const { challenge } = refusal;
   const headers = { "cache-control": "no-store", ...(challenge === null ? {} : { "www-authenticate": challenge }) };
+  return { ...problemAnswer(request, problemOfRefusal(refusal)), headers };
+}
+
+/** In place of one that is not on record. */
+export function unrecordedAnswer(request: FastifyRequest): Answer {
+  return problemAnswer(request, problemOfError(new ClamgateError("unrecorded", "The request cannot be recorded")));
+}
+
+/** `/v3` has problems, all else clamav-rest's own shape. */
+function problemAnswer(request: FastifyRequest, problem: Problem): Answer {
   const isV3 = request.routeOptions.url?.startsWith("/v3/") === true;
-  const body = isV3 ? JSON.stringify(problemOfRefusal(refusal)) : formatFault(message);
-  return { status, headers, contentType: isV3 ? problemType : jsonType, body };
+  const body = isV3 ? JSON.stringify(problem) : formatFault(problem.detail);
+  return { status: problem.status, contentType: isV3 ? problemType : jsonType, body };
 }

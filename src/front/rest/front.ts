@@ -1,6 +1,6 @@
 /** The REST front as one Fastify plugin: clamav-rest's routes, and its manners for every route of the server. */
 
-import type { FastifyInstance, FastifyPluginAsync } from "fastify";
+import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from "fastify";
 import type { Access } from "../../auth/access.ts";
 import { clientBehind } from "../../auth/client.ts";
 import type { IpRange } from "../../codec/ip-address.ts";
@@ -17,7 +17,7 @@ import type { DrainLimits } from "../../http/multipart-reader.ts";
 import type { RawRequest } from "../../http/raw.ts";
 import { createScanRoots } from "../paths/scan-roots.ts";
 import { type WalkLimits, walkLimits, walkTurnLimits } from "../paths/walk.ts";
-import { addAccess } from "./access.ts";
+import { addAccess, unrecordedAnswer } from "./access.ts";
 import { addBodyRoute } from "./body-route.ts";
 import { addPathRoutes } from "./path-routes.ts";
 import { errorAnswer, formatFault } from "./result.ts";
@@ -47,6 +47,8 @@ export interface RestFrontOptions extends Pick<V3Options, "knownVerdict" | "warn
   readonly access: Access | null;
   /** METRICS_AUTH, turned round. */
   readonly areMetricsOpen: boolean;
+  /** Of the answer that has just been told of: where it is not on record it may not be given. Default: it need not be. */
+  readonly wasRecorded?: () => boolean;
   readonly emit: Emit;
   /** How long a client that was answered early is read on, so that it gets to read the answer. */
   readonly linger?: LingerBounds;
@@ -76,9 +78,15 @@ const defaults = {
  * are answered by it for the whole server. Works with any server that Fastify takes, HTTP/1.1 and HTTP/2.
  */
 export function restFront(given: RestFrontOptions): FastifyPluginAsync {
-  const { access } = given;
-  const asked = access === null ? {} : { whoSends: (request: RawRequest) => clientBehind(request)?.id ?? null };
-  const options = { ...defaults, ...given, ...asked };
+  const { access, wasRecorded } = given;
+  const options = {
+    ...defaults,
+    ...given,
+    ...(access === null ? {} : { whoSends: (request: RawRequest) => clientBehind(request)?.id ?? null }),
+    ...(wasRecorded === undefined
+      ? {}
+      : { replacement: (request: FastifyRequest) => (wasRecorded() ? null : unrecordedAnswer(request)) }),
+  };
   const plugin: FastifyPluginAsync = async (server) => {
     addManners(server, { ...options, formatFault, allowHeaders: access === null ? [] : ["authorization", "x-api-key"] });
     if (access !== null) addAccess(server, { ...options, access });

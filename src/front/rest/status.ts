@@ -24,6 +24,7 @@ export const errorStatus = {
   "queue-full": 503,
   "queue-timeout": 503,
   "spool-full": 503,
+  unrecorded: 503,
   // Of downloads: nothing that comes in here has an origin.
   "upstream-failed": 502,
   "upstream-timeout": 504,

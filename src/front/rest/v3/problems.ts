@@ -67,6 +67,7 @@ const texts: Readonly<Record<ErrorCode, readonly [title: string, text: string]>>
   "queue-full": ["Too many scans are waiting", tryAgain],
   "queue-timeout": ["No engine came free in time", tryAgain],
   "spool-full": ["There is no room to hold the file", tryAgain],
+  unrecorded: ["The request cannot be recorded", `AUDIT_REQUIRED is set, and the record cannot be written. ${tryAgain}`],
   "upstream-failed": ["The file could not be fetched", "Its origin could not be reached, or broke off."],
   "upstream-timeout": ["Fetching the file took too long", "Its origin is slow, or does not answer."],
   "request-loop": ["The request has passed here before", "A proxy sends the gateway's own requests back to it."],
