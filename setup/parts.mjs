@@ -75,6 +75,14 @@ const parts = [
     packages: { debian: [name] },
   })),
   {
+    // The browser in which the tests open the page.
+    name: "chromium",
+    isHere: (machine) => findProgram(machine, "chromium") !== null,
+    goal: "tests",
+    onlyOn: ["debian"],
+    packages: { debian: ["chromium"] },
+  },
+  {
     name: "c-icap-client",
     isHere: (machine) => findProgram(machine, "c-icap-client") !== null,
     goal: "tests",

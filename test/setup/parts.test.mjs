@@ -80,7 +80,7 @@ describe("packagesFor", () => {
   const cases = [
     [
       "debian",
-      "clamav-daemon clamav-freshclam clamav redis-server nginx haproxy caddy prometheus curl wget aria2 squid-openssl openssl libatomic1 systemd clamdscan rspamd clamav-milter c-icap clamav-testfiles python3-pyclamd libclamav-client-perl python3-werkzeug python3-django python3-multipart python3-aiohttp python3-urllib3 python3-requests",
+      "clamav-daemon clamav-freshclam clamav redis-server nginx haproxy caddy prometheus curl wget aria2 squid-openssl openssl libatomic1 systemd clamdscan rspamd clamav-milter chromium c-icap clamav-testfiles python3-pyclamd libclamav-client-perl python3-werkzeug python3-django python3-multipart python3-aiohttp python3-urllib3 python3-requests",
     ],
     [
       "alpine",
