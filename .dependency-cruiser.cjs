@@ -1,7 +1,7 @@
 /** Imports point down: app → fronts → http, egress → modules → codec → core. Nothing imports its neighbour. */
 const modules = ["auth", "cache", "clamd", "config", "containers", "egress", "http", "log", "metrics", "names", "process", "signatures", "spool"];
 /** What each front may stand on besides core and codec. */
-const fronts = { clamd: ["front/paths"], icap: ["http"], ops: ["http"], paths: [], proxy: ["auth", "http", "egress"], rest: ["auth", "http", "front/paths"] };
+const fronts = { clamd: ["front/paths"], icap: ["http"], ops: ["http"], page: ["http"], paths: [], proxy: ["auth", "http", "egress"], rest: ["auth", "http", "front/paths"] };
 
 module.exports = {
   forbidden: [

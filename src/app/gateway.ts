@@ -18,7 +18,9 @@ import type { Verdict } from "../core/verdict.ts";
 import type { VerdictKey } from "../core/verdict-cache.ts";
 import { opsRoutes } from "../front/ops/ops-routes.ts";
 import { judgeReadiness, type Readiness, type ReadinessState } from "../front/ops/readiness.ts";
+import { loadPage } from "../front/page/page.ts";
 import { type RestFrontOptions, restFront } from "../front/rest/front.ts";
+import { usualLinger } from "../http/linger.ts";
 import { logEvents } from "../log/events.ts";
 import type { Log, LogDestination } from "../log/log.ts";
 import type { GaugeSnapshot } from "../metrics/gauges.ts";
@@ -276,12 +278,17 @@ async function open(
     const { slots, queueLength, backends } = snapshot();
     return { backendsUp: backends.up, slots: slots.total, inFlight: slots.inUse, queued: queueLength };
   };
+  const page = config.PAGE
+    ? await loadPage({ retryAfterSeconds, linger: usualLinger, trustedProxies: config.TRUSTED_PROXIES, emit })
+    : null;
   const rest = restFront({
     scan,
     engineVersion: () => pool.version(),
     signatureFiles: () => engine.signatures().files?.own ?? [],
     poolStats,
     knownVerdict,
+    cacheHealth: () => caches.health(),
+    home: page?.home ?? null,
     warnings: () =>
       readiness()
         .checks.filter(({ ok }) => !ok)
@@ -304,7 +311,10 @@ async function open(
     engineVersion: () => pool.version(),
     maxAgeHours: healthcheckMaxAgeHours,
   }) as FastifyPluginAsync;
-  const servers = opened.adopt(await listenOn({ config, fronts: [rest, ops], version, emit }), (made) => made.close());
+  const servers = opened.adopt(
+    await listenOn({ config, fronts: [rest, ops, ...(page === null ? [] : [page.routes])], version, emit }),
+    (made) => made.close(),
+  );
 
   const proxy = await startDownloadProxy({
     config,

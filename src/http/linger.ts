@@ -51,6 +51,8 @@ export interface LingerBounds {
   readonly maxBytes: number;
 }
 
+export const usualLinger: LingerBounds = { maxMs: 30_000, idleMs: 5_000, maxBytes: 256 * 1024 * 1024 };
+
 /**
  * drained: the whole request has come, the connection may go on; gone: the client went first; cut: a bound was reached, the
  * connection (HTTP/1) or the stream (HTTP/2) has been closed.

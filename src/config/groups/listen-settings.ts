@@ -2,7 +2,7 @@
 
 import { host, ipRanges, path } from "../addresses.ts";
 import { wholeNumber } from "../numbers.ts";
-import { list, origin } from "../parser.ts";
+import { list, origin, yesOrNo } from "../parser.ts";
 import { setting, unset, written } from "../setting.ts";
 
 /** 0 lets the system choose. */
@@ -52,6 +52,13 @@ export const listenSettings = [
     default: written(""),
     isAnyCase: true,
     help: "Web origins whose pages may call the gateway (CORS); `*` alone is every origin. Unset or empty: only its own.",
+  }),
+  setting({
+    name: "PAGE",
+    group: "Addresses",
+    parser: yesOrNo(),
+    default: written("yes"),
+    help: "Whether browsers get a page to scan files with at `/`, and the API's description at `/docs`. `no`: both are 404.",
   }),
   setting({
     name: "TRUSTED_PROXIES",

@@ -10,8 +10,8 @@ import type { Emit } from "../../core/events.ts";
 import type { Scan } from "../../core/scan.ts";
 import { createTurns, type TurnLimits } from "../../core/turns.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
-import { type AnswerOptions, sendAnswer } from "../../http/answer.ts";
-import type { LingerBounds } from "../../http/linger.ts";
+import { type Answer, type AnswerOptions, sendAnswer } from "../../http/answer.ts";
+import { type LingerBounds, usualLinger } from "../../http/linger.ts";
 import { addManners } from "../../http/manners.ts";
 import type { DrainLimits } from "../../http/multipart-reader.ts";
 import type { RawRequest } from "../../http/raw.ts";
@@ -25,7 +25,7 @@ import { addStateRoutes } from "./state-routes.ts";
 import { addUploadRoutes, type UploadPace } from "./upload-routes.ts";
 import { addV3Routes, type V3Options } from "./v3/routes.ts";
 
-export interface RestFrontOptions extends Pick<V3Options, "knownVerdict" | "warnings"> {
+export interface RestFrontOptions extends Pick<V3Options, "knownVerdict" | "warnings" | "cacheHealth"> {
   readonly scan: Scan;
   /** The limit of one body, which `scan` enforces; a request that declares more is refused unread. */
   readonly maxBytes: number;
@@ -33,6 +33,8 @@ export interface RestFrontOptions extends Pick<V3Options, "knownVerdict" | "warn
   readonly poolStats: () => PoolStats;
   /** As `StateRoutesOptions.signatureFiles`. */
   readonly signatureFiles: () => readonly string[];
+  /** As `StateRoutesOptions.home`. */
+  readonly home?: Answer | null;
   /** While true, every answer says `X-Clamgate-Signatures: test-only`. */
   readonly isTestOnly: () => boolean;
   /** SCAN_PATH_ROOTS: absolute paths; none closes `/scanFile` and `/scanPath`. */
@@ -65,7 +67,8 @@ export interface RestFrontOptions extends Pick<V3Options, "knownVerdict" | "warn
 }
 
 const defaults = {
-  linger: { maxMs: 30_000, idleMs: 5_000, maxBytes: 256 * 1024 * 1024 },
+  home: null,
+  linger: usualLinger,
   drain: { maxMs: 10_000, maxBytes: 256 * 1024 * 1024 },
   maxParts: 10_000,
   maxUnfinished: 4,

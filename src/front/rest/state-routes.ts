@@ -1,10 +1,11 @@
 /** `GET /version` and `GET /`: what clamav-rest passes on from clamd, told from the gateway's own figures (rest.md 49-52). */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { asksForHtml } from "../../codec/accept.ts";
 import type { PoolStats } from "../../core/engine.ts";
 import { ClamgateError } from "../../core/errors.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
-import { type AnswerOptions, jsonType, sendAnswer } from "../../http/answer.ts";
+import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer } from "../../http/answer.ts";
 import { errorAnswer } from "./result.ts";
 import { statsSchema, versionSchema } from "./schemas.ts";
 
@@ -13,6 +14,8 @@ export interface StateRoutesOptions extends AnswerOptions {
   readonly poolStats: () => PoolStats;
   /** Names of the files that are loaded besides official databases, as far as they are known. */
   readonly signatureFiles: () => readonly string[];
+  /** The page, for who asks for HTML; null where there is none. */
+  readonly home: Answer | null;
 }
 
 export function addStateRoutes(server: FastifyInstance, options: StateRoutesOptions): void {
@@ -25,6 +28,10 @@ export function addStateRoutes(server: FastifyInstance, options: StateRoutesOpti
 
   // Not asked of clamd: its STATS can bring down releases before 1.4.6.
   server.get("/", { schema: statsSchema, exposeHeadRoute: true }, async (request, reply) => {
+    reply.header("vary", "Origin, Accept");
+    if (asksForHtml(request.headers.accept ?? "")) {
+      return sendAnswer(request, reply, options.home ?? textAnswer(404, "404 page not found\n"), options);
+    }
     const stats = options.poolStats();
     return stats.backendsUp <= 0 ? sendUnavailable(request, reply) : send(request, reply, formatStats(stats));
   });

@@ -24,6 +24,7 @@ export interface FakeScanOptions {
   readonly maxBytes: number;
   readonly allowed?: readonly UnscannableReason[];
   readonly isCached?: boolean;
+  readonly engine?: EngineVersion;
   /** Default: what is in the body, see `verdictOf`. */
   readonly answer?: (call: ScanCall) => Verdict | Promise<Verdict>;
 }
@@ -70,7 +71,7 @@ export function createFakeScan(options: FakeScanOptions): FakeScan {
         verdict,
         sha256: createHash("sha256").update(bytes).digest("hex"),
         size: bytes.length,
-        engine: realVersion,
+        engine: options.engine ?? realVersion,
         isCached: options.isCached ?? false,
         isRemembered: options.isCached ?? false,
         elapsedMs: 1,

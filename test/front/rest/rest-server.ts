@@ -68,6 +68,7 @@ export function frontOptions(fake: FakeScan, events: GatewayEvent[], overrides: 
     poolStats: () => ({ backendsUp: 1, slots: 10, inFlight: 1, queued: 0 }),
     isTestOnly: () => false,
     knownVerdict: async () => null,
+    cacheHealth: () => "ok",
     warnings: () => [],
     scanPathRoots: [],
     allowOrigins: [],

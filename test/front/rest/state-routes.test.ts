@@ -55,10 +55,27 @@ describe("GET /", () => {
     assert.equal(stats.Queue, "QUEUE: 4 items");
   });
 
-  test("gives browsers the same for now", async () => {
-    await using server = await startRest();
-    const answer = await exchange(server.port, request("GET /", { accept: "text/html" }));
-    assert.equal(answer.headers.get("content-type"), json);
+  test("gives browsers the page, and 404 where there is none", async () => {
+    const home = { status: 200, contentType: "text/html; charset=utf-8", body: "<!doctype html>" };
+    for (const [front, status, body] of [
+      [{ home }, 200, "<!doctype html>"],
+      [{}, 404, "404 page not found\n"],
+    ] as const) {
+      await using server = await startRest({ front });
+      const answer = await exchange(server.port, request("GET /", { accept: "text/html,*/*;q=0.8" }));
+      assert.deepEqual([answer.status, answer.body], [status, body]);
+      assert.equal(answer.headers.get("vary"), "Origin, Accept");
+      const head = await exchange(server.port, request("HEAD /", { accept: "text/html" }));
+      assert.deepEqual([head.status, head.body], [status, ""]);
+    }
+  });
+
+  test("is the same for all who do not ask for HTML by its name", async () => {
+    await using server = await startRest({ front: { home: null } });
+    for (const accept of ["*/*", "application/json", "text/*", "text/html;q=0, */*", "text/htmlx", ",;,"]) {
+      const answer = await exchange(server.port, request("GET /", { accept }));
+      assert.deepEqual([answer.status, answer.headers.get("content-type")], [200, json], accept);
+    }
   });
 
   test("is 503 while no backend is up (rest.md 52)", async () => {

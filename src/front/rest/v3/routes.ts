@@ -8,6 +8,7 @@ import type { PoolStats } from "../../../core/engine.ts";
 import { ClamgateError, toClamgateError } from "../../../core/errors.ts";
 import type { Decision } from "../../../core/scan.ts";
 import type { EngineVersion, Verdict } from "../../../core/verdict.ts";
+import type { CacheHealth } from "../../../core/verdict-cache.ts";
 import { jsonType, sendAnswer, textType } from "../../../http/answer.ts";
 import { clientOf } from "../../../http/client-address.ts";
 import { clientGone } from "../../../http/client-gone.ts";
@@ -27,6 +28,7 @@ export interface V3Options extends UploadRoutesOptions {
   /** What is remembered of a body, under the present engine; null where nothing is. */
   readonly knownVerdict: (sha256: string) => Promise<{ readonly verdict: Verdict; readonly decision: Decision } | null>;
   readonly poolStats: () => PoolStats;
+  readonly cacheHealth: () => CacheHealth;
   /** What an operator should look at. */
   readonly warnings: () => readonly string[];
 }
@@ -36,6 +38,8 @@ const State = Type.Object({
   signatureAgeSeconds: Type.Union([Type.Number(), Type.Null()]),
   slots: Type.Object({ total: Type.Integer(), busy: Type.Integer() }),
   queued: Type.Integer(),
+  cache: Type.Union([Type.Literal("ok"), Type.Literal("degraded")], { description: "degraded: verdicts are not remembered" }),
+  maxBytes: Type.Integer({ description: "MAX_FILE_SIZE: of one file" }),
   warnings: Type.Array(Type.String()),
 });
 
@@ -88,6 +92,8 @@ export function addV3Routes(server: FastifyInstance, options: V3Options): void {
       signatureAgeSeconds: time === null ? null : Math.max(0, Math.round((Date.now() - time.getTime()) / 1000)),
       slots: { total: slots, busy: inFlight },
       queued,
+      cache: options.cacheHealth(),
+      maxBytes: options.maxBytes,
       warnings: [...options.warnings()],
     };
     return sendJson(request, reply, 200, state);
