@@ -27,6 +27,7 @@ export interface InPage {
     readonly progress: readonly number[];
     width(): number;
     storedForAllTabs(): number;
+    keep(place: string, value: string): void;
     transferOf(name: string, text: string): object;
   };
 }

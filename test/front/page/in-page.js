@@ -8,6 +8,11 @@ const inPage = {
   width: () => document.documentElement.scrollWidth,
   storedForAllTabs: () => localStorage.length,
   /**
+   * @param {string} place
+   * @param {string} value
+   */
+  keep: (place, value) => sessionStorage.setItem(place, value),
+  /**
    * @param {string} name
    * @param {string} text
    */

@@ -214,6 +214,13 @@ describe("the page", () => {
     await other.goto(stage.url);
     await other.getByText("Working").first().waitFor();
     assert.equal(await other.locator(".row").count(), 0);
+    const kept = "clamgate.results";
+    await page.evaluate((place) => (globalThis as unknown as InPage).inPage.keep(place, '[{"path":"x"}]'), kept);
+    await page.reload();
+    await page.getByText("Working").first().waitFor();
+    assert.equal(await page.locator(".row").count(), 0);
+    await choose(page, file("kept.bin", "virus:Kept"));
+    await row(page, "kept.bin").and(page.locator("[data-look=found]")).waitFor();
     await page.getByRole("button", { name: "Clear" }).click();
     await page.reload();
     assert.equal(await page.locator(".row").count(), 0);

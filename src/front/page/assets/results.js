@@ -1,6 +1,5 @@
 /** The list of results: a row for each scan that has begun, the newest on top, kept in this tab's session (names are personal data). */
 
-import { isRecord } from "./answer.js";
 import { byId, icon, make } from "./elements.js";
 import { bytes, clockTime, duration, tell, visible } from "./wording.js";
 
@@ -43,7 +42,14 @@ export function createResults({ cancel, retry, changed }) {
   const list = byId("rows", HTMLUListElement);
   /** Oldest first. @type {Map<number, Row>} */
   const rows = new Map();
-  for (const scan of restore()) draw(scan);
+  try {
+    for (const scan of restore()) draw(scan);
+  } catch {
+    // Kept by a page of another release.
+    sessionStorage.removeItem(place);
+    rows.clear();
+    list.replaceChildren();
+  }
 
   /** @param {Scan} scan */
   function draw(scan) {
@@ -186,11 +192,12 @@ function isEndedStep({ kind }) {
 
 /** What an earlier page of this tab has kept. @returns {Scan[]} */
 function restore() {
-  try {
-    const kept = JSON.parse(sessionStorage.getItem(place) ?? "[]");
-    if (!Array.isArray(kept)) return [];
-    return kept.filter(isRecord).map((one, at) => /** @type {Scan} */ ({ ...one, id: -1 - at, file: null, tries: 0, stop() {} }));
-  } catch {
-    return [];
-  }
+  const kept = JSON.parse(sessionStorage.getItem(place) ?? "[]");
+  return kept.map((/** @type {Scan} */ one, /** @type {number} */ at) => ({
+    ...one,
+    id: -1 - at,
+    file: null,
+    tries: 0,
+    stop() {},
+  }));
 }
