@@ -18,6 +18,7 @@ import type { Verdict } from "../core/verdict.ts";
 import type { VerdictKey } from "../core/verdict-cache.ts";
 import { opsRoutes } from "../front/ops/ops-routes.ts";
 import { judgeReadiness, type Readiness, type ReadinessState } from "../front/ops/readiness.ts";
+import { docs } from "../front/page/docs.ts";
 import { loadPage } from "../front/page/page.ts";
 import { type RestFrontOptions, restFront } from "../front/rest/front.ts";
 import { usualLinger } from "../http/linger.ts";
@@ -312,7 +313,7 @@ async function open(
     maxAgeHours: healthcheckMaxAgeHours,
   }) as FastifyPluginAsync;
   const servers = opened.adopt(
-    await listenOn({ config, fronts: [rest, ops, ...(page === null ? [] : [page.routes])], version, emit }),
+    await listenOn({ config, fronts: [rest, ops, ...(page === null ? [] : [page.routes, docs])], version, emit }),
     (made) => made.close(),
   );
 

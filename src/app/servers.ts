@@ -133,6 +133,7 @@ async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Run
   });
   await app.register(swagger, {
     openapi: {
+      openapi: "3.1.0",
       info: { title: "clamgate", version: options.version, description: "Antivirus gateway powered by ClamAV." },
     },
   });

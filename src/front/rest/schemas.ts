@@ -10,7 +10,7 @@ const Result = Type.Object({
 
 const Failure = Type.Object({ Status: Type.Literal("ERROR"), Description: Type.String() });
 
-const Upload = Type.Object({
+export const Upload = Type.Object({
   file: Type.Unsafe<string>({ type: "string", format: "binary", description: "Any field name; any number of files" }),
 });
 
@@ -36,6 +36,7 @@ const pathStatuses = [200, 400, 403, 406, 412, 413, 500, 503] as const;
 
 export const uploadSchema = {
   summary: "Scans the files of a form. The most severe result is the status; 406 comes first.",
+  description: examples("curl -F file=@README.md http://localhost:9000/v2/scan"),
   tags: ["scan"],
   consumes: ["multipart/form-data"],
   body: Upload,
@@ -53,6 +54,7 @@ export const deprecatedUploadSchema = {
 
 export const bodySchema = {
   summary: "Scans the request's body, whatever its type. The result is `{Status Description FileName code}` in plain words.",
+  description: examples("curl --data-binary @README.md http://localhost:9000/scanHandlerBody"),
   tags: ["scan"],
   consumes: ["application/octet-stream"],
   body: Type.Unsafe<string>({ type: "string", format: "binary" }),
@@ -75,6 +77,7 @@ export const scanPathSchema = {
 
 export const versionSchema = {
   summary: "The versions of engine and signatures.",
+  description: examples("curl http://localhost:9000/version"),
   tags: ["state"],
   response: {
     200: described(
@@ -92,7 +95,8 @@ export const versionSchema = {
 };
 
 export const statsSchema = {
-  summary: "The engine's load; 503 while there is no engine.",
+  summary: "The engine's load; 503 while there is no engine. A browser that asks for HTML gets the page.",
+  description: examples("curl http://localhost:9000/"),
   tags: ["state"],
   response: {
     200: described(
@@ -109,6 +113,11 @@ export const statsSchema = {
     503: described(descriptions[503], "application/json", Failure),
   },
 };
+
+/** As Markdown, one below the other. */
+export function examples(...commands: readonly string[]): string {
+  return ["```sh", ...commands, "```"].join("\n");
+}
 
 function responses(statuses: readonly (keyof typeof descriptions)[], type: string, schema: TSchema) {
   return Object.fromEntries(statuses.map((status) => [status, described(descriptions[status], type, schema)]));

@@ -14,6 +14,7 @@ import { clientOf } from "../../../http/client-address.ts";
 import { clientGone } from "../../../http/client-gone.ts";
 import { linesOf } from "../../../http/raw.ts";
 import { RequestBody } from "../../../http/request-body.ts";
+import { examples, Upload } from "../schemas.ts";
 import { mostSevere, type Status } from "../status.ts";
 import { type Judgement, judge, type PartOutcome, scanUpload } from "../upload.ts";
 import { outcomesIn, type UploadRoutesOptions, uploadCodings } from "../upload-routes.ts";
@@ -206,14 +207,24 @@ function unavailable(): ClamgateError {
 const described = (description: string, type: string, schema: unknown) => ({ description, content: { [type]: { schema } } });
 const problems = (...statuses: readonly [status: number, description: string][]) =>
   Object.fromEntries(statuses.map(([status, text]) => [status, described(text, "application/problem+json", Problem)]));
+/** EICAR's. */
+const exampleDigest = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f";
 const noVerdict = [503, "No verdict could be made; try again after Retry-After seconds."] as const;
 
 const scanSchema = {
   summary: "Scans the body, or each part of a form. 200 only if all is allowed, 406 if something is blocked.",
+  description: examples(
+    "curl --data-binary @README.md -H 'Content-Type: application/octet-stream' 'http://localhost:9000/v3/scan?name=README.md'",
+    "curl -F file=@README.md http://localhost:9000/v3/scan",
+  ),
   tags: ["v3"],
-  consumes: ["application/octet-stream", "multipart/form-data"],
   querystring: Type.Object({ name: Type.Optional(Type.String({ description: "The body's name, where it is no form" })) }),
-  body: Type.Unsafe<string>({ type: "string", format: "binary" }),
+  body: {
+    content: {
+      "application/octet-stream": { schema: Type.Unsafe<string>({ type: "string", format: "binary" }) },
+      "multipart/form-data": { schema: Upload },
+    },
+  },
   response: {
     200: described("All is allowed.", "application/json", Type.Union([Report, FormAnswer])),
     406: described("Something is blocked.", "application/json", Type.Union([Report, FormAnswer])),
@@ -231,8 +242,9 @@ const scanSchema = {
 
 const verdictSchema = {
   summary: "The report on a body that was scanned before, under the present signatures. 404 does not mean clean.",
+  description: examples(`curl http://localhost:9000/v3/verdicts/${exampleDigest}`),
   tags: ["v3"],
-  params: Type.Object({ sha256: Type.String({ pattern: "^[0-9a-fA-F]{64}$" }) }),
+  params: Type.Object({ sha256: Type.String({ pattern: "^[0-9a-fA-F]{64}$", examples: [exampleDigest] }) }),
   response: {
     200: described("It may pass.", "application/json", Report),
     406: described("It may not.", "application/json", Report),
@@ -242,14 +254,16 @@ const verdictSchema = {
 
 const statusSchema = {
   summary: "Engine, signatures, load, and what an operator should look at.",
+  description: examples("curl http://localhost:9000/v3/status"),
   tags: ["v3"],
   response: { 200: described("The state.", "application/json", State) },
 };
 
 const problemSchema = {
   summary: "A page of text on a type of problem.",
+  description: examples("curl http://localhost:9000/problems/queue-full"),
   tags: ["v3"],
-  params: Type.Object({ code: Type.String() }),
+  params: Type.Object({ code: Type.String({ examples: ["queue-full"] }) }),
   response: {
     200: described("The page.", "text/plain", Type.String()),
     404: described("There is none.", "text/plain", Type.String()),
