@@ -18,6 +18,7 @@ const ciArguments = [
 ];
 
 const stampPath = "node_modules/.clamgate-setup";
+const runtimesPath = "test/runtimes";
 const pinnedNodePath = "node_modules/.bin/node";
 
 /**
@@ -53,6 +54,32 @@ export async function installDependencies({ machine, run, progress, directory })
   if (!pinned.isGood) useOwnNode(machine, directory, least, pinned.answer);
   mkdirSync(place("node_modules"), { recursive: true });
   writeFileSync(place(stampPath), stamp);
+}
+
+/**
+ * The other JavaScript runtimes that the tests try the library on. They are large, and so apart from what `npm start` needs; one that
+ * this platform has no build of stays away. Rejects with a SetupFailure.
+ * @param {object} need
+ * @param {Machine} need.machine
+ * @param {Run} need.run
+ * @param {Progress} need.progress
+ * @param {string} need.directory the repository
+ */
+export async function installRuntimes({ machine, run, progress, directory }) {
+  const place = join(directory, runtimesPath);
+  const stamp = createHash("sha256")
+    .update(readIfThere(join(place, "package-lock.json")))
+    .digest("hex");
+  if (readIfThere(join(place, stampPath)) === stamp) return;
+  const label = "installing other JavaScript runtimes for the tests (npm ci)";
+  await progress.step(label, async () => {
+    const [command, ...args] = npmCommand(machine, directory, label);
+    expectSuccess(
+      label,
+      await run(command, [...args, ...ciArguments], { cwd: place, env: { PATH: outerPath(machine, directory) } }),
+    );
+  });
+  writeFileSync(join(place, stampPath), stamp);
 }
 
 /**

@@ -10,7 +10,7 @@ import { setUp } from "./steps.mjs";
 const usage = `Installs what clamgate needs and this machine does not have yet: npm packages, ClamAV.
 
   node setup/setup.mjs                       for npm start
-  node setup/setup.mjs --for-tests           for npm test: redis-server, nginx, haproxy, caddy, promtool, chromium and ClamAV's test files too
+  node setup/setup.mjs --for-tests           for npm test: redis-server, nginx, haproxy, caddy, promtool, chromium, ClamAV's test files and other JavaScript runtimes too
   node setup/setup.mjs --for-fuzz            for npm run fuzz: the other readers of forms and downloads too
   node setup/setup.mjs --dependencies-only   the npm packages alone
   --verbose                                  show the tools' own output as it comes

@@ -1,6 +1,6 @@
 /** The order of the set-up: what the system must bring first, since that may need a person, then the npm packages. */
 
-import { installDependencies } from "./dependencies.mjs";
+import { installDependencies, installRuntimes } from "./dependencies.mjs";
 import { installParts } from "./packages.mjs";
 
 /**
@@ -20,4 +20,5 @@ import { installParts } from "./packages.mjs";
 export async function setUp({ machine, run, progress, directory, goal }) {
   if (goal !== "dependencies") await installParts({ machine, run, progress, goal });
   await installDependencies({ machine, run, progress, directory });
+  if (goal === "tests" || goal === "fuzz") await installRuntimes({ machine, run, progress, directory });
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
-import { installDependencies } from "../../setup/dependencies.mjs";
+import { installDependencies, installRuntimes } from "../../setup/dependencies.mjs";
 import { SetupFailure } from "../../setup/failure.mjs";
 import { inTurn, recordedProgress, ScratchMachine, scriptedRun } from "./scratch-machine.mjs";
 
@@ -176,5 +176,22 @@ describe("installDependencies", () => {
     const { error } = await attempt([[pinned(), { code: 127, output: "no such file or directory" }]], facts);
     assert.equal(error, null);
     assert.equal(readlinkSync(join(directory, "node_modules/.bin/node")), "/usr/bin/node-of-alpine");
+  });
+});
+
+describe("installRuntimes", () => {
+  test("runs npm ci in the directory of the runtimes once, and again when their lock file changed", async () => {
+    const place = join(directory, "test/runtimes");
+    const npmRuns = async () => {
+      const [scripted, { progress }] = [scriptedRun([]), recordedProgress()];
+      await installRuntimes({ machine: scratch.machine, run: scripted.run, progress, directory });
+      return scripted.calls.map(({ line, options }) => [line.startsWith(npm()), options.cwd]);
+    };
+    scratch.write("/repository/test/runtimes/package-lock.json", "{}");
+    scratch.write("/repository/test/runtimes/node_modules/bun/package.json", "{}");
+    assert.deepEqual(await npmRuns(), [[true, place]]);
+    assert.deepEqual(await npmRuns(), []);
+    scratch.write("/repository/test/runtimes/package-lock.json", "{ }");
+    assert.deepEqual(await npmRuns(), [[true, place]]);
   });
 });
