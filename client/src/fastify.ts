@@ -1,4 +1,4 @@
-/** Fastify, over @fastify/multipart: a request's files come to the handler one by one, each scanned before its first byte. */
+/** Fastify, over @fastify/multipart: a request's files come to the handler once all of them are scanned. */
 
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from "fastify";
 import { toScanError } from "./errors.ts";
@@ -9,8 +9,9 @@ import { type Refusal, refusalOf, type UploadReport } from "./uploads.ts";
 declare module "fastify" {
   interface FastifyRequest {
     /**
-     * The files of the form, each once it is allowed. The first one that is not ends the iteration with an error that Fastify answers:
-     * 422 where it is blocked, 413 where it is too large, 503 where there is no verdict.
+     * The files of the form, once all of them are allowed: until then each is held as `through` holds it. The first one that is not
+     * ends the iteration before it has given any, with an error that Fastify answers: 422 where it is blocked, 413 where it is too
+     * large, 503 where there is no verdict.
      */
     scannedFiles(): AsyncIterableIterator<ScannedFile>;
   }
@@ -48,22 +49,31 @@ const plugin: FastifyPluginAsync<ClamgateOptions> = async (server: FastifyInstan
   }
   server.decorateRequest("scannedFiles", async function* scannedFiles(this: FastifyRequest): AsyncIterableIterator<ScannedFile> {
     const parts = (this as FastifyRequest & { files(): AsyncIterableIterator<Part> }).files();
-    for await (const part of parts) {
-      const scanned = scanner.through({ name: part.filename });
-      scanned.on("error", () => {}); // the report tells it
-      part.file.once("error", (error) => scanned.destroy(error));
-      part.file.pipe(scanned);
-      const upload = { field: part.fieldname, name: part.filename };
-      const told: UploadReport = await scanned.report.then(
-        (report) => ({ ...upload, report }),
-        (error) => ({ ...upload, error: toScanError(error) }),
-      );
-      const refusal = refusalOf([told]);
-      if (refusal !== null) {
-        part.file.resume();
-        throw onBlocked?.(refusal, this) ?? refusalError(refusal);
+    const allowed: ScannedFile[] = [];
+    let isTaken = false;
+    try {
+      for await (const part of parts) {
+        const scanned = scanner.through({ name: part.filename });
+        scanned.on("error", () => {}); // the report tells it
+        part.file.once("error", (error) => scanned.destroy(error));
+        part.file.pipe(scanned);
+        const upload = { field: part.fieldname, name: part.filename };
+        const told: UploadReport = await scanned.report.then(
+          (report) => ({ ...upload, report }),
+          (error) => ({ ...upload, error: toScanError(error) }),
+        );
+        const refusal = refusalOf([told]);
+        if (refusal !== null) {
+          part.file.resume();
+          throw onBlocked?.(refusal, this) ?? refusalError(refusal);
+        }
+        if ("report" in told) allowed.push({ ...upload, type: part.mimetype, report: told.report, file: scanned });
       }
-      if ("report" in told) yield { ...upload, type: part.mimetype, report: told.report, file: scanned };
+      yield* allowed;
+      isTaken = true;
+    } finally {
+      // What was held for a handler that does not get it, or does not want it.
+      if (!isTaken) for (const { file } of allowed) file.destroy();
     }
   });
 };

@@ -1,7 +1,10 @@
 /** NestJS: a pipe that lets only allowed files into a handler's parameters. */
 
 import {
+  type ArgumentsHost,
+  Catch,
   type DynamicModule,
+  type ExceptionFilter,
   HttpException,
   Inject,
   Injectable,
@@ -10,7 +13,7 @@ import {
   type PipeTransform,
 } from "@nestjs/common";
 import { createScanner, type Scanner, type ScannerOptions } from "./scanner.ts";
-import { refusalOf, removeStored, scanStored, type UploadedFile } from "./uploads.ts";
+import { type Refusal, refusalOf, removeStored, scanStored, type UploadedFile } from "./uploads.ts";
 
 /** The token under which the module provides its Scanner. */
 export const SCANNER: unique symbol = Symbol("clamgate.scanner");
@@ -51,18 +54,47 @@ export class CleanFilePipe implements PipeTransform {
     const refusal = refusalOf(await Promise.all(files.map((file) => scanStored(this.#scanner, file))));
     if (refusal === null) return value;
     await Promise.all(files.map(removeStored));
-    throw new HttpException(refusal.body, refusal.status);
+    throw new RefusalException(refusal);
   }
 }
 Injectable()(CleanFilePipe);
 Inject(SCANNER)(CleanFilePipe, undefined, 0);
 
+/** What the pipe throws. */
+class RefusalException extends HttpException {
+  readonly retryAfterSeconds: number | null;
+
+  constructor({ body, status, retryAfterSeconds }: Refusal) {
+    super(body, status);
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+/** As Express and Fastify have it alike. */
+interface HttpResponse {
+  header(name: string, value: string): unknown;
+  status(code: number): { send(body: unknown): unknown };
+}
+
+/** NestJS's own answer to an HttpException would be without Retry-After. */
+class RefusalFilter implements ExceptionFilter<RefusalException> {
+  catch(error: RefusalException, host: ArgumentsHost): void {
+    const response = host.switchToHttp().getResponse<HttpResponse>();
+    if (error.retryAfterSeconds !== null) response.header("retry-after", String(error.retryAfterSeconds));
+    response.status(error.getStatus()).send(error.getResponse());
+  }
+}
+Catch(RefusalException)(RefusalFilter);
+
 function scannerOf({ target, ...options }: ClamgateModuleOptions): Scanner {
   return createScanner(target, options);
 }
 
-function moduleOf(provider: NonNullable<DynamicModule["providers"]>[number]): DynamicModule {
-  return { module: ClamgateModule, global: true, providers: [provider, CleanFilePipe], exports: [SCANNER, CleanFilePipe] };
+function moduleOf(scanner: NonNullable<DynamicModule["providers"]>[number]): DynamicModule {
+  // The token is @nestjs/core's APP_FILTER: a filter for the whole application.
+  const filter = { provide: "APP_FILTER", useClass: RefusalFilter };
+  const providers = [scanner, CleanFilePipe, filter];
+  return { module: ClamgateModule, global: true, providers, exports: [SCANNER, CleanFilePipe] };
 }
 
 /** One file, a list, or lists by their fields; nothing where no file was sent. */

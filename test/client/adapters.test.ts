@@ -2,11 +2,17 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import type { Server } from "node:http";
+import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
+// Before anything of NestJS.
+import "reflect-metadata";
+import { Controller, type DynamicModule, Module, Post, UploadedFiles, UseInterceptors } from "@nestjs/common";
+import { NestFactory } from "@nestjs/core";
+import { FilesInterceptor } from "@nestjs/platform-express";
 import express from "express";
 import Fastify from "fastify";
 import { Hono } from "hono";
@@ -15,9 +21,12 @@ import { blockUploads, scannedStorage } from "../../client/src/express.ts";
 import { clamgate } from "../../client/src/fastify.ts";
 import { type ScannedBodyEnv, scannedBody } from "../../client/src/hono.ts";
 import { createScanner, type Scanner } from "../../client/src/index.ts";
-import { CleanFilePipe } from "../../client/src/nest.ts";
+import { ClamgateModule, CleanFilePipe } from "../../client/src/nest.ts";
 import { withScannedForm } from "../../client/src/next.ts";
 import { type ScriptedClamd, startScriptedClamd } from "./scripted-clamd.ts";
+
+/** Its types are those of Express 5 here: what the adapter needs of it is alike. */
+const express4: typeof express = createRequire(import.meta.url)("express4");
 
 const form = (...contents: readonly string[]) => {
   const made = new FormData();
@@ -63,12 +72,16 @@ describe("adapters", () => {
     return { status: response.status, text: await response.text(), retryAfter: response.headers.get("retry-after") };
   }
 
-  for (const storage of ["memory", "disk"] as const) {
-    test(`Express with multer in ${storage}: only allowed files reach the handler, and none stays behind`, async () => {
+  for (const [name, framework, storage] of [
+    ["Express 5", express, "memory"],
+    ["Express 5", express, "disk"],
+    ["Express 4", express4, "disk"],
+  ] as const) {
+    test(`${name} with multer in ${storage}: only allowed files reach the handler, and none stays behind`, async () => {
       let handled = 0;
       const { createServer } = await import("node:http");
       const appWith = (used: Scanner) => {
-        const app = express();
+        const app = framework();
         const upload = multer(storage === "disk" ? { dest: directory } : {});
         app.post("/up", upload.array("f"), blockUploads(used), (request, response) => {
           handled += 1;
@@ -101,13 +114,17 @@ describe("adapters", () => {
     assert.deepEqual(await readdir(directory), []);
   });
 
-  test("Fastify: files come once they are allowed", async () => {
+  test("Fastify: files come once all of them are allowed", async () => {
+    let given = 0;
     const appWith = async (used: Scanner) => {
       const app = Fastify();
       await app.register(clamgate, { scanner: used });
       app.post("/up", async (request) => {
         const told: string[] = [];
-        for await (const { name, file } of request.scannedFiles()) told.push(`${name}: ${(await buffer(file)).toString()}`);
+        for await (const { name, file } of request.scannedFiles()) {
+          given += 1;
+          told.push(`${name}: ${(await buffer(file)).toString()}`);
+        }
         return told;
       });
       return app;
@@ -120,10 +137,12 @@ describe("adapters", () => {
     assert.deepEqual([allowed.status, allowed.text], [200, '["0.txt: fine","1.txt: also fine"]']);
     const blocking = await appWith(scanner);
     await blocking.ready();
-    assert.equal((await served(blocking.server, (url) => post(url, oneBad()))).status, 422);
+    const blocked = await served(blocking.server, (url) => post(url, oneBad()));
+    assert.deepEqual([blocked.status, given], [422, 2]);
     const failing = await appWith(away);
     await failing.ready();
-    assert.equal((await served(failing.server, (url) => post(url, fine()))).status, 503);
+    const failed = await served(failing.server, (url) => post(url, fine()));
+    assert.deepEqual([failed.status, failed.retryAfter, given], [503, "5", 2]);
   });
 
   test("Next.js: the handler gets the form, its files scanned", async () => {
@@ -159,6 +178,40 @@ describe("adapters", () => {
     assert.equal((await ask(appWith(scanner), oneBad())).status, 422);
     assert.equal((await ask(appWith(scanner), "a virus")).status, 422);
     assert.equal((await ask(appWith(away), "raw text")).status, 503);
+  });
+
+  test("NestJS: only allowed files reach the handler of a real server, and none stays behind", async () => {
+    let handled = 0;
+    class Uploads {
+      up(files: readonly { readonly originalname: string }[]): readonly string[] {
+        handled += 1;
+        return files.map(({ originalname }) => originalname);
+      }
+    }
+    const method = Object.getOwnPropertyDescriptor(Uploads.prototype, "up");
+    assert.ok(method);
+    UploadedFiles(CleanFilePipe)(Uploads.prototype, "up", 0);
+    UseInterceptors(FilesInterceptor("f", 10, { dest: directory }))(Uploads.prototype, "up", method);
+    Post("up")(Uploads.prototype, "up", method);
+    Controller()(Uploads);
+    const serverWith = async (clamgateModule: DynamicModule) => {
+      class App {}
+      Module({ imports: [clamgateModule], controllers: [Uploads] })(App);
+      const app = await NestFactory.create(App, { logger: false });
+      await app.init();
+      return app.getHttpServer();
+    };
+    const target = clamd.url;
+    const allowed = await served(await serverWith(ClamgateModule.forRoot({ target })), (url) => post(url, fine()));
+    assert.deepEqual([allowed.status, allowed.text, handled], [201, '["0.txt","1.txt"]', 1]);
+    for (const name of await readdir(directory)) await rm(join(directory, name));
+    const later = ClamgateModule.forRootAsync({ useFactory: async () => ({ target }) });
+    const blocked = await served(await serverWith(later), (url) => post(url, oneBad()));
+    assert.deepEqual([blocked.status, JSON.parse(blocked.text).files[0].name, handled], [422, "1.txt", 1]);
+    const gone = ClamgateModule.forRoot({ target: "tcp://127.0.0.1:1", retries: 0 });
+    const failed = await served(await serverWith(gone), (url) => post(url, fine()));
+    assert.deepEqual([failed.status, failed.retryAfter, handled], [503, "5", 1]);
+    assert.deepEqual(await readdir(directory), []);
   });
 
   test("NestJS: the pipe passes allowed files and throws for others", async () => {
