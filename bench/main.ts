@@ -7,11 +7,13 @@ import { messageOf } from "../src/core/errors.ts";
 import { describeMachine } from "./machine.ts";
 import { asMarkdown, asText, type Report } from "./report.ts";
 import type { Row } from "./row.ts";
+import { clamdDoor } from "./rows/clamd-door.ts";
 import { clamdscan } from "./rows/clamdscan.ts";
 import { contents } from "./rows/contents.ts";
 import { database } from "./rows/database.ts";
 import { downloads } from "./rows/downloads.ts";
 import { floor } from "./rows/floor.ts";
+import { icap } from "./rows/icap.ts";
 import { latency } from "./rows/latency.ts";
 import { loadCost } from "./rows/load-cost.ts";
 import { memory } from "./rows/memory.ts";
@@ -38,6 +40,8 @@ const scenarios: readonly Scenario[] = [
   start,
   contents,
   clamdscan,
+  clamdDoor,
+  icap,
   peerRest,
   peerProxy,
   loadCost,

@@ -3,6 +3,7 @@
 import { makeBodies } from "./body.ts";
 import { openClamdClient } from "./clamd-client.ts";
 import { HttpConnection } from "./http-connection.ts";
+import { IcapConnection } from "./icap-connection.ts";
 import type { Load } from "./load.ts";
 
 export interface Client {
@@ -32,6 +33,14 @@ export async function openClients(load: Load, count: number, run: string): Promi
           return { once: () => client.scan(bodies.next()).then(() => null), close: client.close };
         }),
       );
+    }
+    case "icap": {
+      const bodies = makeBodies(load.body, run);
+      const connections = await Promise.all(Array.from({ length: count }, () => IcapConnection.open(new URL(load.url))));
+      return connections.map((connection) => ({
+        once: () => connection.scan(bodies.next()).then(() => null),
+        close: () => connection.close(),
+      }));
     }
   }
 }

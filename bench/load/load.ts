@@ -26,6 +26,12 @@ export type Load =
       readonly body: BodyPlan;
       /** For the files of SCAN: readable to clamd. */
       readonly directory: string;
+    }
+  | {
+      /** RESPMODs on kept connections. */
+      readonly kind: "icap";
+      readonly url: string;
+      readonly body: BodyPlan;
     };
 
 /**

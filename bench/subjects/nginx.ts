@@ -1,8 +1,8 @@
 /** The yardstick of the download proxy: nginx as an origin, and nginx in front of it, connections kept alive on both sides. */
 
 import { mkdir, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
+import { freePort } from "../../test/live/free-port.ts";
 import { type Program, startProgram } from "./program.ts";
 
 export interface Nginx extends AsyncDisposable {
@@ -53,14 +53,4 @@ async function answers(url: string): Promise<true | null> {
     () => true,
     () => null,
   );
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(address !== null && typeof address === "object" ? address.port : 0));
-    });
-  });
 }
