@@ -12,7 +12,6 @@ import {
   sharedVerdicts,
   urlVerdicts,
 } from "../cache/memory-front.ts";
-import { fleetCache } from "../cache/redis/fleet-cache.ts";
 import { SqliteStore } from "../cache/sqlite/store.ts";
 import type { Config } from "../config/settings.ts";
 import type { Emit } from "../core/events.ts";
@@ -84,6 +83,7 @@ async function openShared({ target }: Choice & { readonly kind: "redis" }, confi
   // Whoever has no redis does not wait for its client at every start.
   const { redisCache } = await import("../cache/redis/cache.ts");
   const { redisCopies } = await import("../cache/redis/copies.ts");
+  const { fleetCache } = await import("../cache/redis/fleet-cache.ts");
   const options = { target, emit, clock };
   const store = fleetCache({
     cache: redisCache(parseDatedVerdict, { ...options, keyPrefix: "clamgate:2:" }),
