@@ -7,6 +7,7 @@ import { messageOf } from "../src/core/errors.ts";
 import { describeMachine } from "./machine.ts";
 import { asMarkdown, asText, type Report } from "./report.ts";
 import type { Row } from "./row.ts";
+import { access } from "./rows/access.ts";
 import { clamdDoor } from "./rows/clamd-door.ts";
 import { clamdscan } from "./rows/clamdscan.ts";
 import { contents } from "./rows/contents.ts";
@@ -32,6 +33,7 @@ const scenarios: readonly Scenario[] = [
   uniqueLarge,
   latency,
   repeated,
+  access,
   floor,
   walk,
   downloads,

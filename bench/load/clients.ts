@@ -46,7 +46,7 @@ export async function openClients(load: Load, count: number, run: string): Promi
 }
 
 async function openUploads(
-  { url, body, isRaw = false }: Extract<Load, { kind: "upload" }>,
+  { url, body, isRaw = false, key }: Extract<Load, { kind: "upload" }>,
   count: number,
   run: string,
 ): Promise<readonly Client[]> {
@@ -55,8 +55,9 @@ async function openUploads(
   const [before, behind] = isRaw ? ["", ""] : [partHead, partEnd];
   const type = isRaw ? "application/octet-stream" : `multipart/form-data; boundary=${boundary}`;
   const length = before.length + bodies.bytes + behind.length;
+  const shown = key === undefined ? "" : `authorization: Bearer ${key}\r\n`;
   const head = Buffer.from(
-    `POST ${pathname} HTTP/1.1\r\nhost: ${host}\r\ncontent-type: ${type}\r\ncontent-length: ${length}\r\n\r\n${before}`,
+    `POST ${pathname} HTTP/1.1\r\nhost: ${host}\r\n${shown}content-type: ${type}\r\ncontent-length: ${length}\r\n\r\n${before}`,
     "latin1",
   );
   const end = Buffer.from(behind, "latin1");

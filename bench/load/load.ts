@@ -9,6 +9,8 @@ export type Load =
       readonly body: BodyPlan;
       /** The body alone, in no form. */
       readonly isRaw?: boolean;
+      /** That shows who asks. */
+      readonly key?: string;
     }
   | {
       readonly kind: "download";

@@ -15,7 +15,7 @@ export const accessSettings = [
     group,
     parser: authWays(),
     default: written("none"),
-    help: "How clients show over HTTP who they are: `keys`, `mtls` (a certificate), or both, of which one suffices; `none`: whoever reaches the port may use it. ICAP and the clamd door have lists of their own. See [docs/access.md](docs/access.md).",
+    help: "How clients show over HTTP who they are: `keys`, `mtls` (a certificate), or both, of which one suffices; `none`: whoever reaches the port may use it. ICAP and the clamd door have lists of their own. See docs/access.md.",
   }),
   setting({
     name: "API_KEYS_FILE",
