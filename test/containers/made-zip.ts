@@ -118,10 +118,11 @@ function fieldsOf(headers: Headers, crc: number, name: Uint8Array): readonly (re
 
 /** Numbers of so many bytes, lowest first. */
 function record(signature: string, ...fields: readonly (readonly [bytes: number, value: number])[]): Buffer {
-  const parts = fields.map(([bytes, value]) => {
-    const part = Buffer.alloc(8);
-    part.writeBigUInt64LE(BigInt(value));
-    return part.subarray(0, bytes);
-  });
-  return Buffer.concat([Buffer.from(signature, "latin1"), ...parts]);
+  const written = Buffer.alloc(signature.length + fields.reduce((sum, [bytes]) => sum + bytes, 0));
+  let at = written.write(signature, "latin1");
+  for (const [bytes, value] of fields) {
+    for (let index = 0; index < bytes; index += 1) written[at + index] = Math.floor(value / 256 ** index);
+    at += bytes;
+  }
+  return written;
 }

@@ -171,7 +171,7 @@ test("zstd may end like the beginning of a further frame", async () => {
 });
 
 test("zstd with a larger window than RFC 9659 allows is refused, for the memory that it takes", async () => {
-  const params = { [constants.ZSTD_c_compressionLevel]: 22, [constants.ZSTD_c_windowLog]: 27 };
+  const params = { [constants.ZSTD_c_windowLog]: 27 };
   const coded = zstdCompressSync(Buffer.alloc(9 * 1024 * 1024, "abcdefgh"), { params });
   await assert.rejects(decoded("zstd", coded), { code: "undecodable" });
   const allowed = zstdCompressSync(Buffer.alloc(9 * 1024 * 1024, "abcdefgh"), { params: { [constants.ZSTD_c_windowLog]: 23 } });

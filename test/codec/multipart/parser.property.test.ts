@@ -25,17 +25,12 @@ const body = (mark: string) =>
       { maxLength: 12 },
     )
     .map((pieces) => Buffer.concat(pieces));
+const name = fc.stringMatching(/^[a-z]{1,8}$/);
+const fileName = fc.stringMatching(/^[a-zA-Z0-9 ._-]{0,11}[a-z]$/);
 const given = boundary.chain((mark) =>
   fc.record({
     mark: fc.constant(mark),
-    parts: fc.array(
-      fc.record({
-        name: fc.stringMatching(/^[a-z]{1,8}$/),
-        fileName: fc.stringMatching(/^[a-zA-Z0-9 ._-]{0,11}[a-z]$/),
-        body: body(mark),
-      }),
-      { maxLength: 6 },
-    ),
+    parts: fc.array(fc.record({ name, fileName, body: body(mark) }), { maxLength: 6 }),
     cuts: fc.array(fc.nat(400), { maxLength: 12 }),
   }),
 );
