@@ -39,6 +39,7 @@ import { openEngine } from "./engine/engine-choice.ts";
 import type { SignatureState } from "./engine/engine-side.ts";
 import { wipeRuns } from "./engine/managed-clamd.ts";
 import { type Icap, startIcap } from "./icap.ts";
+import { openapiOptions } from "./openapi.ts";
 import { startDownloadProxy } from "./proxy.ts";
 import { type Servers, startServers } from "./servers.ts";
 import { settingFault } from "./setting-fault.ts";
@@ -425,7 +426,7 @@ function listenOn({ config, fronts, version, emit }: Listening): Promise<Servers
     headTimeoutMs: config.CLIENT_HEAD_TIMEOUT,
     answerTimeoutMs: config.CLIENT_IDLE_TIMEOUT,
     fronts,
-    version,
+    openapi: openapiOptions(config, version),
     emit,
   });
 }

@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 import type { RequestListener } from "node:http";
 import type { Server } from "node:net";
-import swagger from "@fastify/swagger";
+import swagger, { type FastifyDynamicSwaggerOptions } from "@fastify/swagger";
 import fastify, { type FastifyInstance, type FastifyPluginAsync } from "fastify";
 import type { Emit } from "../core/events.ts";
 import { formatFault } from "../front/rest/result.ts";
@@ -33,7 +33,7 @@ export interface ServersOptions {
   readonly answerTimeoutMs: number;
   /** Registered on every server. */
   readonly fronts: readonly FastifyPluginAsync[];
-  readonly version: string;
+  readonly openapi: FastifyDynamicSwaggerOptions;
   readonly emit: Emit;
 }
 
@@ -131,12 +131,7 @@ async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Run
       return server as ReturnType<NonNullable<Parameters<typeof fastify>[0]>["serverFactory"] & {}>;
     },
   });
-  await app.register(swagger, {
-    openapi: {
-      openapi: "3.1.0",
-      info: { title: "clamgate", version: options.version, description: "Antivirus gateway powered by ClamAV." },
-    },
-  });
+  await app.register(swagger, options.openapi);
   for (const front of options.fronts) await app.register(front);
   let openapi: string | null = null;
   app.get("/openapi.json", { schema: { hide: true } }, async (_request, reply) => {

@@ -8,6 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import type { Browser } from "playwright-core";
 import { openBrowser, openPage } from "../front/page/browser.ts";
+import { scratchDirectory } from "../spool/scratch-directory.ts";
 import { type GatewayProcess, startGatewayProcess } from "./gateway-process.ts";
 import { eicar } from "./samples.ts";
 
@@ -127,5 +128,49 @@ describe("the page of a gateway", () => {
       const { stdout: status } = await run("sh", ["-c", here], { cwd: root });
       assert.equal(status, command.includes("/v3/verdicts/") ? "406" : "200", command);
     }
+  });
+
+  test("asks for a key where the gateway does, at the page and at /docs", async () => {
+    await using directory = await scratchDirectory();
+    const file = join(directory.path, "keys.json");
+    const create = ["keys", "create", "--name", "people", "--scopes", "scan,status", "--file", file];
+    const key = (await run(process.execPath, [join(root, "src/main.ts"), ...create])).stdout.trim();
+    await using guarded = await startGatewayProcess({ env: { AUTH: "keys", API_KEYS_FILE: file } });
+    await guarded.ready();
+    assert.equal((await fetch(`${guarded.url}/`)).status, 401);
+
+    await using opened = await openPage(browser, `${guarded.url}/`, { expected: /status of 40[16]/ });
+    const { page } = opened;
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Key or token").fill(`${key.slice(0, -1)}_`);
+    await page.keyboard.press("Enter");
+    await dialog.getByText("This key is not accepted.").waitFor();
+    await dialog.getByLabel("Key or token").fill(key);
+    await page.keyboard.press("Enter");
+    await page.getByText("ClamAV 1.").first().waitFor();
+    await page.locator("#files").setInputFiles({ name: "eicar.com", mimeType: "", buffer: eicar.bytes });
+    await page.locator(".row[data-look=found]").waitFor();
+
+    await page.goto(`${guarded.url}/docs`);
+    await page.getByRole("button", { name: "Authorize" }).click();
+    await page.getByLabel("auth-bearer-value").fill(key);
+    await page.getByRole("button", { name: "Apply credentials" }).first().click();
+    await page.locator(".close-modal").click();
+    const operation = page.locator("#operations-v3-get_v3_status");
+    await operation.locator(".opblock-summary-control").click();
+    await operation.getByRole("button", { name: "Execute" }).click();
+    await operation.locator(".live-responses-table .response-col_status").getByText("200").first().waitFor();
+    await opened.assertQuiet();
+
+    const { paths, components } = (await (await fetch(`${guarded.url}/openapi.json`)).json()) as {
+      readonly paths: Readonly<
+        Record<string, Readonly<Record<string, { readonly security?: unknown; readonly responses: object }>>>
+      >;
+      readonly components: { readonly securitySchemes: object };
+    };
+    assert.deepEqual(Object.keys(components.securitySchemes), ["bearer", "header"]);
+    assert.deepEqual(paths["/v3/scan"]?.post?.security, [{ bearer: ["scan"] }, { header: ["scan"] }]);
+    assert.ok("401" in (paths["/v3/scan"]?.post?.responses ?? {}));
+    assert.deepEqual(paths["/livez"]?.get?.security, []);
   });
 });

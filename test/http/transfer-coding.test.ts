@@ -37,7 +37,7 @@ async function startRest(fake: FakeScan) {
     answerTimeoutMs: 10_000,
     headTimeoutMs: 10_000,
     fronts: [restFront(frontOptions(fake, [], {}))],
-    version: "0",
+    openapi: {},
     emit: () => {},
   });
   return { port: Number(new URL(servers.urls[0] ?? "").port), close: () => servers.close() };

@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Access, AccessDecision } from "../../auth/access.ts";
 import { setClient } from "../../auth/client.ts";
 import { type Refusal, refusalOf } from "../../auth/refusals.ts";
+import { asksForHtml } from "../../codec/accept.ts";
 import { ClamgateError } from "../../core/errors.ts";
 import type { Scope } from "../../core/scope.ts";
 import { type Answer, type AnswerOptions, jsonType, sendAnswer } from "../../http/answer.ts";
@@ -51,7 +52,7 @@ export function addAccess(server: FastifyInstance, options: AccessHookOptions): 
   const { access, areMetricsOpen, trustedProxies, emit } = options;
   server.addHook("onRequest", (request, reply, next) => {
     const scope = scopeNeeded(request.routeOptions.url ?? "", areMetricsOpen);
-    if (scope === null) return next();
+    if (scope === null || isForPage(request)) return next();
     const decision = access.decide(new RequestHead(request.raw, trustedProxies), scope);
     if (decision.client !== null) setClient(request.raw, decision.client);
     if (decision.kind === "let-in") next();
@@ -62,6 +63,11 @@ export function addAccess(server: FastifyInstance, options: AccessHookOptions): 
     emit({ kind: "access-refused", requestId: request.id, reason });
     sendAnswer(request, reply, refusalAnswer(request, refusalOf(reason, scope)), options);
   }
+}
+
+/** The page is open, as its files are: it holds no data, and asks for a key itself. */
+function isForPage({ routeOptions, headers }: FastifyRequest): boolean {
+  return routeOptions.url === "/" && asksForHtml(headers.accept ?? "");
 }
 
 function refusalAnswer(request: FastifyRequest, refusal: Refusal): Answer {

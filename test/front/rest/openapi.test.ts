@@ -31,6 +31,9 @@ describe("the OpenAPI description", () => {
       "/scanPath": ["get", "200 400 403 406 412 413 500 503"],
       "/version": ["get", "200 503"],
       "/": ["get", "200 503"],
+      "/v3/scan": ["post", "200 400 406 408 413 415 422 500 503"],
+      "/v3/verdicts/{sha256}": ["get", "200 400 404 406 503"],
+      "/v3/status": ["get", "200"],
     } as const;
     for (const [path, [method, statuses]] of Object.entries(expected)) {
       const operation = paths[path]?.[method];
@@ -41,6 +44,11 @@ describe("the OpenAPI description", () => {
     assert.equal(paths["/scan"]?.post?.deprecated, true);
     assert.deepEqual(Object.keys(paths["/v2/scan"]?.post?.requestBody?.content ?? {}), ["multipart/form-data"]);
     assert.deepEqual(Object.keys(paths["/scanHandlerBody"]?.post?.requestBody?.content ?? {}), ["application/octet-stream"]);
+    // A form that a reader of the description can fill in, beside the plain body.
+    const { "application/octet-stream": plain, "multipart/form-data": form } =
+      paths["/v3/scan"]?.post?.requestBody?.content ?? {};
+    assert.deepEqual(plain, { schema: { type: "string", format: "binary" } });
+    assert.match(JSON.stringify(form), /"file":\{"type":"string","format":"binary"/);
     assert.deepEqual(
       paths["/scanFile"]?.get?.parameters?.map(({ name }) => name),
       ["path"],

@@ -256,7 +256,7 @@ const statusSchema = {
   summary: "Engine, signatures, load, and what an operator should look at.",
   description: examples("curl http://localhost:9000/v3/status"),
   tags: ["v3"],
-  response: { 200: described("The state.", "application/json", State) },
+  response: { 200: described("How the gateway does just now.", "application/json", State) },
 };
 
 const problemSchema = {
