@@ -77,7 +77,7 @@ export function problem(
   title: string,
   headers: Readonly<Record<string, string>> = {},
 ): true {
-  const body = { type: "/problems/x", title, status, detail: "The test says so.", code: "x" };
+  const body = { type: "/problems/x", title, status, detail: "Nothing came for a minute", code: "x" };
   reply.code(status).headers(headers).type("application/problem+json").send(JSON.stringify(body));
   return true;
 }
