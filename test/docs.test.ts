@@ -21,6 +21,7 @@ const documents = [
   "docs/download-proxy-fields.md",
   "docs/moving.md",
   "docs/operating.md",
+  "docs/page.md",
   "docs/performance.md",
   "docs/reliability.md",
   "docs/rest.md",
