@@ -15,6 +15,7 @@ const documents = [
   "CONTRIBUTING.md",
   "client/README.md",
   "deploy/README.md",
+  "docs/access.md",
   "docs/clamd.md",
   "docs/containers.md",
   "docs/download-proxy.md",
