@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import { execFile, execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
+import { connect as connectHttp2 } from "node:http2";
 import { request as httpsRequest } from "node:https";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -227,6 +229,17 @@ describe("a gateway with certificates", () => {
           .end();
       });
 
+    const askHttp2 = async (shown: Shown, path: string): Promise<number> => {
+      const session = connectHttp2(secure, { ...shown, rejectUnauthorized: false });
+      try {
+        const stream = session.request({ ":path": path });
+        const [headers] = await once(stream.resume(), "response");
+        return Number(headers[":status"]);
+      } finally {
+        session.destroy();
+      }
+    };
+
     const digest = `/v3/verdicts/${"0".repeat(64)}`; // 404: nothing is known of it, and who asks was let in
     assert.equal(await ask(shop, digest), 404);
     assert.equal(await ask(shop, "/version"), 403);
@@ -235,6 +248,9 @@ describe("a gateway with certificates", () => {
     assert.equal(await ask(stranger, digest), 401);
     assert.equal(await ask(null, digest), 401);
     assert.equal(await ask(null, "/livez"), 200);
+    assert.equal(await askHttp2(shop, digest), 404);
+    assert.equal(await askHttp2(stranger, digest), 401);
+    assert.equal(await askHttp2(null, digest), 401);
     assert.equal(await ask(null, digest, { "x-api-key": key }), 404);
     assert.equal(await ask(shop, digest, { "x-api-key": `${key}x` }), 401, "what is shown counts, and it is wrong");
 

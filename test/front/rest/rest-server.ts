@@ -1,10 +1,12 @@
 /** The REST front on a real port, and clients that leave nothing to a library. */
 
+import type { RequestListener } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import Fastify, { type FastifyInstance } from "fastify";
 import type { GatewayEvent } from "../../../src/core/events.ts";
 import { type RestFrontOptions, restFront } from "../../../src/front/rest/front.ts";
 import { eitherVersionServer } from "../../../src/http/listener.ts";
+import { accessFor, entryOf, keyOf } from "../../auth/known-clients.ts";
 import { createFakeScan, type FakeScan, type FakeScanOptions, realVersion } from "./fake-scan.ts";
 
 export interface RestServer extends AsyncDisposable {
@@ -23,12 +25,16 @@ export interface RestServerOptions {
 
 export const maxBytes = 100_000;
 
+/** With TEST_AUTH=keys every server asks for a key, and every request shows one: nothing else may change. */
+const key = process.env.TEST_AUTH === "keys" ? keyOf("7hq2m4xd") : null;
+const access = key === null ? null : accessFor([entryOf("7hq2m4xd", { scopes: ["admin"] })]);
+
 export async function startRest({ scan = {}, front = {}, beside }: RestServerOptions = {}): Promise<RestServer> {
   const fake = createFakeScan({ maxBytes, ...scan });
   const events: GatewayEvent[] = [];
   const server = Fastify({
     serverFactory: (handler) =>
-      eitherVersionServer(handler, {
+      eitherVersionServer(key === null ? handler : showing(key, handler), {
         http1: { requestTimeout: 0 },
         http2: {},
         firstBytesMs: 10_000,
@@ -56,6 +62,14 @@ export async function startRest({ scan = {}, front = {}, beside }: RestServerOpt
   };
 }
 
+/** Its clients are of many kinds, and some of them are written byte by byte: the key is put in where all of them meet. */
+function showing(shown: string, handler: RequestListener): RequestListener {
+  return (request, response) => {
+    request.rawHeaders.push("X-API-Key", shown);
+    handler(request, response);
+  };
+}
+
 export function frontOptions(fake: FakeScan, events: GatewayEvent[], overrides: Partial<RestFrontOptions>): RestFrontOptions {
   return {
     scan: fake.scan,
@@ -63,7 +77,7 @@ export function frontOptions(fake: FakeScan, events: GatewayEvent[], overrides: 
     engineVersion: () => realVersion,
     signatureFiles: () => [],
     trustedProxies: [],
-    access: null,
+    access,
     areMetricsOpen: true,
     poolStats: () => ({ backendsUp: 1, slots: 10, inFlight: 1, queued: 0 }),
     isTestOnly: () => false,
