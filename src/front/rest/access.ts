@@ -36,9 +36,10 @@ const needs: Readonly<Record<string, Scope | "open" | "operations">> = {
   "/readyz": "open",
   "/openapi.json": "open",
   "/problems/:code": "open",
+  "/docs": "open",
 };
 
-const openBelow = ["/ui/", "/docs"] as const;
+const openBelow = ["/ui/", "/docs/"] as const;
 
 /** Null: everybody. A route that nobody has thought of is for administrators. */
 export function scopeNeeded(route: string, areMetricsOpen: boolean): Scope | null {
@@ -51,8 +52,8 @@ export function scopeNeeded(route: string, areMetricsOpen: boolean): Scope | nul
 export function addAccess(server: FastifyInstance, options: AccessHookOptions): void {
   const { access, areMetricsOpen, trustedProxies, emit } = options;
   server.addHook("onRequest", (request, reply, next) => {
-    const scope = scopeNeeded(request.routeOptions.url ?? "", areMetricsOpen);
-    if (scope === null || isForPage(request)) return next();
+    const scope = isForPage(request) ? null : scopeNeeded(request.routeOptions.url ?? "", areMetricsOpen);
+    if (scope === null) return next();
     const decision = access.decide(new RequestHead(request.raw, trustedProxies), scope);
     if (decision.client !== null) setClient(request.raw, decision.client);
     if (decision.kind === "let-in") next();
@@ -65,7 +66,7 @@ export function addAccess(server: FastifyInstance, options: AccessHookOptions): 
   }
 }
 
-/** The page is open, as its files are: it holds no data, and asks for a key itself. */
+/** A browser gets the page and no figures: the page asks for a key itself. */
 function isForPage({ routeOptions, headers }: FastifyRequest): boolean {
   return routeOptions.url === "/" && asksForHtml(headers.accept ?? "");
 }

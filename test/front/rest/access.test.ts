@@ -2,12 +2,26 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import swagger from "@fastify/swagger";
+import Fastify, { type FastifyPluginAsync } from "fastify";
 import { parseIpRange } from "../../../src/codec/ip-address.ts";
 import { opsRoutes } from "../../../src/front/ops/ops-routes.ts";
+import { docs } from "../../../src/front/page/docs.ts";
+import { loadPage } from "../../../src/front/page/page.ts";
 import { scopeNeeded } from "../../../src/front/rest/access.ts";
+import { restFront } from "../../../src/front/rest/front.ts";
 import { accessFor, entryOf, keyOf } from "../../auth/known-clients.ts";
-import { realVersion } from "./fake-scan.ts";
-import { exchange, parseAnswer, type RestServer, type RestServerOptions, request, startRest } from "./rest-server.ts";
+import { createFakeScan, realVersion } from "./fake-scan.ts";
+import {
+  exchange,
+  frontOptions,
+  maxBytes,
+  parseAnswer,
+  type RestServer,
+  type RestServerOptions,
+  request,
+  startRest,
+} from "./rest-server.ts";
 
 const key = keyOf("7hq2m4xd");
 const header = { authorization: `Bearer ${key}` };
@@ -143,6 +157,36 @@ describe("the REST front with keys", () => {
       assert.equal(await status(path, { "x-api-key": keyOf("ssssssss") }), 200);
     }
     for (const path of ["/livez", "/readyz"]) assert.equal(await status(path), 200);
+  });
+
+  test("a browser gets the page without a key, and no figures with it", async () => {
+    const home = { status: 200, contentType: "text/html", body: "<h1>the page</h1>" };
+    await using server = await startGuarded({ front: { home } });
+    const page = await exchange(server.port, request("GET /", { accept: "text/html,*/*;q=0.8" }));
+    assert.deepEqual([page.status, page.body], [200, home.body]);
+    for (const accept of ["*/*", "application/json", "text/html;q=0"]) {
+      assert.equal((await exchange(server.port, request("GET /", { accept }))).status, 401, accept);
+    }
+    assert.equal((await exchange(server.port, request("GET /version", { accept: "text/html" }))).status, 401);
+  });
+
+  test("every route that the gateway has is in the list of who needs what", async () => {
+    const routes: string[] = [];
+    const server = Fastify();
+    server.addHook("onRoute", ({ url }) => void routes.push(url));
+    await server.register(swagger);
+    await server.register(restFront(frontOptions(createFakeScan({ maxBytes }), [], { access })));
+    await server.register(ops as FastifyPluginAsync);
+    const options = { retryAfterSeconds: 1, linger: { maxMs: 1, idleMs: 1, maxBytes: 1 }, trustedProxies: [], emit: () => {} };
+    await server.register((await loadPage(options)).routes);
+    await server.register(docs);
+    await server.ready();
+    assert.ok(routes.length > 20);
+    assert.deepEqual(
+      routes.filter((route) => scopeNeeded(route, true) === "admin"),
+      [],
+    );
+    await server.close();
   });
 
   test("a route that nobody has thought of is for administrators", () => {
