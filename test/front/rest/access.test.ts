@@ -266,7 +266,7 @@ describe("the REST front with keys", () => {
     const preflight = await exchange(server.port, request("OPTIONS /v3/scan", asked));
     assert.equal(preflight.status, 204);
     assert.equal(preflight.headers.get("access-control-allow-headers"), "authorization,x-api-key");
-    await using open = await startRest({ front: { allowOrigins: ["https://app.example"] } });
+    await using open = await startRest({ front: { access: null, allowOrigins: ["https://app.example"] } });
     assert.equal(
       (await exchange(open.port, request("OPTIONS /v3/scan", asked))).headers.get("access-control-allow-headers"),
       undefined,

@@ -25,7 +25,7 @@ export interface RestServerOptions {
 
 export const maxBytes = 100_000;
 
-/** With TEST_AUTH=keys every server asks for a key, and every request shows one: nothing else may change. */
+/** With TEST_AUTH=keys every server asks for a key, unless a test says whom it asks, and every request shows one: nothing else may change. */
 const key = process.env.TEST_AUTH === "keys" ? keyOf("7hq2m4xd") : null;
 const access = key === null ? null : accessFor([entryOf("7hq2m4xd", { scopes: ["admin"] })]);
 
@@ -34,14 +34,14 @@ export async function startRest({ scan = {}, front = {}, beside }: RestServerOpt
   const events: GatewayEvent[] = [];
   const server = Fastify({
     serverFactory: (handler) =>
-      eitherVersionServer(key === null ? handler : showing(key, handler), {
+      eitherVersionServer(key === null || front.access !== undefined ? handler : showing(key, handler), {
         http1: { requestTimeout: 0 },
         http2: {},
         firstBytesMs: 10_000,
         idleSessionMs: 60_000,
       }) as never,
   });
-  await server.register(restFront(frontOptions(fake, events, front)));
+  await server.register(restFront(frontOptions(fake, events, { access, ...front })));
   if (beside) await server.register(beside);
   await server.listen({ host: "127.0.0.1", port: 0 });
   const { port } = server.server.address() as AddressInfo;
@@ -77,7 +77,7 @@ export function frontOptions(fake: FakeScan, events: GatewayEvent[], overrides: 
     engineVersion: () => realVersion,
     signatureFiles: () => [],
     trustedProxies: [],
-    access,
+    access: null,
     areMetricsOpen: true,
     poolStats: () => ({ backendsUp: 1, slots: 10, inFlight: 1, queued: 0 }),
     isTestOnly: () => false,
