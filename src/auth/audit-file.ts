@@ -14,12 +14,14 @@ export interface AuditFile {
 export function openAuditFile(path: string): AuditFile {
   // Whatever else it is, nobody waits for it.
   const open = () => openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK, 0o600);
-  let descriptor = open();
+  let descriptor: number | null = open();
   /** Whether it ends within a line. */
   let isTorn = false;
 
   return {
     write(line) {
+      // Its number may be another file's by now.
+      if (descriptor === null) return false;
       const bytes = Buffer.from(isTorn ? `\n${line}` : line);
       let written = 0;
       try {
@@ -36,11 +38,15 @@ export function openAuditFile(path: string): AuditFile {
       }
     },
     reopen() {
+      if (descriptor === null) return;
       const next = open();
       closeSync(descriptor);
       descriptor = next;
       isTorn = false;
     },
-    close: () => closeSync(descriptor),
+    close() {
+      if (descriptor !== null) closeSync(descriptor);
+      descriptor = null;
+    },
   };
 }

@@ -144,6 +144,7 @@ describe("openAuditFile", () => {
     file.reopen();
     assert.ok(file.write("three\n"));
     file.close();
+    assert.equal(file.write("late\n"), false);
     assert.equal(await readFile(`${path}.1`, "utf8"), "one\ntwo\n");
     assert.equal(await readFile(path, "utf8"), "three\n");
     const again = openAuditFile(path);
