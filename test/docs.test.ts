@@ -14,6 +14,7 @@ const documents = [
   "SECURITY.md",
   "CONTRIBUTING.md",
   "client/README.md",
+  "client/docs/reference.md",
   "deploy/README.md",
   "docs/access.md",
   "docs/clamd.md",

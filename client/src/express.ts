@@ -73,6 +73,7 @@ function isList(files: NonNullable<UploadRequest["files"]>): files is readonly U
 
 /** A file that multer is about to store. */
 export interface IncomingFile {
+  readonly fieldname: string;
   readonly originalname: string;
   readonly stream: NodeJS.ReadableStream;
 }
@@ -85,7 +86,7 @@ export interface Storage<Request, File extends IncomingFile, Info> {
 
 /**
  * A multer storage that hands a file to another one only once it is allowed. A file that is not ends the upload with a BlockedError
- * (`status` 422), one without a verdict with a ScanError (`status` 503).
+ * (`status` 422), one without a verdict with a ScanError (`status` 503 or 413, and Retry-After in `headers`).
  */
 export function scannedStorage<Request, File extends IncomingFile, Info>(
   scanner: Scanner,
@@ -96,7 +97,8 @@ export function scannedStorage<Request, File extends IncomingFile, Info>(
       const scanned = scanner.through({ name: file.originalname });
       const fail = (error: unknown) => {
         file.stream.resume(); // the rest of the form is read past
-        callback(Object.assign(error instanceof BlockedError ? error : toScanError(error), { status: statusOf(error) }));
+        const told = error instanceof BlockedError ? error : toScanError(error);
+        callback(Object.assign(told, answerOf({ field: file.fieldname, name: file.originalname }, told)));
       };
       // multer ends a file that breaks off by an error of its stream.
       file.stream.once("error", (error) => scanned.destroy(new ScanError("input", String(error), { cause: error })));
@@ -111,7 +113,12 @@ export function scannedStorage<Request, File extends IncomingFile, Info>(
   };
 }
 
-function statusOf(error: unknown): number {
-  if (error instanceof BlockedError) return 422;
-  return error instanceof ScanError && error.code === "too-large" ? 413 : 503;
+/** What Express answers an error by. */
+function answerOf(
+  upload: { readonly field: string; readonly name: string },
+  error: BlockedError | ScanError,
+): { readonly status: number; readonly headers: Readonly<Record<string, string>> } {
+  const refusal = refusalOf([error instanceof BlockedError ? { ...upload, report: error.report } : { ...upload, error }]);
+  const seconds = refusal?.retryAfterSeconds ?? null;
+  return { status: refusal?.status ?? 503, headers: seconds === null ? {} : { "retry-after": String(seconds) } };
 }

@@ -5,6 +5,7 @@ import { ScanError } from "./errors.ts";
 
 export type { UnscannableReason, Verdict };
 
+/** What one scan came to. */
 export interface Report {
   /** All that has to be read: whether the bytes may pass. */
   readonly allowed: boolean;
@@ -25,6 +26,7 @@ export interface Report {
   readonly elapsedMs: number;
 }
 
+/** Who scanned, with which signatures. */
 export interface EngineInfo {
   /** The engine's release, as `1.4.6`. */
   readonly engine: string;

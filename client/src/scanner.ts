@@ -9,6 +9,7 @@ import { type Body, type Source, sourceOf } from "./source.ts";
 import type { Target, TargetScan } from "./target.ts";
 import { type ScannedThrough, scanThrough, type ThroughOptions } from "./through.ts";
 
+/** All of them can be left out. */
 export interface ScannerOptions {
   /** Sent to a gateway as a bearer token; a function is asked before each request. */
   readonly apiKey?: string | (() => Promise<string>);
@@ -33,12 +34,14 @@ export interface ScannerOptions {
   readonly tls?: SecureContextOptions;
 }
 
+/** Of one scan. */
 export interface ScanOptions {
   /** The body's name, for logs and reports. */
   readonly name?: string;
   readonly signal?: AbortSignal;
 }
 
+/** Of one file of many: its report, or why there is none. */
 export type FileReport = { readonly path: string } & (
   | { readonly report: Report }
   | { readonly error: { readonly code: ScanError["code"]; readonly message: string } }
@@ -52,8 +55,9 @@ export type FieldReport = { readonly field: string; readonly name: string } & (
 
 /** Each call ends in a report or a ScanError within `timeoutMs`. A blocked body is a report, not an error. */
 export interface Scanner extends AsyncDisposable {
+  /** Bytes in memory, a blob, or a stream, which is read once. */
   scan(body: Body, options?: ScanOptions): Promise<Report>;
-  /** @throws ScanError `not-found` or `input` where there is no such regular file, or it changes meanwhile. */
+  /** A regular file. @throws ScanError `not-found` or `input` where there is no such regular file, or it changes meanwhile. */
   scanFile(path: string, options?: ScanOptions): Promise<Report>;
   /** In the order of the paths, a few at once. What goes wrong with one file is told in its place; the others go on. */
   scanMany(
@@ -68,6 +72,7 @@ export interface Scanner extends AsyncDisposable {
   through(options?: ThroughOptions): ScannedThrough;
   /** The report on a body with this SHA-256 that was scanned before, of a gateway; null where none is known, which is not "clean". */
   lookup(sha256: string, options?: { readonly signal?: AbortSignal }): Promise<Report | null>;
+  /** Engine, signatures, and what an operator should look at. */
   status(options?: { readonly signal?: AbortSignal }): Promise<Status>;
 }
 
@@ -75,6 +80,8 @@ const longestRetryMs = 30_000;
 const firstPauseMs = 250;
 
 /**
+ * Makes a scanner, which connects when it is first asked.
+ *
  * @param target `https://gateway:9000`, `tcp://clamd:3310`, `tls://clamd:3310` or `unix:///run/clamav/clamd.ctl`; without it CLAMGATE_URL
  * of the environment, or `http://localhost:9000`.
  * @throws ScanError `input` for an address of another kind, or an option that is none.

@@ -2,6 +2,7 @@
 
 import { ScanError } from "./errors.ts";
 
+/** What can be scanned. */
 export type Body = Uint8Array | Blob | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>;
 
 /** A body as the targets read it. */

@@ -7,6 +7,7 @@ import { BlockedError, type Report } from "./report.ts";
 import { counted, type Source, sourceOf } from "./source.ts";
 import type { TargetScan } from "./target.ts";
 
+/** Of one stream. */
 export interface ThroughOptions {
   /**
    * `verdict` (the default) sends nothing before the verdict. `tail` lets all flow but the last byte, so that what lies behind must
@@ -17,6 +18,7 @@ export interface ThroughOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Its report rejects with a ScanError where there is none. */
 export type ScannedThrough = Duplex & { readonly report: Promise<Report> };
 
 /** What a scanner lends: its time limits, its target, its limit of bytes. */

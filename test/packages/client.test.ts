@@ -3,13 +3,15 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
+import { clientReference } from "../../docs/client-reference.ts";
 import { type ScriptedClamd, startScriptedClamd } from "../client/scripted-clamd.ts";
 import { startRest } from "../front/rest/rest-server.ts";
-import { npm, type Packed, pack, repository } from "./packed.ts";
+import { type Consumer, openConsumer } from "./consumer.ts";
+import { npm, type Packed, repository } from "./packed.ts";
 
 const entries = ["", "/express", "/fastify", "/nest", "/next", "/hono", "/clamscan"];
 const runtimes = join(repository, "test/runtimes/node_modules/.bin");
@@ -39,23 +41,22 @@ stdout.write(JSON.stringify(told));
 const ofOneTarget = ["clean", "A.Virus", "98fc5211", false, "package.json", "input"];
 
 describe("the package @clamgate/client", () => {
+  let consumer: Consumer;
   let packed: Packed;
   let project: string;
   let clamd: ScriptedClamd;
   let gateway: Awaited<ReturnType<typeof startRest>>;
   before(async () => {
-    packed = await pack("-w", "client");
-    project = join(packed.directory, "project");
-    await mkdir(project);
-    await writeFile(join(project, "package.json"), "{}");
-    await npm(project, ["install", packed.path]);
+    consumer = await openConsumer();
+    packed = consumer.packed;
+    project = consumer.directory;
     clamd = await startScriptedClamd();
     gateway = await startRest();
   });
   after(async () => {
     await clamd[Symbol.asyncDispose]();
     await gateway[Symbol.asyncDispose]();
-    await packed[Symbol.asyncDispose]();
+    await consumer[Symbol.asyncDispose]();
   });
 
   /** What the program says, run by this command. */
@@ -75,7 +76,7 @@ describe("the package @clamgate/client", () => {
   test("holds JavaScript with its maps and types, depends on nothing, and is small", async () => {
     const files = await packed.files();
     const others = files.filter((path) => !/^dist\/(client\/src|src)\/.+\.(js|js\.map|d\.ts)$/.test(path));
-    assert.deepEqual(others.sort(), ["LICENSE", "README.md", "package.json"]);
+    assert.deepEqual(others.sort(), ["LICENSE", "README.md", "docs/reference.md", "package.json"]);
     const manifest = JSON.parse(await readFile(join(project, "node_modules/@clamgate/client/package.json"), "utf8"));
     assert.deepEqual([manifest.dependencies, manifest.engines.node], [undefined, ">=20.19"]);
     assert.deepEqual(
@@ -131,7 +132,7 @@ describe("the package @clamgate/client", () => {
     ["esnext", "bundler"],
   ]) {
     test(`type-checks strictly by ${resolution} resolution, its users' code as its own declarations`, async () => {
-      await linkPackages(
+      await consumer.link(
         "typescript",
         "@types",
         "express",
@@ -177,15 +178,10 @@ describe("the package @clamgate/client", () => {
     });
   }
 
-  /** As they are installed in this checkout. */
-  async function linkPackages(...names: readonly string[]): Promise<void> {
-    for (const name of names) {
-      const path = join(project, "node_modules", name);
-      if (existsSync(path)) continue;
-      await mkdir(dirname(path), { recursive: true });
-      await symlink(join(repository, "node_modules", name), path);
-    }
-  }
+  test("has a reference that says what its declarations say", async () => {
+    const reference = await readFile(join(project, "node_modules/@clamgate/client/docs/reference.md"), "utf8");
+    assert.equal(reference, await clientReference(join(project, "node_modules/@clamgate/client/dist")), "npm run docs renews it");
+  });
 
   test("is of the version that the gateway has, here and in the change log", async () => {
     const read = async (path: string) => await readFile(join(repository, path), "utf8");

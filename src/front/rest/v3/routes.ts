@@ -34,7 +34,7 @@ export interface V3Options extends UploadRoutesOptions {
   readonly warnings: () => readonly string[];
 }
 
-const State = Type.Object({
+export const State = Type.Object({
   engine: Type.Union([EngineInfo, Type.Null()]),
   signatureAgeSeconds: Type.Union([Type.Number(), Type.Null()]),
   slots: Type.Object({ total: Type.Integer(), busy: Type.Integer() }),
