@@ -109,7 +109,8 @@ export function clamdTarget(url: URL, options: ClamdOptions): Target {
       const engine = await version(signal);
       const time = engine.databaseTime === null ? null : Date.parse(engine.databaseTime);
       const signatureAgeSeconds = time === null ? null : Math.max(0, Math.round((Date.now() - time) / 1000));
-      return { engine, signatureAgeSeconds, slots: null, queued: null, warnings: [alertsWarning] };
+      const untold = { slots: null, queued: null, cache: null, maxBytes: null };
+      return { engine, signatureAgeSeconds, ...untold, warnings: [alertsWarning] };
     },
   };
 }

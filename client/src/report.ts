@@ -47,6 +47,10 @@ export interface Status {
   readonly signatureAgeSeconds: number | null;
   readonly slots: { readonly total: number; readonly busy: number } | null;
   readonly queued: number | null;
+  /** `degraded`: verdicts are not remembered; null where that is not told. */
+  readonly cache: "ok" | "degraded" | null;
+  /** Bytes of the largest file that is scanned; null where that is not told. */
+  readonly maxBytes: number | null;
   /** What an operator should look at, and what this target cannot promise. */
   readonly warnings: readonly string[];
 }
@@ -101,12 +105,14 @@ export function parseReport(value: unknown): Report {
 /** @throws ScanError `protocol` */
 export function parseStatus(value: unknown): Status {
   if (!isRecord(value) || !Array.isArray(value.warnings)) throw notAReport();
-  const { engine, signatureAgeSeconds, slots, queued, warnings } = value;
+  const { engine, signatureAgeSeconds, slots, queued, cache, maxBytes, warnings } = value;
   return {
     engine: isRecord(engine) ? parseEngine(engine) : null,
     signatureAgeSeconds: typeof signatureAgeSeconds === "number" ? signatureAgeSeconds : null,
     slots: isRecord(slots) && isCount(slots.total) && isCount(slots.busy) ? { total: slots.total, busy: slots.busy } : null,
     queued: isCount(queued) ? queued : null,
+    cache: cache === "ok" || cache === "degraded" ? cache : null,
+    maxBytes: isCount(maxBytes) ? maxBytes : null,
     warnings: warnings.filter((warning) => typeof warning === "string"),
   };
 }

@@ -12,8 +12,9 @@ type Readonlys<T> = T extends object ? { readonly [Key in keyof T]: Readonlys<T[
 type Fits<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;
 /** Assignable both ways, with the same keys: one that may be missing is assignable to none. */
 type Same<A, B> = Fits<[Readonlys<A>, keyof A], [Readonlys<B>, keyof B]>;
-/** A clamd tells neither slots nor queue, a gateway always does. */
-type GatewayStatus = { readonly [Key in keyof Status]: Key extends "slots" | "queued" ? NonNullable<Status[Key]> : Status[Key] };
+/** What a clamd does not tell, and a gateway always does. */
+type OfGateway = "slots" | "queued" | "cache" | "maxBytes";
+type GatewayStatus = { readonly [Key in keyof Status]: Key extends OfGateway ? NonNullable<Status[Key]> : Status[Key] };
 
 const isSame: {
   readonly report: Same<Static<typeof ReportSchema>, Report>;
