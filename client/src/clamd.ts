@@ -1,7 +1,7 @@
 /** Asks a clamd itself: INSTREAM, one connection for each body. Node, Bun and Deno alone have the sockets for it. */
 
 import { createHash } from "node:crypto";
-import type { Socket } from "node:net";
+import { isIP, type Socket } from "node:net";
 import { connect as connectTls, type SecureContextOptions } from "node:tls";
 import { ClamdSocket } from "../../src/clamd/clamd-socket.ts";
 import { maxReplyBytes, parseScanReply, parseVersionReply } from "../../src/codec/clamd/reply.ts";
@@ -122,7 +122,8 @@ function open(url: URL, { tls = {} }: ClamdOptions): Socket {
     case "unix:":
       return new ClamdSocket({ allowHalfOpen: true }).connect({ path: decodeURIComponent(url.pathname) });
     case "tls:":
-      return connectTls({ ...tls, host, port, servername: host });
+      // An address is no server name (RFC 6066 §3); the certificate is checked against it all the same.
+      return connectTls({ ...tls, host, port, ...(isIP(host) === 0 ? { servername: host } : {}) });
     default:
       return new ClamdSocket({ allowHalfOpen: true, noDelay: true, keepAlive: true }).connect({ host, port });
   }

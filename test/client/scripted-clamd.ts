@@ -2,6 +2,7 @@
 
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
+import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 
 export interface ScriptedClamd extends AsyncDisposable {
   readonly url: string;
@@ -18,16 +19,22 @@ export interface ClamdScript {
   readonly early?: string;
   /** In place of the close behind a reply. */
   readonly end?: (socket: Socket) => void;
+  /** A Unix socket in place of a port of 127.0.0.1. */
+  readonly path?: string;
+  /** Its key and certificate, where it speaks TLS. */
+  readonly tls?: TlsOptions;
 }
 
 export async function startScriptedClamd({
   reply = byBody,
   early,
   end = (socket) => void socket.end(),
+  path,
+  tls,
 }: ClamdScript = {}): Promise<ScriptedClamd> {
   const sockets = new Set<Socket>();
   let count = 0;
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
+  const onConnection = (socket: Socket) => {
     count += 1;
     sockets.add(socket);
     socket.on("error", () => {}); // the client may be gone
@@ -44,12 +51,14 @@ export async function startScriptedClamd({
       if (text === null) return;
       socket.write(text, () => end(socket));
     });
-  });
-  server.listen(0, "127.0.0.1");
+  };
+  const server = tls === undefined ? createServer({ allowHalfOpen: true }, onConnection) : createTlsServer(tls, onConnection);
+  if (path === undefined) server.listen(0, "127.0.0.1");
+  else server.listen(path);
   await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
+  const { port } = path === undefined ? (server.address() as AddressInfo) : { port: 0 };
   return {
-    url: `tcp://127.0.0.1:${port}`,
+    url: path === undefined ? `${tls === undefined ? "tcp" : "tls"}://127.0.0.1:${port}` : `unix://${path}`,
     open: () => sockets.size,
     count: () => count,
     async [Symbol.asyncDispose]() {
