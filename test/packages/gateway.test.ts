@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { settingsAsMarkdown } from "../../src/config/print-settings.ts";
@@ -33,8 +33,16 @@ describe("the package clamgate", () => {
     const others = files.filter((path) => !/^dist\/(src|client\/src)\/|^bin\/clamgate\.js$/.test(path));
     assert.deepEqual(others.sort(), ["CHANGELOG.md", "LICENSE", "README.md", "package.json"]);
     assert.deepEqual(
-      files.filter((path) => path.endsWith(".ts")),
+      files.filter((path) => /\.ts$|tsconfig/.test(path)),
       [],
+    );
+    const assets = (await readdir(join(repository, "src"), { recursive: true, withFileTypes: true }))
+      .filter((entry) => entry.isFile() && !/\.ts$|^tsconfig\.json$/.test(entry.name))
+      .map((entry) => join("dist", relative(repository, entry.parentPath), entry.name));
+    assert.deepEqual(
+      assets.filter((path) => !files.includes(path)),
+      [],
+      "what is not TypeScript is copied",
     );
     for (const name of ["dist/src/main.js", "dist/src/app/serve.js"]) {
       const { sourcesContent } = JSON.parse(await readFile(installed(`${name}.map`), "utf8"));
