@@ -2,7 +2,7 @@
 
 import { table } from "./table.ts";
 
-export const loadNames = ["L1", "L2", "L3", "L4", "L5", "L6", "L7", "L8", "L9"] as const;
+export const loadNames = ["L1", "L2", "L3", "L4", "L5", "L6", "L7", "L8", "L9", "L10"] as const;
 export type LoadName = (typeof loadNames)[number];
 
 /**

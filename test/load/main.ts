@@ -1,4 +1,4 @@
-/** `npm run load`: the loads L1-L9, each with what it must show beside what it has shown. */
+/** `npm run load`: the loads L1-L10, each with what it must show beside what it has shown. */
 
 import { readFile } from "node:fs/promises";
 import { cpus } from "node:os";
@@ -8,6 +8,7 @@ import { type LoadStage, openLoadStage } from "./load-stage.ts";
 import { besideClamdscan } from "./loads/beside-clamdscan.ts";
 import { cacheHits } from "./loads/cache-hits.ts";
 import { floods } from "./loads/floods.ts";
+import { icapConnections } from "./loads/icap-connections.ts";
 import { largeBodies } from "./loads/large-bodies.ts";
 import { manyConnections } from "./loads/many-connections.ts";
 import { oneClient } from "./loads/one-client.ts";
@@ -32,6 +33,7 @@ const loads: Readonly<Record<LoadName, Load>> = {
   L7: { what: "200 downloads of 10 MiB at once, some infected", run: proxyStreams },
   L8: { what: "one client with 1,200 connections beside ten others", run: oneClient },
   L9: { what: "floods on one connection and on 15, and what others pay", run: floods },
+  L10: { what: "1,200 ICAP connections that do next to nothing, 32 ICAP bodies of 100 MiB", run: icapConnections },
 };
 
 const help = `npm run load -- [options]
