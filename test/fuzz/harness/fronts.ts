@@ -6,7 +6,7 @@ import type { Response } from "undici";
 import { type OriginAct, ok } from "../../fake/origin.ts";
 import type { Client } from "./client.ts";
 
-export interface Judgement {
+export interface ScanResult {
   /** Anything else is a verdict that it is not, or that it cannot be told. */
   readonly isClean: boolean;
   readonly status: number;
@@ -27,7 +27,7 @@ export interface Circumstances {
 export interface Front {
   readonly name: string;
   /** Rejects where the answer is no verdict, or about other bytes; for a body above the limit 413 is one. */
-  judge(bytes: Buffer, circumstances?: Circumstances): Promise<Judgement>;
+  judge(bytes: Buffer, circumstances?: Circumstances): Promise<ScanResult>;
 }
 
 export interface Origin {
@@ -44,7 +44,7 @@ export function restFront({ fetch }: Client, url: string): Front {
       const init = { method: "POST", body: new Uint8Array(bytes), headers: lines, signal };
       const answer = await fetch(`${url}/scanHandlerBody`, init);
       const text = await answer.text();
-      return judgement(bytes, answer, 406, text);
+      return scanResult(bytes, answer, 406, text);
     },
   };
 }
@@ -61,12 +61,12 @@ export function downloadFront({ fetch }: Client, proxyUrl: string, { base, serve
       const answer = await fetch(`${proxyUrl}${path}`, { headers, signal });
       const body = Buffer.from(await answer.arrayBuffer());
       if (answer.status === 200) assert.ok(body.equals(bytes), "other bytes than the origin's");
-      return judgement(bytes, answer, 409, body.toString("latin1"));
+      return scanResult(bytes, answer, 409, body.toString("latin1"));
     },
   };
 }
 
-function judgement(bytes: Buffer, { status, headers }: Response, blocked: number, text: string): Judgement {
+function scanResult(bytes: Buffer, { status, headers }: Response, blocked: number, text: string): ScanResult {
   const label = `${status} ${JSON.stringify(text.slice(0, 200))}`;
   assert.ok([200, blocked, 413].includes(status), label);
   const digest = headers.get("x-clamgate-sha256");
