@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { brotliCompressSync, deflateRawSync, gzipSync } from "node:zlib";
 import { readCodings } from "../../../src/core/content-coding.ts";
 import { scanWholeForm } from "../../../src/front/rest/whole-form.ts";
-import { hidings } from "../../fuzz/hidden-forms.ts";
+import { hidings } from "../../fuzz/forms/hidden-forms.ts";
 import { createFakeScan } from "./fake-scan.ts";
 import { boundary, form, formType } from "./form.ts";
 import { exchange, request, startRest } from "./rest-server.ts";

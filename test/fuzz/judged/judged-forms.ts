@@ -1,8 +1,8 @@
 /** Forms to be judged by other readers: right ones with a few of their pieces replaced, added or left out, and a few bytes changed. */
 
 import fc from "fast-check";
+import { type HidingPlace, hidingPlaces } from "../forms/hidden-forms.ts";
 import { type Change, changes } from "../harness/mutated.ts";
-import { type HidingPlace, hidingPlaces } from "../hidden-forms.ts";
 
 export interface JudgedForm {
   readonly route: string;

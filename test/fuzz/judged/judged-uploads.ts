@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { deflateSync, gzipSync } from "node:zlib";
 import { bytesOf, codedBodies, headerLines, misleadingBodies } from "../coded-bodies.ts";
+import { hidings } from "../forms/hidden-forms.ts";
 import { type Campaign, campaign } from "../harness/campaign.ts";
 import { expand } from "../harness/marked-text.ts";
 import { changed } from "../harness/mutated.ts";
 import { asCommand, type Post, type Poster } from "../harness/raw-post.ts";
-import { hidings } from "../hidden-forms.ts";
 import { assertEachHas, type Judge } from "./judge.ts";
 import { evilForm, type JudgedForm, judgedForms, misleadingForms } from "./judged-forms.ts";
 import type { Readings } from "./reader-process.ts";
