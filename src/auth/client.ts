@@ -1,9 +1,9 @@
 /** A client that has shown who it is: what it may do, how much of it, and how a request finds it. */
 
+import type { Priority } from "../core/fair-queue.ts";
 import type { Scope } from "../core/scope.ts";
 
-export const priorities = ["interactive", "batch"] as const;
-export type Priority = (typeof priorities)[number];
+export { type Priority, priorities } from "../core/fair-queue.ts";
 
 /** So many in each window, as `100/1s`. */
 export interface Rate {

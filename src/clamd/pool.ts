@@ -4,7 +4,7 @@ import { Chain } from "../core/chain.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Engine, EngineScan } from "../core/engine.ts";
 import { ClamgateError } from "../core/errors.ts";
-import { createFairQueue } from "../core/fair-queue.ts";
+import { createFairQueue, type Priority } from "../core/fair-queue.ts";
 import type { SpooledBody } from "../core/spool.ts";
 import type { Backend, BackendOutcome } from "./backend.ts";
 import { createIsolation } from "./isolation.ts";
@@ -15,6 +15,8 @@ export interface PoolOptions {
   readonly queueMax: number;
   /** Of those, requests of one client. */
   readonly queueMaxPerClient: number;
+  /** As `FairQueueOptions.priorityOf`. */
+  readonly priorityOf?: (client: string) => Priority;
   /** Longest wait for a slot, that for a second try included, the scanning not. */
   readonly queueTimeoutMs: number;
   readonly clock: Clock;
@@ -74,7 +76,7 @@ const suspicionEntries = 10_000;
 /** In one request. A body with which engines die then is a suspect in the next one, too. */
 const mostLossesAlone = 3;
 
-export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock }: PoolOptions): EnginePool {
+export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, priorityOf, clock }: PoolOptions): EnginePool {
   const backends = new Set<Backend>();
   /** Removed, and still at work for somebody. */
   const leaving = new Set<Backend>();
@@ -89,6 +91,7 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, clock 
   const queue = createFairQueue<Waiter>({
     max: queueMax,
     maxOfOne: queueMaxPerClient,
+    priorityOf,
     crowdOut: (waiter) => waiter.refuse(queueFull()),
   });
   /** They have waited before, so they go first. */

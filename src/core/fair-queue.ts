@@ -1,13 +1,23 @@
-/** Clients take turns: in a queue, and for places that they share. However much one of them wants, the next client's first one is next but one. */
+/** Clients take turns: in a queue, and for places that they share. However much one of them wants, the next client's first one is next but one of its priority. */
 
 import { Chain, type Link } from "./chain.ts";
 import { ClamgateError } from "./errors.ts";
+
+export const priorities = ["interactive", "batch"] as const;
+
+/** Somebody waits for `interactive`; for `batch` nobody does. */
+export type Priority = (typeof priorities)[number];
+
+/** Turns in a row that `interactive` takes while `batch` waits too: that one is slow then, and never stands still. */
+const turnsInARow = 4;
 
 export interface FairQueueOptions<Item> {
   /** Of all clients together. */
   readonly max: number;
   /** Of one client. A lone one may fill the queue where this is not less than `max`. */
   readonly maxOfOne: number;
+  /** Asked when a client comes that has none waiting; without it all are `interactive`. */
+  readonly priorityOf?: ((client: string) => Priority) | undefined;
   /** Told of an item that had to leave, since the queue was full and a client with fewer came: it was the last of the longest line. */
   readonly crowdOut: (item: Item) => void;
 }
@@ -24,17 +34,25 @@ export interface FairQueue<Item> {
 interface Line<Item> {
   readonly client: string;
   readonly items: Chain<Item>;
-  /** Its place among those that wait for their turn. */
+  readonly priority: Priority;
+  /** Its place among those of its priority that wait for their turn. */
   turn: Link<Line<Item>> | null;
   /** Its place among the lines of its length. */
   rank: Link<Line<Item>> | null;
 }
 
 /** Nothing here takes longer for more clients or longer lines. */
-export function createFairQueue<Item>({ max, maxOfOne, crowdOut }: FairQueueOptions<Item>): FairQueue<Item> {
+export function createFairQueue<Item>({
+  max,
+  maxOfOne,
+  priorityOf = () => "interactive",
+  crowdOut,
+}: FairQueueOptions<Item>): FairQueue<Item> {
   /** No Map, for the reason that `ActiveSet` gives. */
   const lines: Record<string, Line<Item>> = Object.create(null);
-  const turns = new Chain<Line<Item>>();
+  const turns: Readonly<Record<Priority, Chain<Line<Item>>>> = { interactive: new Chain(), batch: new Chain() };
+  /** Turns of `interactive` since `batch` had one, or had nobody waiting. */
+  let inARow = 0;
   /** By their length; there is none of length 0. */
   const ranks: Chain<Line<Item>>[] = [];
   let longest = 0;
@@ -46,9 +64,10 @@ export function createFairQueue<Item>({ max, maxOfOne, crowdOut }: FairQueueOpti
   }
 
   function open(client: string): Line<Item> {
-    const line: Line<Item> = { client, items: new Chain(), turn: null, rank: null };
+    const priority = priorityOf(client);
+    const line: Line<Item> = { client, items: new Chain(), priority, turn: null, rank: null };
     lines[client] = line;
-    line.turn = turns.add(line);
+    line.turn = turns[priority].add(line);
     return line;
   }
 
@@ -82,6 +101,13 @@ export function createFairQueue<Item>({ max, maxOfOne, crowdOut }: FairQueueOpti
     return true;
   }
 
+  function nextLine(): Line<Item> | undefined {
+    const [interactive, batch] = [turns.interactive.first, turns.batch.first];
+    const isBatch = interactive === null || (batch !== null && inARow >= turnsInARow);
+    inARow = isBatch || batch === null ? 0 : inARow + 1;
+    return (isBatch ? batch : interactive)?.item;
+  }
+
   return {
     size: () => size,
     add(client, item) {
@@ -95,12 +121,12 @@ export function createFairQueue<Item>({ max, maxOfOne, crowdOut }: FairQueueOpti
       return () => remove(line, link);
     },
     next() {
-      const line = turns.first?.item;
+      const line = nextLine();
       const first = line?.items.first ?? null;
       if (line === undefined || first === null) return null;
       // Its next turn comes behind everybody else's.
       line.turn?.remove();
-      line.turn = turns.add(line);
+      line.turn = turns[line.priority].add(line);
       remove(line, first);
       return first.item;
     },

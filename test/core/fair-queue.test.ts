@@ -50,6 +50,22 @@ describe("createFairQueue", () => {
     assert.deepEqual(all().length, 4);
   });
 
+  test("gives batch one turn of five while interactive waits, in turn among themselves, and every turn else", () => {
+    const { queue, all } = stage();
+    for (let count = 1; count <= 3; count += 1) for (const client of ["x", "a", "y", "b", "c"]) queue.add(client, client + count);
+    assert.deepEqual(all().join(" "), "a1 b1 c1 a2 x1 b2 c2 a3 b3 y1 c3 x2 y2 x3 y3");
+    // No turns are owed for a time in which nobody else waited.
+    for (const item of ["x1", "x2", "a1", "a2", "a3", "a4", "a5"]) queue.add(item.charAt(0), item);
+    assert.deepEqual(all().join(" "), "a1 a2 a3 a4 x1 a5 x2");
+  });
+
+  test("makes room for whoever has fewer, whatever the priority", () => {
+    const { queue, crowdedOut } = stage({ max: 4 });
+    for (const item of ["a1", "a2", "a3", "a4"]) queue.add("a", item);
+    assert.notEqual(queue.add("x", "x1"), null);
+    assert.deepEqual(crowdedOut, ["a4"]);
+  });
+
   test("holds one client to its own limit, whoever else is there", () => {
     const { queue, crowdedOut } = stage({ max: 10, maxOfOne: 2 });
     assert.deepEqual(
@@ -61,7 +77,7 @@ describe("createFairQueue", () => {
 
   test("never holds more than it may, and loses nobody", () => {
     const steps = fc.array(
-      fc.record({ client: fc.constantFrom("a", "b", "c", "d"), kind: fc.constantFrom("add", "add", "next", "leave") }),
+      fc.record({ client: fc.constantFrom("a", "b", "c", "x", "y"), kind: fc.constantFrom("add", "add", "next", "leave") }),
     );
     fc.assert(
       fc.property(steps, fc.nat(6), (list, max) => {
@@ -104,7 +120,12 @@ describe("createFairQueue", () => {
 
 function stage({ max = 100, maxOfOne = Infinity }: { readonly max?: number; readonly maxOfOne?: number } = {}) {
   const crowdedOut: string[] = [];
-  const queue = createFairQueue<string>({ max, maxOfOne, crowdOut: (item) => crowdedOut.push(item) });
+  const queue = createFairQueue<string>({
+    max,
+    maxOfOne,
+    priorityOf: (client) => (client >= "x" ? "batch" : "interactive"),
+    crowdOut: (item) => crowdedOut.push(item),
+  });
   function all(): string[] {
     const items: string[] = [];
     for (let next = queue.next(); next !== null; next = queue.next()) items.push(next);
