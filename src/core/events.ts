@@ -185,6 +185,10 @@ export type GatewayEvent =
     }
   /** A connection to the ICAP port that was reset before anything was read. */
   | { readonly kind: "icap-refused"; readonly reason: IcapRefusal; readonly peer: string }
+  /** A request of a client that has had all that it may have for now. */
+  | { readonly kind: "limited"; readonly client: string; readonly policies: readonly LimitPolicy[] }
+  /** What a client has used of its quota could not be learned: its request went on. */
+  | { readonly kind: "quota-unknown"; readonly client: string }
   /** Somebody still posts to `/scan`, whatever came of the request (rest.md 34). */
   | { readonly kind: "deprecated-endpoint" }
   /** One command to the clamd door, by its name; `other` is none that it knows. */
@@ -208,6 +212,9 @@ export type ClamdRefusal = "peer" | "connections" | "command" | "unknown";
 export type AccessRefusal = (typeof accessRefusals)[number];
 
 export const accessRefusals = ["no-credentials", "conflict", "unknown", "expired", "certificate", "network", "scope"] as const;
+
+/** What limits a client; the names are those of the RateLimit fields. */
+export type LimitPolicy = "requests" | "bytes" | "concurrent" | "quota-bytes";
 
 export type DownloadMode = "strict" | "trickle" | "verified-stream";
 

@@ -152,6 +152,10 @@ export function logEvents(log: Log): Emit {
         return clamdRefused(log, event);
       case "clamd-read-timeout":
         return log.writeCounted("info", "clamd client timed out", { peer: event.peer }, {});
+      case "limited":
+        return log.writeCounted("info", "client limited", { client: event.client, policies: event.policies.join(" ") }, {});
+      case "quota-unknown":
+        return log.writeCounted("warn", "quota unknown", { client: event.client }, {});
       case "deprecated-endpoint":
         return log.writeCounted("info", "DEPRECATED ENDPOINT: Migrate from /scan to /v2/scan", {}, {});
       case "notice":

@@ -56,6 +56,7 @@ const icapAnswers = [
   "505",
 ] as const;
 const icapRefusals = ["limit", "peer", "tls"] as const;
+const limitPolicies = ["requests", "bytes", "concurrent", "quota-bytes"] as const;
 const updateOutcomes = ["updated", "up-to-date", "rate-limited", "blocked", "failed"] as const;
 
 export interface EventCountersOptions {
@@ -100,6 +101,14 @@ export function countEvents({ registry, children }: EventCountersOptions): Emit 
     "outcome",
     waitOutcomes,
   );
+  const limited = counterBy(
+    ours("limited_total", "Requests that were refused because their client had had all that it may have, by what it was."),
+    "policy",
+    limitPolicies,
+  );
+  const quotaUnknown = counter(
+    ours("quota_unknown_total", "Requests that went on although nobody could tell what is left of their client's quota."),
+  );
   const restarts = counterBy(ours("child_restarts_total", "Children that ended and are started again."), "child", [
     ...new Set([...children, "other"]),
   ]);
@@ -141,6 +150,11 @@ export function countEvents({ registry, children }: EventCountersOptions): Emit 
         return checks[event.outcome].inc();
       case "cache-failed":
         return cacheErrors[event.operation].inc();
+      case "limited":
+        for (const policy of event.policies) limited[policy].inc();
+        return;
+      case "quota-unknown":
+        return quotaUnknown.inc();
       case "scan-awaited":
         return waits[event.outcome].inc();
       case "download":

@@ -139,6 +139,8 @@ const expected: Record<GatewayEvent["kind"], Record<string, unknown>> = {
   "clamd-command": { level: "debug", msg: "clamd command", command: "INSTREAM" },
   "clamd-refused": { level: "warn", msg: "clamd command refused", peer: "192.0.2.7@4711", detail: "SHUTDOWN" },
   "clamd-read-timeout": { level: "info", msg: "clamd client timed out", peer: "192.0.2.7@4711" },
+  limited: { level: "info", msg: "client limited", client: "7hq2m4xd", policies: "requests bytes" },
+  "quota-unknown": { level: "warn", msg: "quota unknown", client: "7hq2m4xd" },
   "deprecated-endpoint": { level: "info", msg: "DEPRECATED ENDPOINT: Migrate from /scan to /v2/scan" },
   notice: { level: "info", msg: "listening" },
 };

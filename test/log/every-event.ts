@@ -122,6 +122,8 @@ export const everyEvent: { readonly [K in GatewayEvent["kind"]]: Extract<Gateway
   "clamd-command": { kind: "clamd-command", command: "INSTREAM" },
   "clamd-refused": { kind: "clamd-refused", reason: "command", peer: "192.0.2.7@4711", detail: "SHUTDOWN" },
   "clamd-read-timeout": { kind: "clamd-read-timeout", peer: "192.0.2.7@4711" },
+  limited: { kind: "limited", client: "7hq2m4xd", policies: ["requests", "bytes"] },
+  "quota-unknown": { kind: "quota-unknown", client: "7hq2m4xd" },
   "deprecated-endpoint": { kind: "deprecated-endpoint" },
   notice: { kind: "notice", level: "info", message: "listening" },
 };

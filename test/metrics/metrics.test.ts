@@ -100,6 +100,8 @@ const expected: Record<GatewayEvent["kind"], Record<string, number>> = {
   "clamd-command": { 'clamgate_clamd_commands_total{command="INSTREAM"}': 1 },
   "clamd-refused": { 'clamgate_clamd_refused_total{reason="command"}': 1 },
   "clamd-read-timeout": { clamgate_clamd_read_timeouts_total: 1 },
+  limited: { 'clamgate_limited_total{policy="requests"}': 1, 'clamgate_limited_total{policy="bytes"}': 1 },
+  "quota-unknown": { clamgate_quota_unknown_total: 1 },
   "deprecated-endpoint": { no_of_hits_on_deprecated_scan_endpoint: 1 },
   notice: {},
 };
