@@ -21,6 +21,18 @@ export interface RequestBodyOptions {
   readonly clock?: Clock;
 }
 
+const reading = Symbol("reading");
+
+/** Who reads a request whose bytes are counted: a field of its own costs nothing where none are. */
+type Counted = object & { [reading]?: { body: RequestBody | null } };
+
+/** To be called before the body is read, once. Returns what tells how many bytes of it have been read by now. */
+export function countBytes(request: RawRequest & Counted): () => number {
+  const counted = { body: null as RequestBody | null };
+  request[reading] = counted;
+  return () => counted.body?.bytes ?? 0;
+}
+
 /** What may have changed when a read found nothing. "end", "close" and "aborted" come alone or together, in any order. */
 const changes = ["readable", "end", "close", "aborted", "error"] as const;
 
@@ -47,8 +59,9 @@ export class RequestBody extends ChunkSource {
   /** What the reader was given. */
   #last: Uint8Array | null = null;
 
-  constructor(request: RawRequest, options: RequestBodyOptions) {
+  constructor(request: RawRequest & Counted, options: RequestBodyOptions) {
     super();
+    if (request[reading] !== undefined) request[reading].body = this;
     this.#request = request;
     this.#signal = options.signal;
     this.#response = options.response;
@@ -60,6 +73,11 @@ export class RequestBody extends ChunkSource {
       minBytesPerSecond: options.minBytesPerSecond,
       clock: options.clock ?? (() => performance.now()),
     });
+  }
+
+  /** Read by now. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** Whether it has been read to its end. */
