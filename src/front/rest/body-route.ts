@@ -5,13 +5,13 @@ import { possibleFormKind } from "../../codec/multipart/boundary.ts";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import { worstOf } from "../../core/scan-layers.ts";
 import { jsonType, sendAnswer } from "../../http/answer.ts";
-import { clientOf } from "../../http/client-address.ts";
 import { clientGone } from "../../http/client-gone.ts";
 import { linesOf } from "../../http/raw.ts";
 import { RequestBody } from "../../http/request-body.ts";
 import { formatGoStruct, formatJson, resultOfJudgement, verdictHeaders } from "./result.ts";
 import { bodySchema } from "./schemas.ts";
 import { mostSevere } from "./status.ts";
+import { turnOf } from "./turn.ts";
 import { type Judgement, judge } from "./upload.ts";
 import { type UploadRoutesOptions, uploadCodings } from "./upload-routes.ts";
 import { scanWholeForm, type WholeForm } from "./whole-form.ts";
@@ -40,7 +40,7 @@ export function addBodyRoute(server: FastifyInstance, options: BodyRouteOptions)
       try {
         const codings = uploadCodings(linesOf(request.raw, "content-encoding"));
         const boundary = boundaryIn(linesOf(request.raw, "content-type"));
-        const asked = { requestId: request.id, client: clientOf(request.raw, options.trustedProxies), signal, codings };
+        const asked = { requestId: request.id, client: turnOf(request.raw, options.trustedProxies), signal, codings };
         if (boundary === null) return await judge(options.scan, body, { ...asked, name: "", ...expected });
         const declaredBytes = expectedBytes ?? null;
         return worstIn(await scanWholeForm(body, { ...options, ...asked, boundary, declaredBytes, isEveryPartScanned: true }));

@@ -4,12 +4,12 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { ClamgateError } from "../../core/errors.ts";
 import { findings } from "../../core/scan.ts";
 import { type AnswerOptions, sendAnswer, textType } from "../../http/answer.ts";
-import { clientOf } from "../../http/client-address.ts";
 import { clientGone } from "../../http/client-gone.ts";
 import { type PathFinding, type PathScanOptions, scanPath } from "../paths/path-scan.ts";
 import { formatJson, type Result, resultOfError, resultOfScan, verdictHeaders } from "./result.ts";
 import { scanFileSchema, scanPathSchema } from "./schemas.ts";
 import { mostSevere } from "./status.ts";
+import { turnOf } from "./turn.ts";
 import type { Judgement } from "./upload.ts";
 
 export type PathRoutesOptions = AnswerOptions &
@@ -58,7 +58,7 @@ export function addPathRoutes(server: FastifyInstance, options: PathRoutesOption
     const asked = {
       via: "rest",
       requestId: request.id,
-      client: clientOf(request.raw, options.trustedProxies),
+      client: turnOf(request.raw, options.trustedProxies),
       signal,
       maxAtOnce: 1,
     } as const;

@@ -8,7 +8,6 @@ import type { Emit } from "../../core/events.ts";
 import type { Scan } from "../../core/scan.ts";
 import type { Codings } from "../../core/scan-layers.ts";
 import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer, textType } from "../../http/answer.ts";
-import { clientOf } from "../../http/client-address.ts";
 import { clientGone } from "../../http/client-gone.ts";
 import type { DrainLimits } from "../../http/multipart-reader.ts";
 import { linesOf } from "../../http/raw.ts";
@@ -16,6 +15,7 @@ import { RequestBody } from "../../http/request-body.ts";
 import { formatJson, formWithoutFile, namelessPart, type Result, resultOfJudgement, verdictHeaders } from "./result.ts";
 import { deprecatedUploadSchema, uploadSchema } from "./schemas.ts";
 import { mostSevere } from "./status.ts";
+import { turnOf } from "./turn.ts";
 import { type PartOutcome, scanUpload, type UploadOptions } from "./upload.ts";
 import { scanWholeForm, type WholeForm } from "./whole-form.ts";
 
@@ -69,7 +69,7 @@ export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOp
           ...options,
           boundary: form.boundary,
           requestId: request.id,
-          client: clientOf(request.raw, options.trustedProxies),
+          client: turnOf(request.raw, options.trustedProxies),
           signal,
           declaredBytes: declared === undefined ? null : Number(declared),
           isEveryPartScanned: false,

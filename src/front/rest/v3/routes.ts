@@ -10,12 +10,12 @@ import type { Decision } from "../../../core/scan.ts";
 import type { EngineVersion, Verdict } from "../../../core/verdict.ts";
 import type { CacheHealth } from "../../../core/verdict-cache.ts";
 import { jsonType, sendAnswer, textType } from "../../../http/answer.ts";
-import { clientOf } from "../../../http/client-address.ts";
 import { clientGone } from "../../../http/client-gone.ts";
 import { linesOf } from "../../../http/raw.ts";
 import { RequestBody } from "../../../http/request-body.ts";
 import { examples, Upload } from "../schemas.ts";
 import { mostSevere, type Status } from "../status.ts";
+import { turnOf } from "../turn.ts";
 import { type Judgement, judge, type PartOutcome, scanUpload } from "../upload.ts";
 import { outcomesIn, type UploadRoutesOptions, uploadCodings } from "../upload-routes.ts";
 import { scanWholeForm } from "../whole-form.ts";
@@ -127,7 +127,7 @@ export function addV3Routes(server: FastifyInstance, options: V3Options): void {
     }
     const signal = clientGone(raw, reply.raw);
     const body = new RequestBody(raw, { ...options.upload, signal, response: reply.raw });
-    const asked = { requestId: request.id, client: clientOf(raw, options.trustedProxies), signal };
+    const asked = { requestId: request.id, client: turnOf(raw, options.trustedProxies), signal };
     try {
       const codings = uploadCodings(linesOf(raw, "content-encoding"));
       if (!isForm) {
