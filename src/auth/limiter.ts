@@ -71,7 +71,7 @@ export function createLimiter({ quotas, emit, clock, now }: LimiterOptions): Lim
   async function chargeQuota(client: Client, account: Account, { bytes: rate }: Quota, bytes: number): Promise<Admission> {
     const at = now();
     const use: QuotaUse = { client: client.id, windowMs: rate.windowMs, startsAt: at - (at % rate.windowMs) };
-    const charge = await quotas.charge(use, bytes, rate.amount);
+    const charge = await quotas.charge(use, bytes, bytes === 0 ? Number.POSITIVE_INFINITY : rate.amount);
     if (charge === null) emit({ kind: "quota-unknown", client: client.id });
     account.used = charge === null ? null : { use, bytes: charge.used };
     if (charge?.isCharged === false) {
@@ -102,7 +102,9 @@ export function createLimiter({ quotas, emit, clock, now }: LimiterOptions): Lim
       const violations = account.violations(bytes);
       if (violations.length > 0) return limited(client, account, violations);
       account.take(bytes);
-      if (client.quota !== null && bytes > 0) return chargeQuota(client, account, client.quota, bytes);
+      const { quota } = client;
+      // A request without a body costs nothing of it, but is told what is left.
+      if (quota !== null && (bytes > 0 || account.used === null)) return chargeQuota(client, account, quota, bytes);
       return admitted(account, bytes, () => {});
     },
   };

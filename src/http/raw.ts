@@ -19,3 +19,14 @@ export function isWhollyRead(request: RawRequest): boolean {
   if (request.readableEnded) return true;
   return request instanceof IncomingMessage && request.complete && request.readableLength === 0;
 }
+
+/** Bytes of the body by its head; 0 where it has none, null where they are not told. */
+export function declaredBytes(request: RawRequest): number | null {
+  const { "content-length": length, "transfer-encoding": coding } = request.headers;
+  if (length !== undefined && coding === undefined) {
+    const bytes = Number(length);
+    return Number.isSafeInteger(bytes) && bytes >= 0 ? bytes : null;
+  }
+  if ("stream" in request) return request.stream.endAfterHeaders ? 0 : null;
+  return coding === undefined ? 0 : null;
+}

@@ -195,6 +195,13 @@ describe("createLimiter", () => {
       assert.equal(await admit(shop, 0), "admitted");
     });
 
+    test("tells of what was used before, also by others", async () => {
+      const quotas = countingQuotas();
+      await stage(quotas).admit(client({}, { quota }), 700);
+      const { ask } = stage(quotas);
+      assert.match((await ask(client({}, { quota }), 0)).fields?.ratelimit ?? "", /^"quota-bytes";r=300;t=/);
+    });
+
     test("gives back its other limits where it refuses", async () => {
       const { admit, ask } = stage();
       const shop = client({ concurrent: 1, bytes: { amount: 3_000, windowMs: second } }, { quota });

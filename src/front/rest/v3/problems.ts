@@ -37,12 +37,20 @@ const ownPages = {
     title: "The form has no file",
     text: "Send at least one part with a file name, or the file itself as the body.",
   },
+  "rate-limited": {
+    status: 429,
+    title: "The client has had all that it may have for now",
+    text: "RateLimit-Policy says what it may have, RateLimit what is left. Come again after Retry-After seconds. There is no verdict: do not accept the file.",
+  },
   "unknown-digest": {
     status: 404,
     title: "No verdict is remembered",
     text: "Nothing is known of bytes with this digest. That does not say that they are clean: send them to /v3/scan.",
   },
 } as const satisfies Record<string, Page>;
+
+/** draft-ietf-httpapi-ratelimit-headers-10, "Quota Exceeded". */
+const quotaExceeded = "https://iana.org/assignments/http-problem-types#quota-exceeded";
 
 const texts: Readonly<Record<ErrorCode, readonly [title: string, text: string]>> = {
   "too-large": ["The file is too large", "It has more bytes than MAX_FILE_SIZE. It was not scanned."],
@@ -98,6 +106,21 @@ const refusalCodes = { 400: "malformed", 401: "unauthenticated", 403: "forbidden
 export function problemOfRefusal({ status, message }: Pick<Refusal, "status" | "message">): Problem {
   const code = refusalCodes[status];
   return { type: `/problems/${code}`, title: pageOf(code)?.title ?? code, status, detail: message, code };
+}
+
+export interface LimitProblem extends Problem {
+  readonly "violated-policies": readonly string[];
+}
+
+/** The one problem whose type is not a page of ours: it has a registered one. */
+export function problemOfLimit({ violated, retryAfterSeconds }: Limit): LimitProblem {
+  const detail = `Limits that are reached: ${violated.join(", ")}. There is more in ${retryAfterSeconds} s.`;
+  return { ...problemOf("rate-limited"), type: quotaExceeded, detail, "violated-policies": violated };
+}
+
+interface Limit {
+  readonly violated: readonly string[];
+  readonly retryAfterSeconds: number;
 }
 
 function pageOf(code: string): Page | null {
