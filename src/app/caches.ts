@@ -1,5 +1,6 @@
 /** The caches that VERDICT_CACHE asks for: verdicts by content; for the download proxy those by address, and what was given of each. */
 
+import { join } from "node:path";
 import { type Parse, parseUrlRecord, parseVerdict } from "../cache/cacheable.ts";
 import { copiesJournal } from "../cache/copies-journal.ts";
 import { memoryCopies } from "../cache/memory-copies.ts";
@@ -12,10 +13,12 @@ import {
   sharedVerdicts,
   urlVerdicts,
 } from "../cache/memory-front.ts";
+import { sqliteQuotas } from "../cache/sqlite/quotas.ts";
 import { SqliteStore } from "../cache/sqlite/store.ts";
 import type { Config } from "../config/settings.ts";
 import type { Emit } from "../core/events.ts";
 import type { GivenCopies } from "../core/given-copies.ts";
+import type { QuotaStore } from "../core/quota-store.ts";
 import type { CacheHealth, UrlVerdictCache, VerdictCache } from "../core/verdict-cache.ts";
 
 export interface Caches {
@@ -32,6 +35,13 @@ const now = Date.now;
 const maxAddresses = 100_000;
 /** Values in memory where a file or Redis has them all. */
 const maxInFront = 10_000;
+
+/** For clients that have one. */
+export async function openQuotas({ VERDICT_CACHE: choice, STATE_DIRECTORY: state }: Config, emit: Emit): Promise<QuotaStore> {
+  if (choice.kind !== "redis") return sqliteQuotas({ path: join(state, "quotas.sqlite"), emit, now });
+  const { redisQuotas } = await import("../cache/redis/quotas.ts");
+  return redisQuotas({ target: choice.target, keyPrefix: "clamgate:2:quota:", emit, clock, now });
+}
 
 type EachCache = Pick<Caches, "verdicts" | "urlVerdicts" | "givenCopies">;
 type Choice = Config["VERDICT_CACHE"];

@@ -143,13 +143,15 @@ async function open(
     }),
     (made) => made.close(),
   );
-  const access = await openAccess(config, emit);
-  if (access !== null) opened.defer(async () => access.close());
+  const access = await openAccess({ config, emit, clock });
+  if (access !== null) opened.defer(() => access.close());
   const caches = opened.adopt(await openCaches(config, emit), (made) => made.close());
+  const ofOneClient = config.QUEUE_MAX_PER_CLIENT || config.QUEUE_MAX;
   const pool = opened.adopt(
     createPool({
       queueMax: config.QUEUE_MAX,
-      queueMaxPerClient: config.QUEUE_MAX_PER_CLIENT || config.QUEUE_MAX,
+      queueMaxPerClient: access === null ? ofOneClient : Math.min(ofOneClient, halfOf(config.QUEUE_MAX)),
+      priorityOf: access?.priorityOf,
       queueTimeoutMs: config.QUEUE_TIMEOUT,
       clock,
     }),
@@ -447,6 +449,11 @@ async function within(ms: number, work: Promise<unknown>): Promise<void> {
   const timer = setTimeout(resolve, ms);
   await Promise.race([work, promise]);
   clearTimeout(timer);
+}
+
+/** One may always wait where anybody may. */
+function halfOf(queueMax: number): number {
+  return Math.max(Math.min(1, queueMax), Math.floor(queueMax / 2));
 }
 
 function sum(numbers: readonly number[]): number {

@@ -7,8 +7,10 @@ import type { Scope } from "../core/scope.ts";
 import { certificateIn, isValidAt, namesIn } from "./certificate-name.ts";
 import { type AuthMethod, type Client, hasScope } from "./client.ts";
 import { credentialsIn } from "./credentials.ts";
-import { idIn, isKeyOf } from "./key.ts";
+import { type ReadToken, tokenClient } from "./json-web-token.ts";
+import { idIn, isKeyOf, looksLikeKey } from "./key.ts";
 import type { KnownEntries, KnownEntry } from "./keys.ts";
+import type { Limiter } from "./limiter.ts";
 
 /** What of a request tells who sends it. */
 export interface Head {
@@ -28,33 +30,43 @@ export type AccessDecision =
       readonly reason: AccessRefusal;
       /** Who it is, where that is certain. */
       readonly client: Client | null;
+      /** What is wrong with its token, for the log; null where there is none. */
+      readonly detail: string | null;
     };
 
-export interface Access {
-  /** May be asked for each request: it takes the same time for a wrong key as for one that nobody has. */
-  decide(head: Head, scope: Scope): AccessDecision;
+/** Who may ask, and how much. */
+export interface Access extends Limiter {
+  /** May be asked for each request: it takes the same time for a wrong key as for one that nobody has. At once, but for a token. Never rejects. */
+  decide(head: Head, scope: Scope): AccessDecision | Promise<AccessDecision>;
 }
 
 export interface AccessOptions {
   /** One suffices; none is empty. */
   readonly methods: ReadonlySet<AuthMethod>;
   readonly keys: KnownEntries;
+  /** Null where none are taken. */
+  readonly readToken: ReadToken | null;
+  readonly limiter: Limiter;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
 
-export function createAccess({ methods, keys, now }: AccessOptions): Access {
+export function createAccess({ methods, keys, readToken, limiter, now }: AccessOptions): Access {
   const takesKeys = methods.has("key");
   const takesCertificates = methods.has("mtls");
 
   return {
+    admit: limiter.admit,
     decide(head, scope) {
-      const shown = takesKeys ? credentialsIn(head.rawHeaders) : none;
+      const shown = takesKeys || readToken !== null ? credentialsIn(head.rawHeaders) : none;
       switch (shown.kind) {
         case "conflict":
           return refused("conflict");
-        case "token":
-          return judge(byKey(shown.token), head, scope);
+        case "token": {
+          const { token } = shown;
+          const isKey = readToken === null || (takesKeys && looksLikeKey(token));
+          return isKey ? judge(byKey(token), head, scope) : byToken(readToken, token, scope);
+        }
         case "none":
           return takesCertificates ? byCertificate(head, scope) : refused("no-credentials");
       }
@@ -65,6 +77,21 @@ export function createAccess({ methods, keys, now }: AccessOptions): Access {
     const id = idIn(token);
     const entry = id === null ? null : keys.byId(id);
     return isKeyOf(token, entry?.sha256 ?? null) ? entry : null;
+  }
+
+  async function byToken(read: ReadToken, token: string, scope: Scope): Promise<AccessDecision> {
+    const outcome = await read(token);
+    switch (outcome.kind) {
+      case "valid": {
+        const client = tokenClient(outcome);
+        return hasScope(client, scope) ? { kind: "let-in", client } : refused("scope", client);
+      }
+      case "expired":
+      case "unavailable":
+        return refused(outcome.kind, null, outcome.reason);
+      case "invalid":
+        return refused("unknown", null, outcome.reason);
+    }
   }
 
   /** What a trusted proxy says of its client's certificate counts before its own. */
@@ -93,8 +120,8 @@ export function createAccess({ methods, keys, now }: AccessOptions): Access {
 
 const none = { kind: "none" } as const;
 
-function refused(reason: AccessRefusal, client: Client | null = null): AccessDecision {
-  return { kind: "refused", reason, client };
+function refused(reason: AccessRefusal, client: Client | null = null, detail: string | null = null): AccessDecision {
+  return { kind: "refused", reason, client, detail };
 }
 
 function isWithin(text: string, ranges: readonly IpRange[]): boolean {

@@ -40,7 +40,7 @@ export interface Limiter {
    * To be asked for each request of a client. Never throws or rejects.
    * @param bytes of its body; null where it has one whose length is not known: one that has begun goes on to its end, which is then owed.
    */
-  admit(client: Client, bytes: number | null): Admission | Promise<Admission>;
+  readonly admit: (client: Client, bytes: number | null) => Admission | Promise<Admission>;
 }
 
 /** Somebody's request ends sooner or later. */

@@ -4,7 +4,7 @@ import type { AccessRefusal } from "../core/events.ts";
 import type { Scope } from "../core/scope.ts";
 
 export interface Refusal {
-  readonly status: 400 | 401 | 403;
+  readonly status: 400 | 401 | 403 | 503;
   readonly message: string;
   /** Of the field `WWW-Authenticate`; null where showing something else would not help. */
   readonly challenge: string | null;
@@ -19,6 +19,7 @@ const refusals = {
   unknown: { status: 401, message: "The key is not known", challenge: wrong },
   expired: { status: 401, message: "The key has expired", challenge: wrong },
   certificate: { status: 403, message: "The certificate is not that of a known client", challenge: null },
+  unavailable: { status: 503, message: "The keys that tokens are checked with cannot be had", challenge: null },
   network: { status: 403, message: "The client may not come from this address", challenge: null },
 } as const satisfies Record<Exclude<AccessRefusal, "scope">, Refusal>;
 

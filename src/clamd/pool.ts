@@ -16,7 +16,7 @@ export interface PoolOptions {
   /** Of those, requests of one client. */
   readonly queueMaxPerClient: number;
   /** As `FairQueueOptions.priorityOf`. */
-  readonly priorityOf?: (client: string) => Priority;
+  readonly priorityOf?: ((client: string) => Priority) | undefined;
   /** Longest wait for a slot, that for a second try included, the scanning not. */
   readonly queueTimeoutMs: number;
   readonly clock: Clock;

@@ -22,6 +22,7 @@ const checks: readonly Check[] = [
   spoolIsApart,
   clientsAreListed,
   accessIsAsked,
+  tokensCanBeRead,
   certificatesCanBeShown,
   recordHasPlace,
 ];
@@ -76,16 +77,29 @@ function socketPathFits({ STATE_DIRECTORY: state, CLAMD_PORT: given }: Partial<C
 }
 
 function clientsAreListed({ AUTH: ways, API_KEYS_FILE: file }: Partial<Config>): string | null {
-  if (ways === undefined || ways.length === 0 || file !== null) return null;
+  if (ways === undefined || file !== null || ways.every((way) => way === "jwt")) return null;
   return `API_KEYS_FILE must name the file of the clients when AUTH is ${ways.join(",")}.`;
+}
+
+const tokenSettings = ["JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS"] as const;
+
+function tokensCanBeRead(config: Partial<Config>): string | null {
+  if (config.AUTH?.includes("jwt") !== true) return null;
+  const missing = tokenSettings.filter((setting) => config[setting] === null);
+  return missing.length === 0 ? null : `${missing.join(", ")} must be set when AUTH has jwt.`;
 }
 
 /** Whoever sets one of these believes that nobody else comes in. */
 function accessIsAsked(config: Partial<Config>): string | null {
   if (config.AUTH === undefined) return null;
   const { AUTH: ways, API_KEYS_FILE: keys, METRICS_AUTH: metrics, SSL_CLIENT_CA: authorities } = config;
-  if (ways.length === 0 && typeof keys === "string") return "AUTH must be keys or mtls when API_KEYS_FILE is set: it is none.";
-  if (ways.length === 0 && metrics === true) return "AUTH must be keys or mtls when METRICS_AUTH is yes: it is none.";
+  const said = ways.length === 0 ? "none" : ways.join(",");
+  if (!ways.includes("keys") && !ways.includes("mtls") && typeof keys === "string") {
+    return `AUTH must be keys or mtls when API_KEYS_FILE is set: it is ${said}.`;
+  }
+  if (ways.length === 0 && metrics === true) return "AUTH must be keys, jwt or mtls when METRICS_AUTH is yes: it is none.";
+  const token = tokenSettings.find((setting) => typeof config[setting] === "string");
+  if (!ways.includes("jwt") && token !== undefined) return `AUTH must have jwt when ${token} is set.`;
   if (!ways.includes("mtls") && typeof authorities === "string") return "AUTH must have mtls when SSL_CLIENT_CA is set.";
   return null;
 }

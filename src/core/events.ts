@@ -67,7 +67,13 @@ export type GatewayEvent =
       readonly status: number;
     }
   /** A request was not let in; its answer follows. */
-  | { readonly kind: "access-refused"; readonly requestId: string; readonly reason: AccessRefusal }
+  | {
+      readonly kind: "access-refused";
+      readonly requestId: string;
+      readonly reason: AccessRefusal;
+      /** What is wrong with its token; null where there is none. */
+      readonly detail: string | null;
+    }
   /** API_KEYS_FILE has other entries than before, by their ids. */
   | {
       readonly kind: "keys-changed";
@@ -208,10 +214,19 @@ export type GatewayEvent =
 /** The peer may not come in, too many are there, nobody may have such a command obeyed, or it is no command. */
 export type ClamdRefusal = "peer" | "connections" | "command" | "unknown";
 
-/** conflict: two keys that differ; certificate: no entry names it; network: an address that the client may not come from. */
+/** conflict: two keys that differ; certificate: no entry names it; network: an address that the client may not come from; unavailable: the keys that tokens are checked with cannot be had. */
 export type AccessRefusal = (typeof accessRefusals)[number];
 
-export const accessRefusals = ["no-credentials", "conflict", "unknown", "expired", "certificate", "network", "scope"] as const;
+export const accessRefusals = [
+  "no-credentials",
+  "conflict",
+  "unknown",
+  "expired",
+  "certificate",
+  "network",
+  "scope",
+  "unavailable",
+] as const;
 
 /** What limits a client; the names are those of the RateLimit fields. */
 export type LimitPolicy = "requests" | "bytes" | "concurrent" | "quota-bytes";

@@ -79,7 +79,7 @@ export function logEvents(log: Log): Emit {
       case "answered":
         return answered(log, event, held.release(event.requestId));
       case "access-refused":
-        return log.write("debug", "not let in", { id: event.requestId, reason: event.reason });
+        return accessRefused(log, event);
       case "keys-changed": {
         const { added, removed, changed } = event;
         return log.write("info", "keys changed", { added, removed, changed });
@@ -162,6 +162,13 @@ export function logEvents(log: Log): Emit {
         return log.write(event.level, event.message);
     }
   };
+}
+
+function accessRefused(log: Log, { requestId, reason, detail }: EventOf<"access-refused">): void {
+  const fields = { id: requestId, reason, ...(detail === null ? {} : { detail: cut(detail, maxDetailLength) }) };
+  // No client is to blame for it.
+  if (reason === "unavailable") log.writeCounted("warn", "not let in", fields, { reason });
+  else log.write("debug", "not let in", fields);
 }
 
 type Scan = EventOf<"scanned"> | EventOf<"scan-failed">;

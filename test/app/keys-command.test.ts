@@ -3,9 +3,7 @@ import { chmod, readdir, readFile, stat, symlink, writeFile } from "node:fs/prom
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { runKeysCommand } from "../../src/app/keys-command.ts";
-import { createAccess } from "../../src/auth/access.ts";
-import { parseKeyFile } from "../../src/auth/key-file.ts";
-import { entriesOf } from "../../src/auth/keys.ts";
+import { accessFor } from "../auth/known-clients.ts";
 import { scratchDirectory } from "../spool/scratch-directory.ts";
 
 async function stage() {
@@ -21,9 +19,8 @@ async function stage() {
       return { out: out.join(""), err: err.join(""), code };
     },
     async opens(key: string): Promise<string> {
-      const file = parseKeyFile(await readFile(path, "utf8"));
-      assert.ok(file.kind === "entries");
-      const access = createAccess({ methods: new Set(["key"]), keys: entriesOf(file.entries), now: Date.now });
+      const { keys } = JSON.parse(await readFile(path, "utf8")) as { keys: unknown[] };
+      const access = accessFor(keys);
       const head = {
         rawHeaders: ["X-API-Key", key],
         address: () => "10.1.2.3",

@@ -68,7 +68,7 @@ describe("createAudit", () => {
   });
 
   test("says of a request that was not let in why", () => {
-    const refused = { kind: "access-refused", requestId: "r-1", reason: "expired" } as const;
+    const refused = { kind: "access-refused", requestId: "r-1", reason: "expired", detail: null } as const;
     const [line, next] = linesOf([refused, { ...answered, status: 401 }, { ...answered, requestId: "r-9" }]);
     assert.deepEqual([line?.event, line?.status, line?.reason, line?.who], ["request", 401, "expired", "7hq2m4xd"]);
     assert.equal(next?.reason, undefined);

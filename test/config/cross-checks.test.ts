@@ -84,9 +84,44 @@ describe("crossCheck", () => {
 
   test("lets nobody believe in a door that is open", () => {
     assert.deepEqual(faultsOf({ API_KEYS_FILE: "k.json" }), ["AUTH must be keys or mtls when API_KEYS_FILE is set: it is none."]);
-    assert.deepEqual(faultsOf({ METRICS_AUTH: "yes" }), ["AUTH must be keys or mtls when METRICS_AUTH is yes: it is none."]);
+    assert.deepEqual(faultsOf({ METRICS_AUTH: "yes" }), ["AUTH must be keys, jwt or mtls when METRICS_AUTH is yes: it is none."]);
     assert.deepEqual(faultsOf({ SSL_CLIENT_CA: "ca.pem" }), ["AUTH must have mtls when SSL_CLIENT_CA is set."]);
+    assert.deepEqual(faultsOf({ JWT_AUDIENCE: "a" }), ["AUTH must have jwt when JWT_AUDIENCE is set."]);
+    const jwt = { AUTH: "jwt", JWT_ISSUER: "i", JWT_AUDIENCE: "a", JWT_JWKS: "https://i/" };
+    assert.deepEqual(faultsOf({ ...jwt, API_KEYS_FILE: "k.json" }), [
+      "AUTH must be keys or mtls when API_KEYS_FILE is set: it is jwt.",
+    ]);
+    assert.deepEqual(faultsOf({ ...jwt, AUTH: "jwt,keys", API_KEYS_FILE: "k.json" }), []);
     assert.deepEqual(faultsOf({ AUTH: "keys", API_KEYS_FILE: "k.json", METRICS_AUTH: "yes" }), []);
+  });
+
+  test("wants issuer, audience and key set for tokens, and no file of keys", () => {
+    assert.deepEqual(faultsOf({ AUTH: "jwt" }), ["JWT_ISSUER, JWT_AUDIENCE, JWT_JWKS must be set when AUTH has jwt."]);
+    assert.deepEqual(faultsOf({ AUTH: "jwt", JWT_ISSUER: "i", JWT_AUDIENCE: "a" }), ["JWT_JWKS must be set when AUTH has jwt."]);
+    assert.deepEqual(faultsOf({ AUTH: "jwt", JWT_ISSUER: "i", JWT_AUDIENCE: "a", JWT_JWKS: "https://i/" }), []);
+  });
+
+  test("takes a key set over https, and over plain http from loopback alone", () => {
+    const isTaken = (url: string) => faultsOf({ AUTH: "jwt", JWT_ISSUER: "i", JWT_AUDIENCE: "a", JWT_JWKS: url }).length === 0;
+    for (const url of [
+      "https://i.example/keys",
+      "https://10.0.0.1:6443/openid/v1/jwks",
+      "http://127.0.0.1:8000/k",
+      "http://[::1]/k",
+    ]) {
+      assert.ok(isTaken(url), url);
+    }
+    assert.ok(isTaken("http://localhost/k"));
+    for (const url of [
+      "http://i.example/keys",
+      "http://10.0.0.1/k",
+      "https://u:p@i.example/",
+      "file:///k",
+      "i.example",
+      "https://i/ k",
+    ]) {
+      assert.ok(!isTaken(url), url);
+    }
   });
 
   test("wants a way for certificates to come in", () => {

@@ -48,7 +48,7 @@ const expected: Record<GatewayEvent["kind"], Record<string, unknown>> = {
     detail: "no answer within 60 s",
     seconds: 60,
   },
-  "access-refused": { level: "debug", msg: "not let in", id: "r-1", reason: "scope" },
+  "access-refused": { level: "debug", msg: "not let in", id: "r-1", reason: "unknown", detail: "signature verification failed" },
   "keys-changed": { level: "info", msg: "keys changed", added: ["7hq2m4xd"], removed: [], changed: ["aaaaaaaa"] },
   "key-file-failed": {
     level: "error",

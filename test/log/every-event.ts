@@ -40,7 +40,7 @@ export const everyEvent: { readonly [K in GatewayEvent["kind"]]: Extract<Gateway
     detail: "no answer within 60 s",
     seconds: 60,
   },
-  "access-refused": { kind: "access-refused", requestId: "r-1", reason: "scope" },
+  "access-refused": { kind: "access-refused", requestId: "r-1", reason: "unknown", detail: "signature verification failed" },
   "keys-changed": { kind: "keys-changed", added: ["7hq2m4xd"], removed: [], changed: ["aaaaaaaa"] },
   "key-file-failed": { kind: "key-file-failed", reason: "line 3 is not JSON", isRepeated: false },
   "backend-up": { kind: "backend-up", backend: "local", version },

@@ -64,7 +64,7 @@ const expected: Record<GatewayEvent["kind"], Record<string, number>> = {
     clamgate_queue_seconds_count: 1,
   },
   "scan-failed": { 'clamgate_scan_errors_total{code="scan-timeout",front="proxy"}': 1 },
-  "access-refused": { 'clamgate_access_refused_total{reason="scope"}': 1 },
+  "access-refused": { 'clamgate_access_refused_total{reason="unknown"}': 1 },
   "keys-changed": {},
   "key-file-failed": { clamgate_key_file_errors_total: 1 },
   "backend-up": {},

@@ -1,10 +1,12 @@
 /** Who may ask over HTTP, and the record of what was asked. */
 
+import { isLoopbackHost } from "../../codec/ip-address.ts";
+import { scopes } from "../../core/scope.ts";
 import { path } from "../addresses.ts";
-import { choice, list, type Parser, value, wrong, yesOrNo } from "../parser.ts";
+import { choice, list, name, type Parser, readBy, value, wrong, yesOrNo } from "../parser.ts";
 import { setting, unset, written } from "../setting.ts";
 
-export const authWords = ["keys", "mtls"] as const;
+export const authWords = ["keys", "jwt", "mtls"] as const;
 export type AuthWord = (typeof authWords)[number];
 
 const group = "Access";
@@ -15,7 +17,7 @@ export const accessSettings = [
     group,
     parser: authWays(),
     default: written("none"),
-    help: "How clients show over HTTP who they are: `keys`, `mtls` (a certificate), or both, of which one suffices; `none`: whoever reaches the port may use it. ICAP and the clamd door have lists of their own. See docs/access.md.",
+    help: "How clients show over HTTP who they are: any of `keys`, `jwt` (tokens of an identity provider) and `mtls` (a certificate), of which one suffices; `none`: whoever reaches the port may use it. ICAP and the clamd door have lists of their own. See docs/access.md.",
   }),
   setting({
     name: "API_KEYS_FILE",
@@ -23,6 +25,34 @@ export const accessSettings = [
     parser: path(),
     default: unset,
     help: "JSON file of the clients: digests of their keys, scopes, networks. Changes count within 10 s; a broken file leaves the old ones in place. `clamgate keys` edits it.",
+  }),
+  setting({
+    name: "JWT_ISSUER",
+    group,
+    parser: name(),
+    default: unset,
+    help: "`iss` of the tokens that `AUTH=jwt` takes.",
+  }),
+  setting({
+    name: "JWT_AUDIENCE",
+    group,
+    parser: name(),
+    default: unset,
+    help: "What must be among a token's `aud`.",
+  }),
+  setting({
+    name: "JWT_JWKS",
+    group,
+    parser: readBy(readKeySetUrl, "such an address", "addresses with https://, or with http:// on loopback"),
+    default: unset,
+    help: "Where the issuer's public keys are fetched from. No redirects are followed.",
+  }),
+  setting({
+    name: "JWT_DEFAULT_SCOPES",
+    group,
+    parser: list({ item: choice("a scope", scopes), separator: "; ," }),
+    default: written("scan"),
+    help: "What a token may do that has neither `scope` nor `scp`.",
   }),
   setting({
     name: "METRICS_AUTH",
@@ -86,4 +116,12 @@ function authWays(): Parser<readonly AuthWord[]> {
       return parsed.kind === "value" && parsed.value.length === 0 ? wrong(text, "names no way") : parsed;
     },
   };
+}
+
+/** Whoever can change what comes on its way can make tokens. */
+function readKeySetUrl(text: string): string | null {
+  const url = URL.parse(text);
+  if (url === null || url.username !== "" || url.password !== "" || /\s/.test(text)) return null;
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  return url.protocol === "https:" || (url.protocol === "http:" && isLoopbackHost(host)) ? text : null;
 }

@@ -188,11 +188,11 @@ export function createProxyFront(options: ProxyFrontOptions): ProxyFront {
   async function letIn(exchange: ClientExchange, record: DownloadRecord, asked: Access): Promise<HeaderLines | null> {
     const { request } = exchange;
     const { ours, others } = splitKeys(request.rawHeaders);
-    const decision = asked.decide(new RequestHead(request, [], ours), "mirror");
+    const decision = await asked.decide(new RequestHead(request, [], ours), "mirror");
     if (decision.client !== null) setClient(request, decision.client);
     record.who = decision.client?.id ?? null;
     if (decision.kind === "let-in") return others;
-    emit({ kind: "access-refused", requestId: record.requestId, reason: decision.reason });
+    emit({ kind: "access-refused", requestId: record.requestId, reason: decision.reason, detail: decision.detail });
     await exchange.answer(refusalAnswer(refusalOf(decision.reason, "mirror")));
     return null;
   }

@@ -9,6 +9,7 @@ import { ClamgateError } from "../../core/errors.ts";
 import type { Scope } from "../../core/scope.ts";
 import { type Answer, type AnswerOptions, jsonType, sendAnswer } from "../../http/answer.ts";
 import { RequestHead } from "../../http/request-head.ts";
+import { admit } from "./limits.ts";
 import { formatFault } from "./result.ts";
 import { type Problem, problemOfError, problemOfRefusal, problemType } from "./v3/problems.ts";
 
@@ -54,14 +55,23 @@ export function addAccess(server: FastifyInstance, options: AccessHookOptions): 
   server.addHook("onRequest", (request, reply, next) => {
     const scope = isForPage(request) ? null : scopeNeeded(request.routeOptions.url ?? "", areMetricsOpen);
     if (scope === null) return next();
+    const obey = (decision: AccessDecision): void => {
+      if (decision.client !== null) setClient(request.raw, decision.client);
+      if (decision.kind === "let-in") admit(request, reply, { ...options, limiter: access, client: decision.client, next });
+      else refuse(request, reply, decision, scope);
+    };
     const decision = access.decide(new RequestHead(request.raw, trustedProxies), scope);
-    if (decision.client !== null) setClient(request.raw, decision.client);
-    if (decision.kind === "let-in") next();
-    else refuse(request, reply, decision, scope);
+    if (decision instanceof Promise) void decision.then(obey);
+    else obey(decision);
   });
 
-  function refuse(request: FastifyRequest, reply: FastifyReply, { reason }: AccessDecision & { kind: "refused" }, scope: Scope) {
-    emit({ kind: "access-refused", requestId: request.id, reason });
+  function refuse(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    { reason, detail }: AccessDecision & { kind: "refused" },
+    scope: Scope,
+  ) {
+    emit({ kind: "access-refused", requestId: request.id, reason, detail });
     sendAnswer(request, reply, refusalAnswer(request, refusalOf(reason, scope)), options);
   }
 }

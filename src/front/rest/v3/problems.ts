@@ -42,6 +42,11 @@ const ownPages = {
     title: "The client has had all that it may have for now",
     text: "RateLimit-Policy says what it may have, RateLimit what is left. Come again after Retry-After seconds. There is no verdict: do not accept the file.",
   },
+  "keys-unavailable": {
+    status: 503,
+    title: "Tokens cannot be checked for now",
+    text: `The keys of their issuer cannot be had. ${tryAgain}`,
+  },
   "unknown-digest": {
     status: 404,
     title: "No verdict is remembered",
@@ -100,7 +105,7 @@ export function problemOfError({ code, publicMessage }: ClamgateError): Problem 
   return { type: `/problems/${code}`, title: texts[code][0], status: errorStatus[code], detail: publicMessage, code };
 }
 
-const refusalCodes = { 400: "malformed", 401: "unauthenticated", 403: "forbidden" } as const;
+const refusalCodes = { 400: "malformed", 401: "unauthenticated", 403: "forbidden", 503: "keys-unavailable" } as const;
 
 /** To a client that was not let in. */
 export function problemOfRefusal({ status, message }: Pick<Refusal, "status" | "message">): Problem {
