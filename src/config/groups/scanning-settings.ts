@@ -58,7 +58,7 @@ export const scanningSettings = [
     group: "Scanning",
     parser: wholeNumber({ from: 0, to: 1_000_000 }),
     default: written("0"),
-    help: "Of those, requests of one address; of IPv6, one /64 network. `0`: QUEUE_MAX alone counts. Addresses take turns, and in a full queue the one with the most requests makes room for others, whatever this says. Behind a web server all requests are one address's.",
+    help: "Of those, requests of one address; of IPv6, one /64 network. `0`: QUEUE_MAX alone counts. Addresses take turns, and in a full queue the one with the most requests makes room for others, whatever this says. Behind a web server all requests are one address's. With AUTH it is about clients, of which none has more than half.",
   }),
   setting({
     name: "ON_UNSCANNABLE",
