@@ -107,6 +107,31 @@ describe("createFairQueue", () => {
     );
   });
 
+  test("keeps what one waits and is served for within twice of its time alone, at p95, while another floods four places", () => {
+    const { queue } = stage({ max: 40, maxOfOne: 20 });
+    const serviceMs = (number: number) => 150 + ((number * 37) % 100);
+    /** When each place is free again. */
+    const places = [0, 0, 0, 0];
+    const alone: number[] = [];
+    const beside: number[] = [];
+    let arrivesAt = 1_000;
+    let isWaiting = false;
+    for (let number = 0; beside.length < 200; number += 1) {
+      while (queue.add("flood", "flood") !== null);
+      const at = Math.min(...places);
+      if (!isWaiting && at >= arrivesAt) isWaiting = queue.add("honest", "honest") !== null;
+      const freeAt = at + serviceMs(number);
+      places[places.indexOf(at)] = freeAt;
+      if (queue.next() !== "honest") continue;
+      isWaiting = false;
+      alone.push(serviceMs(number));
+      beside.push(freeAt - arrivesAt);
+      arrivesAt = freeAt;
+    }
+    const p95 = (times: readonly number[]) => times.toSorted((a, b) => a - b)[Math.ceil(times.length * 0.95) - 1] ?? Number.NaN;
+    assert.ok(p95(beside) <= 2 * p95(alone), `${p95(beside)} ms, ${p95(alone)} ms alone`);
+  });
+
   test("takes no longer for each of 100,000 that leave at once, last first", () => {
     const { queue } = stage({ max: 100_000 });
     const leaving = Array.from({ length: 100_000 }, (_, number) => queue.add(`${number % 3}`, `${number}`));
