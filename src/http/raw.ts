@@ -11,7 +11,13 @@ export type RawResponse = ServerResponse | Http2ServerResponse;
  * @param name in lower case.
  */
 export function linesOf({ rawHeaders }: Pick<RawRequest, "rawHeaders">, name: string): string[] {
-  return rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name);
+  const lines: string[] = [];
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const written = rawHeaders[at] ?? "";
+    // Most names differ in length: only the others are worth a copy in lower case.
+    if (written.length === name.length && written.toLowerCase() === name) lines.push(rawHeaders[at + 1] ?? "");
+  }
+  return lines;
 }
 
 /** Whether its body, if it has one, has come and been read to its end, or will not come any more. Of HTTP/1 a little before Node says so by "end". */

@@ -78,11 +78,10 @@ const escapedByGo = ["<", ">", "&", "\u2028", "\u2029", "\ufffd"].map((character
 
 /** A JSON string with its quotes. JavaScript and Go agree on everything but the characters that are escaped here. */
 export function goJsonString(text: string): string {
+  const json = JSON.stringify(text.toWellFormed());
+  if (!/[<>&\u2028\u2029\ufffd]/.test(json)) return json;
   // One character at a time for all of the text: a function called for each match is slow, and costs ten times the text.
-  return escapedByGo.reduce(
-    (json, [character, escaped]) => json.replaceAll(character, escaped),
-    JSON.stringify(text.toWellFormed()),
-  );
+  return escapedByGo.reduce((escapedSoFar, [character, escaped]) => escapedSoFar.replaceAll(character, escaped), json);
 }
 
 /**
@@ -90,12 +89,15 @@ export function goJsonString(text: string): string {
  * so they are there only when exactly one was judged.
  */
 export function verdictHeaders(judgements: readonly Judgement[]): Record<string, string> {
-  const scanned = judgements.filter((judgement) => judgement.kind === "scanned");
   const headers: Record<string, string> = {};
-  const relaxations = new Set(scanned.flatMap(({ decision }) => decision.relaxedFor ?? []));
-  if (relaxations.size > 0) headers["x-clamgate-allowed"] = [...relaxations].join(", ");
-  const [only, ...others] = scanned;
-  if (only === undefined || others.length > 0 || judgements.length > 1) return headers;
+  const relaxations: string[] = [];
+  for (const judgement of judgements) {
+    const relaxation = judgement.kind === "scanned" ? judgement.decision.relaxedFor : null;
+    if (relaxation !== null && !relaxations.includes(relaxation)) relaxations.push(relaxation);
+  }
+  if (relaxations.length > 0) headers["x-clamgate-allowed"] = relaxations.join(", ");
+  const [only] = judgements;
+  if (only?.kind !== "scanned" || judgements.length > 1) return headers;
   headers["x-clamgate-sha256"] = only.report.sha256;
   headers["x-clamgate-cache"] = only.report.isCached ? "hit" : "miss";
   const names = findings(only);

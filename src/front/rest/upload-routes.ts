@@ -16,7 +16,7 @@ import { formatJson, formWithoutFile, namelessPart, type Result, resultOfJudgeme
 import { deprecatedUploadSchema, uploadSchema } from "./schemas.ts";
 import { mostSevere } from "./status.ts";
 import { turnOf } from "./turn.ts";
-import { type PartOutcome, scanUpload, type UploadOptions } from "./upload.ts";
+import { type Judgement, type PartOutcome, scanUpload, type UploadOptions } from "./upload.ts";
 import { scanWholeForm, type WholeForm } from "./whole-form.ts";
 
 /** What a client must keep up with. */
@@ -65,8 +65,12 @@ export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOp
         const signal = clientGone(request.raw, reply.raw);
         const body = new RequestBody(request.raw, { ...options.upload, signal, response: reply.raw });
         const declared = request.raw.headers["content-length"];
+        const { scan, maxParts, maxUnfinished, drain } = options;
         const asked = {
-          ...options,
+          scan,
+          maxParts,
+          maxUnfinished,
+          drain,
           boundary: form.boundary,
           requestId: request.id,
           client: turnOf(request.raw, options.trustedProxies),
@@ -132,7 +136,8 @@ function resultsOf(outcomes: readonly PartOutcome[]): readonly Result[] {
 }
 
 function statusAndHeaders(results: readonly Result[], outcomes: readonly PartOutcome[]): Pick<Answer, "status" | "headers"> {
-  const judgements = outcomes.flatMap((outcome) => (outcome.kind === "judged" ? [outcome.judgement] : []));
+  const judgements: Judgement[] = [];
+  for (const outcome of outcomes) if (outcome.kind === "judged") judgements.push(outcome.judgement);
   return { status: mostSevere(results.map(({ httpStatus }) => httpStatus)), headers: verdictHeaders(judgements) };
 }
 
