@@ -3,11 +3,12 @@
 import { ProtocolError } from "./protocol-error.ts";
 
 const firstBytes = 256;
+const nothing = Buffer.alloc(0);
 
 export class BoundedBuffer {
   readonly #maxBytes: number;
   readonly #what: string;
-  #bytes = Buffer.alloc(0);
+  #bytes: Buffer = nothing;
   #length = 0;
 
   /** @param what names the held thing in the error, as "a part's header". */
@@ -34,8 +35,8 @@ export class BoundedBuffer {
   }
 
   /** A view that is valid until the next call of any method. */
-  view(from = 0): Buffer {
-    return this.#bytes.subarray(from, this.#length);
+  view(from = 0, to = this.#length): Buffer {
+    return this.#bytes.subarray(from, to);
   }
 
   clear(): void {

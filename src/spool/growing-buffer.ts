@@ -9,6 +9,9 @@ export interface GrowingBufferOptions {
   readonly expectedBytes?: number;
 }
 
+/** Shared: a view of its own costs each small body more than its copy. */
+const nothing = new Uint8Array(0);
+
 /**
  * Chunks are copied in, always: what is hashed and scanned must be memory that no producer can still write to, and a
  * small view must not keep the large buffer behind it alive. An array of chunks would let a hostile sender spend
@@ -18,7 +21,7 @@ export class GrowingBuffer {
   readonly #budget: Budget;
   readonly #maxBytes: number;
   readonly #expectedBytes: number;
-  #memory: Uint8Array = new Uint8Array(0);
+  #memory: Uint8Array = nothing;
   #length = 0;
 
   constructor({ budget, maxBytes, expectedBytes = 0 }: GrowingBufferOptions) {
@@ -65,7 +68,7 @@ export class GrowingBuffer {
   /** Gives all memory back. */
   release(): void {
     this.#budget.release(this.#memory.length);
-    this.#memory = new Uint8Array(0);
+    this.#memory = nothing;
     this.#length = 0;
   }
 
@@ -82,7 +85,7 @@ export class GrowingBuffer {
   #move(capacity: number): void {
     // Not from the shared pool: a slice of it would keep 64 KiB alive for each small body.
     const memory = Buffer.allocUnsafeSlow(capacity);
-    memory.set(this.view);
+    if (this.#length > 0) memory.set(this.view);
     this.#memory = memory;
   }
 }

@@ -10,6 +10,7 @@ export type Found =
   | { readonly kind: "ambiguous"; readonly message: string; readonly at: number };
 
 const carriageReturn = 0x0d;
+const nothing = Buffer.alloc(0);
 const blankLine = Buffer.from("\r\n\r\n");
 
 /**
@@ -25,7 +26,7 @@ export class DelimiterSearch {
   /** How many of the last bytes begin a delimiter and are not given out. */
   #held = 0;
   /** A copy of the part's last bytes: the mark may also stand across two chunks and be no delimiter. */
-  #recent: Buffer = Buffer.alloc(0);
+  #recent: Buffer = nothing;
 
   constructor(lineEnd: LineEnd, mark: Buffer) {
     this.#mark = mark;
@@ -36,7 +37,7 @@ export class DelimiterSearch {
   /** A part begins: the line end of its headers is none of a delimiter. */
   begin(): void {
     this.#held = 0;
-    this.#recent = this.#recent.subarray(0, 0);
+    this.#recent = nothing;
   }
 
   /** Reads `chunk` from `from` on, to its end or to the delimiter. The text is a view of it, or of a constant. */
@@ -56,7 +57,7 @@ export class DelimiterSearch {
       return { kind: "ambiguous", message: "a part holds CR LF CR LF in a form whose lines end in LF", at: blank };
     }
     if (across >= 0) return stray(from - this.#recent.length + across);
-    const held = this.#delimiter.subarray(0, this.#held);
+    const held = this.#held === 0 ? nothing : this.#delimiter.subarray(0, this.#held);
     if (mark >= 0) {
       const lineStart = mark - this.#lineEnd.length;
       if (lineStart < from || chunk.toString("latin1", lineStart, mark) !== this.#lineEnd) return stray(mark);

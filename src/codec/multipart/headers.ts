@@ -30,9 +30,6 @@ const soleFields: ReadonlySet<string> = new Set([
 /** PHP reads lines through a buffer of 5 KiB and takes the rest of a longer one for the next line. Browsers' longest names are half of it. */
 const maxLineBytes = 4_096;
 
-const space = 0x20;
-const tab = 0x09;
-
 /** All but the tab and C1, of which U+0085 is a blank to Go and not to us: a name behind it would be of a file that nobody has scanned. */
 const controls = /[^\P{Cc}\t\x80-\x84\x86-\x9f]/u;
 
@@ -55,7 +52,7 @@ export function parsePartHeaders(block: Buffer, lineEnd: LineEnd, maxHeaders: nu
   let count = 0;
   for (let start = 0; start < block.length; ) {
     const end = block.indexOf(lineEnd, start);
-    const { name, value } = parseLine(block.subarray(start, end));
+    const { name, value } = parseLine(block.toString("utf8", start, end), end - start);
     count += 1;
     if (count > maxHeaders) throw new ProtocolError(`a part has more than ${maxHeaders} headers`);
     if (!fields.has(name)) fields.set(name, value);
@@ -66,12 +63,11 @@ export function parsePartHeaders(block: Buffer, lineEnd: LineEnd, maxHeaders: nu
   return { fields, transferCoding: transferCodingOf(fields), contentLength: contentLengthOf(fields) };
 }
 
-function parseLine(line: Buffer): { readonly name: string; readonly value: string } {
-  if (line.length > maxLineBytes) throw new ProtocolError(`a part has a header line of more than ${maxLineBytes} bytes`);
-  const text = line.toString("utf8");
+function parseLine(text: string, bytes: number): { readonly name: string; readonly value: string } {
+  if (bytes > maxLineBytes) throw new ProtocolError(`a part has a header line of more than ${maxLineBytes} bytes`);
   if (controls.test(text)) throw new ProtocolError("a part's header contains a control character");
   // Readers join it to the line before, take it for one of its own or, where it is the first, for anything (CVE-2022-24434).
-  if (line[0] === space || line[0] === tab) throw new ProtocolError("a part has a folded header line");
+  if (text.startsWith(" ") || text.startsWith("\t")) throw new ProtocolError("a part has a folded header line");
   const colon = text.indexOf(":");
   if (colon < 0) throw new ProtocolError("a part's header line has no colon");
   const name = text.slice(0, colon);

@@ -87,7 +87,7 @@ export class MultipartParser {
 
   /** Throws ProtocolError where the bytes can be read otherwise, cannot be multipart, or pass a limit. */
   *feed(chunk: Uint8Array): Generator<MultipartEvent, void, undefined> {
-    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     for (let at = 0; at < bytes.length && this.#failure === null; ) {
       at = this.#step(bytes, at);
       if (this.#found.length > 0) yield* this.#found.splice(0);
@@ -209,7 +209,7 @@ export class MultipartParser {
       if (lineEnd !== this.#lineEnd) throw new ProtocolError("a part's header line ends otherwise than the boundary's");
       if (line.includes(this.#mark)) throw new ProtocolError("the boundary stands among a part's headers");
       if (line.length === lineEnd.length) {
-        return parsePartHeaders(this.#header.view().subarray(0, this.#headerLineStart), lineEnd, this.#maxHeaders);
+        return parsePartHeaders(this.#header.view(0, this.#headerLineStart), lineEnd, this.#maxHeaders);
       }
       this.#headerLineStart = this.#header.length;
       return null;
