@@ -176,6 +176,7 @@ type Scan = EventOf<"scanned"> | EventOf<"scan-failed">;
 /** Of one request; a form or a directory may have thousands. */
 const mostHeldOfOne = 8;
 const mostHeld = 4_096;
+const none: readonly Scan[] = [];
 
 /** Scans whose request has no answer yet: their line says how it was answered, and is written before the client knows. */
 function holdScans(log: Log) {
@@ -184,15 +185,19 @@ function holdScans(log: Log) {
     hold(event: Scan): void {
       const level = event.kind === "scanned" ? levelOf(event) : failureLevels[event.code];
       if (!log.isOn(level)) return;
-      const ofOne = held.get(event.requestId) ?? [];
-      if (ofOne.length === 0) held.set(event.requestId, ofOne);
-      ofOne.push(event);
-      const [oldest] = held.keys();
-      const full = ofOne.length > mostHeldOfOne ? event.requestId : held.size > mostHeld ? oldest : undefined;
-      if (full !== undefined) for (const one of this.release(full)) scan(log, one, {});
+      const ofOne = held.get(event.requestId);
+      if (ofOne === undefined) held.set(event.requestId, [event]);
+      else if (ofOne.push(event) > mostHeldOfOne) this.write(event.requestId);
+      if (held.size <= mostHeld) return;
+      const [oldest = ""] = held.keys();
+      this.write(oldest);
+    },
+    write(requestId: string): void {
+      for (const one of this.release(requestId)) scan(log, one, {});
     },
     release(requestId: string): readonly Scan[] {
-      const ofOne = held.get(requestId) ?? [];
+      const ofOne = held.get(requestId);
+      if (ofOne === undefined) return none;
       held.delete(requestId);
       return ofOne;
     },
