@@ -1,10 +1,10 @@
 /** Files and directories of this machine as bodies. Node, Bun and Deno alone have them. */
 
 import type { BigIntStats, Dirent } from "node:fs";
-import { constants, open, opendir } from "node:fs/promises";
+import { constants, type FileHandle, open, opendir } from "node:fs/promises";
 import { ScanError } from "./errors.ts";
 import { isExcluded } from "./globs.ts";
-import type { Source } from "./source.ts";
+import { type Source, sourceOf } from "./source.ts";
 
 /** A path as the system has it: names may be bytes that are no UTF-8. */
 export type FilePath = string | Buffer;
@@ -12,18 +12,21 @@ export type FilePath = string | Buffer;
 const pieceBytes = 256 * 1024;
 
 /**
- * Opened when it is read, and each time anew; special files and directories are no input. Throws a ScanError `not-found` or `input`,
- * `input` too where the file changes while it is read.
+ * One that fits into a piece is read at once; a larger one is opened when it is read, and each time anew. Special files and
+ * directories are no input. Throws a ScanError `not-found` or `input`, `input` too where the file changes while it is read.
  */
 export async function fileSource(path: FilePath): Promise<Source> {
-  const { size } = await inspect(path);
-  return { size: Number(size), isRepeatable: true, bytes: null, read: () => readWhole(path) };
-}
-
-async function inspect(path: FilePath): Promise<BigIntStats> {
   const file = await openFile(path);
   try {
-    return await regular(file.stat({ bigint: true }), path);
+    const before = await regular(file, path);
+    const size = Number(before.size);
+    if (size > pieceBytes) return { size, isRepeatable: true, bytes: null, read: () => readWhole(path) };
+    // One byte more: some file systems tell of no size, or of a wrong one.
+    const { bytesRead, buffer } = await file.read(new Uint8Array(size + 1), 0, size + 1, 0);
+    await assertSame(file, before, bytesRead);
+    return sourceOf(buffer.subarray(0, size));
+  } catch (error) {
+    throw fileError(error);
   } finally {
     await file.close();
   }
@@ -32,7 +35,7 @@ async function inspect(path: FilePath): Promise<BigIntStats> {
 async function* readWhole(path: FilePath): AsyncGenerator<Uint8Array, void, undefined> {
   const file = await openFile(path);
   try {
-    const before = await regular(file.stat({ bigint: true }), path);
+    const before = await regular(file, path);
     let at = 0;
     for (;;) {
       const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(pieceBytes), 0, pieceBytes, at);
@@ -40,14 +43,18 @@ async function* readWhole(path: FilePath): AsyncGenerator<Uint8Array, void, unde
       at += bytesRead;
       yield buffer.subarray(0, bytesRead);
     }
-    const after = await file.stat({ bigint: true });
-    const isSame = after.size === before.size && after.mtimeNs === before.mtimeNs && after.ctimeNs === before.ctimeNs;
-    if (!isSame || BigInt(at) !== before.size) throw new ScanError("input", "the file has changed while it was read");
+    await assertSame(file, before, at);
   } catch (error) {
     throw fileError(error);
   } finally {
     await file.close();
   }
+}
+
+async function assertSame(file: FileHandle, before: BigIntStats, bytesRead: number): Promise<void> {
+  const after = await file.stat({ bigint: true });
+  const isSame = after.size === before.size && after.mtimeNs === before.mtimeNs && after.ctimeNs === before.ctimeNs;
+  if (!isSame || BigInt(bytesRead) !== before.size) throw new ScanError("input", "the file has changed while it was read");
 }
 
 /** A FIFO without a writer would hold the opening up for ever: it is opened without waiting. */
@@ -59,10 +66,10 @@ async function openFile(path: FilePath) {
   }
 }
 
-async function regular(stats: Promise<BigIntStats>, path: FilePath): Promise<BigIntStats> {
-  const known = await stats;
-  if (!known.isFile()) throw new ScanError("input", `${known.isDirectory() ? "a directory" : "not a regular file"}: ${path}`);
-  return known;
+async function regular(file: FileHandle, path: FilePath): Promise<BigIntStats> {
+  const stats = await file.stat({ bigint: true });
+  if (!stats.isFile()) throw new ScanError("input", `${stats.isDirectory() ? "a directory" : "not a regular file"}: ${path}`);
+  return stats;
 }
 
 function fileError(error: unknown): ScanError {

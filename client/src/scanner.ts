@@ -4,6 +4,7 @@ import type { SecureContextOptions } from "node:tls";
 import { ScanError, toScanError } from "./errors.ts";
 import type { FilePath, WalkOptions } from "./files.ts";
 import { gatewayTarget } from "./gateway.ts";
+import { inOrder } from "./in-order.ts";
 import type { Report, Status, UnscannableReason } from "./report.ts";
 import { type Body, type Source, sourceOf } from "./source.ts";
 import type { Target, TargetScan } from "./target.ts";
@@ -57,8 +58,12 @@ export type FieldReport = { readonly field: string; readonly name: string } & (
 export interface Scanner extends AsyncDisposable {
   /** Bytes in memory, a blob, or a stream, which is read once. */
   scan(body: Body, options?: ScanOptions): Promise<Report>;
-  /** A regular file. @throws ScanError `not-found` or `input` where there is no such regular file, or it changes meanwhile. */
-  scanFile(path: string, options?: ScanOptions): Promise<Report>;
+  /**
+   * A regular file.
+   * @param path its bytes, where the name is no UTF-8.
+   * @throws ScanError `not-found` or `input` where there is no such regular file, or it changes meanwhile.
+   */
+  scanFile(path: string | Uint8Array, options?: ScanOptions): Promise<Report>;
   /** In the order of the paths, a few at once. What goes wrong with one file is told in its place; the others go on. */
   scanMany(
     paths: Iterable<string> | AsyncIterable<string>,
@@ -175,7 +180,7 @@ export function createScanner(target?: string | URL, options: ScannerOptions = {
 
   return {
     scan: async (body, options = {}) => scanOne(sourceOf(body), options),
-    scanFile: (path, options = {}) => scanPath(path, options),
+    scanFile: (path, options = {}) => scanPath(typeof path === "string" ? path : Buffer.from(path), options),
     scanMany: (paths, options = {}) => inOrder(paths, concurrency, (path) => fileReport(path, options)),
     async *scanDirectory(root, options = {}) {
       const { walk } = await files();
@@ -286,20 +291,6 @@ function pause(ms: number, signal: AbortSignal, moved: () => void): Promise<void
     };
     signal.addEventListener("abort", onAbort, { once: true });
   });
-}
-
-/** Works on `width` items at once, and gives the results in the items' order: memory does not grow with their number. */
-async function* inOrder<T, R>(
-  items: Iterable<T> | AsyncIterable<T>,
-  width: number,
-  work: (item: T) => Promise<R>,
-): AsyncGenerator<R, void, undefined> {
-  const underWay: Promise<R>[] = [];
-  for await (const item of items) {
-    underWay.push(work(item));
-    if (underWay.length >= width) yield await (underWay.shift() as Promise<R>);
-  }
-  for (const each of underWay) yield await each;
 }
 
 function baseName(path: FilePath): string {
