@@ -5,25 +5,13 @@ import { readFile } from "node:fs/promises";
 import { enableCompileCache } from "node:module";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
-import { settingsAsMarkdown, settingsAsText } from "./config/print-settings.ts";
-import { readConfig } from "./config/read-config.ts";
-import { type Config, settings } from "./config/settings.ts";
+import { type Arguments, type CommandName, commandNamed, parseArguments, UsageError } from "./cli/commands.ts";
+import { helpOf, helpOfAll } from "./cli/help.ts";
+import type { Config } from "./config/settings.ts";
 import { messageOf } from "./core/errors.ts";
 
-const help = `clamgate: an antivirus gateway powered by ClamAV
-
-Usage: clamgate COMMAND
-
-  serve         runs the gateway until SIGTERM or SIGINT
-                --allow-test-signatures  where no signatures can be had yet, goes on with the built-in
-                                         test signatures (EICAR), marked in every answer; not for production
-  settings      prints the environment variables that configure it   [--markdown]
-  keys          creates, lists and revokes the keys of clients (API_KEYS_FILE)   create | list | revoke
-  healthcheck   asks the gateway on this machine whether it is ready; exit 0 when it is
-  version       prints the version
-  help          prints this
-`;
+/** As other programs call them. */
+const aliases: Readonly<Record<string, CommandName>> = { "--version": "version", "--help": "help", "-h": "help" };
 
 // The package finds itself by its name: from src/ in a checkout, from dist/src/ where it is installed.
 const manifestUrl = import.meta.resolve("clamgate/package.json");
@@ -33,58 +21,93 @@ enableCompileCache(fileURLToPath(new URL("node_modules/.cache/clamgate", manifes
 
 process.exitCode = await main(process.argv.slice(2));
 
-async function main(args: readonly string[]): Promise<number> {
+async function main([word, ...rest]: readonly string[]): Promise<number> {
+  const command = commandNamed(word === undefined ? undefined : (aliases[word] ?? word));
+  if (command === null) {
+    process.stderr.write(
+      word === undefined ? helpOfAll() : `clamgate: there is no command ${JSON.stringify(word)}\n\n${helpOfAll()}`,
+    );
+    return 2;
+  }
   try {
-    const [command, ...rest] = args;
-    switch (command) {
-      case "serve": {
-        const { values } = parseArgs({ args: rest, options: { "allow-test-signatures": { type: "boolean", default: false } } });
-        const { serve } = await import("./app/serve.ts");
-        return await withConfig(async (config, warnings) =>
-          serve({ config, warnings, allowsTestSignatures: values["allow-test-signatures"], version: await version(), process }),
-        );
-      }
-      case "settings": {
-        const { values } = parseArgs({ args: rest, options: { markdown: { type: "boolean", default: false } } });
-        process.stdout.write(values.markdown ? settingsAsMarkdown(settings) : settingsAsText(settings));
-        return 0;
-      }
-      case "keys": {
-        const { runKeysCommand } = await import("./app/keys-command.ts");
-        return await runKeysCommand({
-          args: rest,
-          file: process.env.API_KEYS_FILE,
-          stdout: (text) => process.stdout.write(text),
-          stderr: (text) => process.stderr.write(text),
-        });
-      }
-      case "healthcheck": {
-        parseArgs({ args: rest, options: {} });
-        const { checkHealth } = await import("./app/healthcheck.ts");
-        return await withConfig((config) => checkHealth(config, process.stdout));
-      }
-      case "version":
-      case "--version":
-        process.stdout.write(`${await version()}\n`);
-        return 0;
-      case "help":
-      case "--help":
-      case "-h":
-        process.stdout.write(help);
-        return 0;
-      default:
-        process.stderr.write(
-          command === undefined ? help : `clamgate: there is no command ${JSON.stringify(command)}\n\n${help}`,
-        );
-        return 2;
-    }
+    const given = parseArguments(command, rest);
+    if (!given.isOn("help")) return await run(command.name, given, rest);
+    process.stdout.write(helpOf(command));
+    return 0;
   } catch (error) {
-    process.stderr.write(`clamgate: ${messageOf(error)}\n`);
-    return 1;
+    const message = messageOf(error);
+    if (error instanceof UsageError) {
+      process.stderr.write(`clamgate ${command.name}: ${message}\nclamgate help ${command.name} tells more.\n`);
+      return 2;
+    }
+    process.stderr.write(`clamgate: ${message}\n`);
+    // 1 says of a scan that something is blocked.
+    return command.name === "scan" ? 2 : 1;
+  }
+}
+
+/** What a command needs is loaded when it is run: a scan starts without the gateway. */
+async function run(name: CommandName, given: Arguments, args: readonly string[]): Promise<number> {
+  switch (name) {
+    case "serve": {
+      const { serve } = await import("./app/serve.ts");
+      const allowsTestSignatures = given.isOn("allow-test-signatures");
+      return await withConfig(async (config, warnings) =>
+        serve({ config, warnings, allowsTestSignatures, version: await version(), process }),
+      );
+    }
+    case "scan": {
+      const { scanCommand } = await import("./cli/scan.ts");
+      const told = await version();
+      return await scanCommand({
+        arguments: given,
+        process,
+        version: told,
+        async openLocal(signal) {
+          const { openLocalGateway } = await import("./app/local-gateway.ts");
+          return await openLocalGateway({ environment: process.env, version: told, signal });
+        },
+      });
+    }
+    case "settings": {
+      const { settingsAsMarkdown, settingsAsText } = await import("./config/print-settings.ts");
+      const { settings } = await import("./config/settings.ts");
+      process.stdout.write(given.isOn("markdown") ? settingsAsMarkdown(settings) : settingsAsText(settings));
+      return 0;
+    }
+    case "keys": {
+      const { runKeysCommand } = await import("./app/keys-command.ts");
+      return await runKeysCommand({
+        args,
+        file: process.env.API_KEYS_FILE,
+        stdout: (text) => process.stdout.write(text),
+        stderr: (text) => process.stderr.write(text),
+      });
+    }
+    case "healthcheck": {
+      const { checkHealth } = await import("./app/healthcheck.ts");
+      return await withConfig((config) => checkHealth(config, process.stdout));
+    }
+    case "completion": {
+      const { completionFor } = await import("./cli/completion.ts");
+      process.stdout.write(completionFor(given.operands));
+      return 0;
+    }
+    case "version":
+      process.stdout.write(`${await version()}\n`);
+      return 0;
+    case "help": {
+      const [wanted] = given.operands;
+      const command = commandNamed(wanted);
+      if (wanted !== undefined && command === null) throw new UsageError(`there is no command ${JSON.stringify(wanted)}`);
+      process.stdout.write(command === null ? helpOfAll() : helpOf(command));
+      return 0;
+    }
   }
 }
 
 async function withConfig(run: (config: Config, warnings: readonly string[]) => Promise<number>): Promise<number> {
+  const { readConfig } = await import("./config/read-config.ts");
   const reading = readConfig(process.env, { cwd: process.cwd(), cores: availableParallelism() });
   switch (reading.kind) {
     case "config":

@@ -13,6 +13,9 @@ const schemes = {
     bearer: { type: "http", scheme: "bearer", description: "A key: `Authorization: Bearer cgk_…`" },
     header: { type: "apiKey", in: "header", name: "X-API-Key", description: "The same key in a field of its own" },
   },
+  jwt: {
+    token: { type: "http", scheme: "bearer", bearerFormat: "JWT", description: "A token of the identity provider (JWT_ISSUER)" },
+  },
   mtls: {
     // OpenAPI 3.1 has it; the package's types are of 3.0.
     certificate: { type: "mutualTLS", description: "A client's certificate, on SSL_PORT" } as never,
@@ -22,6 +25,7 @@ const schemes = {
 const refusals = {
   401: { description: "No key, or one that is not accepted.", type: "null" },
   403: { description: "The client may not do this.", type: "null" },
+  429: { description: "More than the client may: `RateLimit` and `Retry-After` tell when to try again.", type: "null" },
 };
 
 export function openapiOptions(
