@@ -18,6 +18,7 @@ const documents = [
   "deploy/README.md",
   "docs/access.md",
   "docs/clamd.md",
+  "docs/cli.md",
   "docs/containers.md",
   "docs/download-proxy.md",
   "docs/download-proxy-fields.md",
@@ -30,8 +31,9 @@ const documents = [
   "docs/searches.md",
   "docs/settings.md",
 ];
-/** Variables of others: Node's, the image's, the template's for nginx, the library's. */
-const foreign = /^(NODE_OPTIONS|HTTPS_PROXY|NODE_IMAGE|DEBIAN_IMAGE|BAKE_SIGNATURES|EXAMPLE_.+|CLAMGATE_URL)$/;
+/** Variables of others: Node's, the image's, the template's for nginx, the library's and the command line's. */
+const foreign =
+  /^(NODE_OPTIONS|HTTPS_PROXY|NODE_IMAGE|DEBIAN_IMAGE|BAKE_SIGNATURES|EXAMPLE_.+|CLAMGATE_URL|CLAMGATE_API_KEY|NODE_EXTRA_CA_CERTS|NO_COLOR)$/;
 
 const read = (path: string) => readFile(join(root, path), "utf8");
 

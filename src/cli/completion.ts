@@ -138,7 +138,7 @@ function firstSentence(text: string): string {
     .replace(/\.$/, "");
 }
 
-/** No text of the table has a quote of its own: a test looks. */
+/** Of all three shells: a quote ends the text, stands by itself, and begins it anew. */
 function quoted(text: string): string {
-  return `'${text}'`;
+  return `'${text.replaceAll("'", "'\\''")}'`;
 }
