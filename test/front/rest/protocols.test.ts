@@ -73,7 +73,7 @@ describe("HTTP/2 by prior knowledge (rest.md 64, 75)", () => {
     ] as const) {
       const { headers } = await ask(session, { ":method": method, ":path": path });
       assert.equal(headers[":status"], status, `${method} ${path}`);
-      assert.equal(headers.vary, "Origin", `${method} ${path}`);
+      assert.equal(headers.vary, path === "/" ? "Origin, Accept" : "Origin", `${method} ${path}`);
     }
     const preflight = {
       ":method": "OPTIONS",
