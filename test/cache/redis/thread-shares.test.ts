@@ -209,7 +209,8 @@ describe("redisThreadShares", () => {
   }
 
   test("is kept over a redis that is slow, and is divided all the same", options, async () => {
-    const late = { kind: "late", ms: 200 } as const;
+    // A handshake and a question take four times that; after a second without an answer each would take its fallback, which is all there is.
+    const late = { kind: "late", ms: 100 } as const;
     await using relay = await startRelay({ to: { host: "127.0.0.1", port: redis.port }, fault: () => late });
     open({ port: relay.port });
     await divided(8);
