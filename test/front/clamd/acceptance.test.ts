@@ -424,6 +424,8 @@ function textOf(code: ErrorCode): string {
     case "queue-full":
     case "queue-timeout":
       return "Scan engine is busy";
+    case "unrecorded":
+      return "The request cannot be recorded";
     case "spool-full":
       return "No room left for the body";
     case "stopping":
