@@ -10,6 +10,7 @@ import type { Row } from "./row.ts";
 import { access } from "./rows/access.ts";
 import { clamdDoor } from "./rows/clamd-door.ts";
 import { clamdscan } from "./rows/clamdscan.ts";
+import { commandLine } from "./rows/command-line.ts";
 import { contents } from "./rows/contents.ts";
 import { database } from "./rows/database.ts";
 import { downloads } from "./rows/downloads.ts";
@@ -42,6 +43,7 @@ const scenarios: readonly Scenario[] = [
   start,
   contents,
   clamdscan,
+  commandLine,
   clamdDoor,
   icap,
   peerRest,
