@@ -35,7 +35,7 @@ describe("POST /v2/scan", () => {
   });
 
   test("tells in whose turn each scan waits, whatever the route and however it is coded", async () => {
-    await using server = await startRest({ front: { scanPathRoots: [import.meta.dirname] } });
+    await using server = await startRest({ front: { scanPathRoots: [import.meta.dirname], access: null } });
     await post(server, "/v2/scan", clean, clean);
     const coded = upload("/v2/scan", gzipSync(form(clean)), { "content-encoding": "gzip" });
     for (const path of ["/v2/scan", "/scan", "/scanHandlerBody"]) await exchange(server.port, upload(path, form(clean)));
