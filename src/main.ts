@@ -77,9 +77,11 @@ async function run(name: CommandName, given: Arguments, args: readonly string[])
     }
     case "keys": {
       const { runKeysCommand } = await import("./app/keys-command.ts");
+      const keys = commandNamed(name);
       return await runKeysCommand({
         args,
         file: process.env.API_KEYS_FILE,
+        usage: keys === null ? "" : helpOf(keys),
         stdout: (text) => process.stdout.write(text),
         stderr: (text) => process.stderr.write(text),
       });

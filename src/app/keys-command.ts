@@ -9,18 +9,11 @@ export interface KeysCommand {
   readonly args: readonly string[];
   /** API_KEYS_FILE. */
   readonly file: string | undefined;
+  /** Told where no command is named. */
+  readonly usage: string;
   readonly stdout: (text: string) => unknown;
   readonly stderr: (text: string) => unknown;
 }
-
-const usage = `Usage: clamgate keys create --name NAME [--scopes scan,jobs] [--from 10.0.0.0/8,…] [--not-after 2027-06-01T00:00:00Z]
-                            [--requests 100/1s] [--bytes 500M/10s] [--concurrent 20] [--quota 5T/30d] [--priority batch]
-                            [--san spiffe://shop]   for a client that comes with a certificate: it gets no key
-       clamgate keys list
-       clamgate keys revoke ID…
-       each with --file PATH where API_KEYS_FILE is not set
-Scopes: scan scan:path jobs status mirror admin. Sizes are decimal: M is 1000000.
-`;
 
 const file = { file: { type: "string" } } as const;
 const createOptions = {
@@ -69,7 +62,7 @@ export async function runKeysCommand({ args, ...command }: KeysCommand): Promise
       return 0;
     }
     default:
-      command.stderr(usage);
+      command.stderr(command.usage);
       return 2;
   }
 }

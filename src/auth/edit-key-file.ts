@@ -2,6 +2,7 @@
 
 import { chmod, chown, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { messageOf } from "../core/errors.ts";
 import { type KeyEntry, parseKeyFile } from "./key-file.ts";
 import { readKeyFile } from "./keys.ts";
 
@@ -68,5 +69,5 @@ function isMissing(error: unknown): boolean {
 }
 
 function unusable(path: string, error: unknown): never {
-  throw new Error(`${path} cannot be read (${error instanceof Error ? error.message : String(error)})`, { cause: error });
+  throw new Error(`${path} cannot be read (${messageOf(error)})`, { cause: error });
 }

@@ -1,6 +1,7 @@
 /** Tokens that an identity provider has signed (RFC 7519): whose they are, and what they are for. */
 
 import { errors, type JWTPayload, jwtVerify } from "jose";
+import { messageOf } from "../core/errors.ts";
 import { type Scope, scopes } from "../core/scope.ts";
 import { type Client, noLimits } from "./client.ts";
 import { type KeySet, KeySetUnavailable } from "./key-set.ts";
@@ -49,7 +50,7 @@ export function createReadToken({ issuer, audience, keys, defaultScopes, now }: 
     } catch (error) {
       if (error instanceof KeySetUnavailable) {
         const { cause } = error;
-        return { kind: "unavailable", reason: `${error.message}: ${cause instanceof Error ? cause.message : String(cause)}` };
+        return { kind: "unavailable", reason: `${error.message}: ${messageOf(cause)}` };
       }
       if (error instanceof errors.JWTExpired) return { kind: "expired", reason: error.message };
       return { kind: "invalid", reason: error instanceof errors.JOSEError ? error.message : "it cannot be verified" };

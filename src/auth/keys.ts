@@ -3,6 +3,7 @@
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { isDeepStrictEqual } from "node:util";
+import { messageOf } from "../core/errors.ts";
 import type { Emit } from "../core/events.ts";
 import type { CertificateName } from "./certificate-name.ts";
 import type { AuthMethod, Client } from "./client.ts";
@@ -57,7 +58,7 @@ export async function openKeys({ path, emit }: KeysOptions): Promise<Keys> {
         if (change !== null) emit({ kind: "keys-changed", ...change });
       }
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       emit({ kind: "key-file-failed", reason, isRepeated: reason === fault });
       fault = reason;
     } finally {

@@ -207,7 +207,11 @@ export const commands: readonly Command[] = [
       ["1", "the file cannot be read or written, or an entry is wrong"],
       ["2", "the command line is wrong"],
     ],
-    examples: [["clamgate keys create --name shop --scopes scan --requests 100/1s", "prints the key of a new client"]],
+    examples: [
+      ["clamgate keys create --name shop --scopes scan --requests 100/1s", "prints the key of a new client"],
+      ["clamgate keys list", "prints who has keys, with their ids"],
+      ["clamgate keys revoke 7hq2m4xd", "ends one"],
+    ],
   },
   {
     name: "healthcheck",

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { duration, longestTimerMs, wholeNumber } from "../config/numbers.ts";
 import type { Base, Parser } from "../config/parser.ts";
 import { unscannablePolicy } from "../config/unscannable-policy.ts";
+import { messageOf } from "../core/errors.ts";
 import { type Arguments, type Format, formats, UsageError } from "./commands.ts";
 import { asBytes } from "./inputs.ts";
 import type { FilePath, ScannerOptions } from "./library.ts";
@@ -90,6 +91,6 @@ async function readKeyFile(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    throw new UsageError(`--api-key-file cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    throw new UsageError(`--api-key-file cannot be read: ${messageOf(error)}`);
   }
 }

@@ -9,7 +9,7 @@ export interface ReaderOptions {
   /** Entries of one directory; 0: as many as there can be. */
   readonly maxFiles: number;
   readonly clock: Clock;
-  /** Resolves when it is this reader's turn again: see `createTurns`. */
+  /** Resolves when it is this reader's turn again: see `createNextTurn`. */
   readonly nextTurn: () => Promise<void>;
   /** Whether what begins so is worth a look of its own. */
   readonly isWorthALook: (head: Buffer) => boolean;
@@ -127,7 +127,7 @@ export class BodyReader {
 }
 
 /** One turn of the event loop for each who waits, in order: however many read, they hold it up no longer than one of them. */
-export function createTurns(): () => Promise<void> {
+export function createNextTurn(): () => Promise<void> {
   const waiting = new Set<() => void>();
   const serve = () => {
     for (const next of waiting) {

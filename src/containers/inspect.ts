@@ -4,7 +4,7 @@ import type { FileFormat } from "../codec/file-format.ts";
 import type { Clock } from "../core/clock.ts";
 import { type Inspect, LimitReached } from "../core/look-inside.ts";
 import { together, type Unscannable } from "../core/verdict.ts";
-import { BodyReader, createTurns } from "./body-reader.ts";
+import { BodyReader, createNextTurn } from "./body-reader.ts";
 import { joinBzip2 } from "./bzip2.ts";
 import { gzipEnd, openGzip, openTar } from "./compressed-end.ts";
 import { inspectArj, inspectOle2, inspectRar4, inspectRar5 } from "./encrypted-files.ts";
@@ -39,7 +39,7 @@ export interface InspectOptions {
 const unsupported: Unscannable = { kind: "unscannable", reason: "unsupported", heuristic: null };
 
 export function createInspect({ clock, maxFiles, formats }: InspectOptions): Inspect {
-  const nextTurn = createTurns();
+  const nextTurn = createNextTurn();
   const isWorth = (head: Buffer) => isWorthALook(head, formats);
   return (body, look) => {
     const { bytes } = body;

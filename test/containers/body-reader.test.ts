@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { BodyReader, createTurns, type ReaderOptions } from "../../src/containers/body-reader.ts";
+import { BodyReader, createNextTurn, type ReaderOptions } from "../../src/containers/body-reader.ts";
 import { createInspect } from "../../src/containers/inspect.ts";
 import { LimitReached } from "../../src/core/look-inside.ts";
 import { inFile, inMemory, inspectBody, looking } from "./inspecting.ts";
@@ -78,9 +78,9 @@ describe("BodyReader", () => {
   });
 });
 
-describe("createTurns", () => {
+describe("createNextTurn", () => {
   test("gives one of them all a turn of the event loop, in order", async () => {
-    const nextTurn = createTurns();
+    const nextTurn = createNextTurn();
     let loops = 0;
     const count = () => {
       loops += 1;

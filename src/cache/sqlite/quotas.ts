@@ -2,6 +2,7 @@
 
 import { closeSync, existsSync, openSync, renameSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
+import { messageOf } from "../../core/errors.ts";
 import type { Emit } from "../../core/events.ts";
 import type { QuotaStore, QuotaUse } from "../../core/quota-store.ts";
 import { systemTimers, type Timers } from "../timers.ts";
@@ -64,7 +65,7 @@ export function sqliteQuotas({ path, emit, now, timers = systemTimers }: SqliteQ
     } catch (error) {
       if (to.isTransaction) to.exec("ROLLBACK");
       failures += 1;
-      emit({ kind: "cache-failed", operation: "set", detail: `quotas: ${textOf(error)}` });
+      emit({ kind: "cache-failed", operation: "set", detail: `quotas: ${messageOf(error)}` });
     }
   }
 
@@ -102,11 +103,11 @@ function openFile(path: string, emit: Emit): DatabaseSync | null {
       const aside = `${path}.broken`;
       // SQLite would apply the journal of the one to the other.
       for (const suffix of ["", "-journal"]) if (existsSync(path + suffix)) renameSync(path + suffix, aside + suffix);
-      emit({ kind: "cache-failed", operation: "open", detail: `quotas: ${textOf(error)}; renamed to ${aside}` });
+      emit({ kind: "cache-failed", operation: "open", detail: `quotas: ${messageOf(error)}; renamed to ${aside}` });
       return openAt(path);
     }
   } catch (error) {
-    emit({ kind: "cache-failed", operation: "open", detail: `quotas are forgotten at a restart: ${textOf(error)}` });
+    emit({ kind: "cache-failed", operation: "open", detail: `quotas are forgotten at a restart: ${messageOf(error)}` });
     return null;
   }
 }
@@ -132,8 +133,4 @@ function read(file: DatabaseSync): readonly Sum[] {
     used: Number(used),
     isWritten: true,
   }));
-}
-
-function textOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
 }
