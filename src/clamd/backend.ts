@@ -17,6 +17,8 @@ export interface BackendOptions extends Clamd, Pick<HealthOptions, "probes" | "i
   readonly name: string;
   /** Scans at once, from now on; at most clamd's MaxThreads, so that clamd's own queue stays empty and it always answers. */
   readonly slots: () => number;
+  /** clamd has one thread more, for a small body: it begins with that while the gateway turns from an answer to the next body. */
+  readonly hasSpareSlot: boolean;
   /** True when clamd can open the spool's files by their path. */
   readonly sharesSpool: boolean;
   /** clamd's own MaxScanTime where it is known: an OK that took longer is not believed (clamd.md S3). */
@@ -46,6 +48,9 @@ export const backendTiming: BackendTiming = {
   abandonAfterMs: 30 * 60_000,
 };
 
+/** More of these at once fill the gaps between scans; more of larger ones take the processor's caches from each other. */
+const smallBytes = 65_536;
+
 export type BackendOutcome =
   | { readonly kind: "verdict"; readonly verdict: Verdict; readonly version: EngineVersion; readonly isCacheable: boolean }
   /** No connection: clamd cannot have seen the body. */
@@ -61,8 +66,10 @@ export type BackendOutcome =
 
 export interface Backend {
   readonly name: string;
-  /** Scans at once, now; less than `inFlight` where it has become less while they ran. */
+  /** Scans at once, now, without the spare one; less than `inFlight` where it has become less while they ran. */
   slots(): number;
+  /** Whether a body of so many bytes may be given to it now. */
+  hasRoomFor(bytes: number): boolean;
   isUp(): boolean;
   /** As `Health.isBusy`: it is not to be given more, and may be up all the same. */
   isBusy(): boolean;
@@ -76,7 +83,7 @@ export interface Backend {
   /** Scans that were answered as timed out and still run: their slots are not free. */
   overdue(): number;
   /**
-   * Takes a slot at once and gives it back; the caller has looked that one is free. Rejects only when the body is disposed.
+   * Takes a slot at once and gives it back; the caller has looked that there is room. Rejects only when the body is disposed.
    * After a loss the backend is down, and has to prove itself again, before its slot is free.
    */
   scan(body: SpooledBody): Promise<BackendOutcome>;
@@ -264,6 +271,7 @@ export function createBackend(options: BackendOptions): Backend {
   return {
     name: options.name,
     slots: options.slots,
+    hasRoomFor: (bytes) => running.size < options.slots() + (options.hasSpareSlot && bytes <= smallBytes ? 1 : 0),
     isUp: health.isUp,
     isBusy: health.isBusy,
     lacking: health.lacking,

@@ -6,7 +6,7 @@ export interface ClamdConf {
   readonly socketPath: string;
   readonly databaseDirectory: string;
   readonly temporaryDirectory: string;
-  /** Scans at once; one more thread is kept for the canary. */
+  /** Scans at once; there are two more threads: of a small body (`BackendOptions.hasSpareSlot`), and of the canary. */
   readonly slots: number;
   readonly limits: ClamdLimits;
 }
@@ -33,7 +33,7 @@ export interface ClamdLimits {
 
 /** The whole file. Paths with line feeds or quotes are refused with an Error: they would become options of their own. */
 export function clamdConf(conf: ClamdConf): string {
-  const threads = conf.slots + 1;
+  const threads = conf.slots + 2;
   const options: readonly (readonly [string, string | number])[] = [
     ["Foreground", "yes"],
     ["LocalSocket", path(conf.socketPath)],

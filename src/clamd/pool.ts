@@ -61,11 +61,14 @@ interface Attempt {
 
 /** Someone in a line for a backend. */
 interface Waiter {
+  /** Of the body, as all of that name here. */
+  readonly bytes: number;
   readonly take: (backend: Backend) => void;
   readonly refuse: (error: unknown) => void;
 }
 
 interface Patience {
+  readonly bytes: number;
   /** Of `clock`. */
   readonly deadline: number;
   readonly signal: AbortSignal;
@@ -104,11 +107,11 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, priori
   let isStarting = true;
   let isClosed = false;
 
-  function leastBusy(avoid: Backend | null): Backend | null {
+  function leastBusy(bytes: number, avoid: Backend | null): Backend | null {
     const asked = foremost(backends);
     let best: Backend | null = null;
     for (const backend of asked) {
-      if (backend.isBusy() || backend.inFlight() >= backend.slots() || isolation.isKept(backend)) continue;
+      if (backend.isBusy() || !backend.hasRoomFor(bytes) || isolation.isKept(backend)) continue;
       if (backend === avoid && asked.length > 1) continue;
       if (best === null || backend.inFlight() / backend.slots() < best.inFlight() / best.slots()) best = backend;
     }
@@ -133,12 +136,12 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, priori
     isolation.look();
     giveAlone();
     for (const waiter of secondTries.items()) {
-      const backend = leastBusy(waiter.avoid);
+      const backend = leastBusy(waiter.bytes, waiter.avoid);
       // Those behind may go where this one may not.
       if (backend !== null) waiter.take(backend);
     }
-    while (queue.size() > 0) {
-      const backend = leastBusy(null);
+    for (let waiter = queue.first(); waiter !== null; waiter = queue.first()) {
+      const backend = leastBusy(waiter.bytes, null);
       if (backend === null) return;
       queue.next()?.take(backend);
     }
@@ -180,7 +183,7 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, priori
     }
     // Whoever waits already goes first, but for those who wait for another backend than the one that is free.
     const isFirst = avoid !== null || queue.size() === 0;
-    const free = isFirst ? leastBusy(avoid) : null;
+    const free = isFirst ? leastBusy(patience.bytes, avoid) : null;
     if (free !== null) return use(free);
     return inLine(use, patience, (waiter) =>
       avoid === null ? queue.add(client, waiter) : secondTries.add({ ...waiter, avoid }).remove,
@@ -190,7 +193,7 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, priori
   /** @param join answers with how to leave the line; null where it is full. */
   function inLine<T>(
     use: (backend: Backend) => Promise<T>,
-    { deadline, signal }: Patience,
+    { bytes, deadline, signal }: Patience,
     join: (waiter: Waiter) => (() => void) | null,
   ): Promise<T> {
     if (clock() >= deadline) return Promise.reject(timedOut());
@@ -201,6 +204,7 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, priori
         signal.removeEventListener("abort", onAbort);
       };
       const waiter: Waiter = {
+        bytes,
         take: (backend) => {
           leave();
           resolve(use(backend));
@@ -225,7 +229,7 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, priori
   }
 
   async function scan(body: SpooledBody, signal: AbortSignal, client: string): Promise<EngineScan> {
-    const { sha256 } = body;
+    const { sha256, size: bytes } = body;
     let waitedMs = 0;
     let avoid: Backend | null = null;
     let lossesAlone = 0;
@@ -236,8 +240,8 @@ export function createPool({ queueMax, queueMaxPerClient, queueTimeoutMs, priori
       const deadline = askedAt + queueTimeoutMs - waitedMs;
       const isAlone = isolation.isSuspect(sha256);
       const { backend, outcome, startedAt }: Attempt = isAlone
-        ? await onIdleBackend(scanProved, sha256, { deadline, signal })
-        : await onFreeSlot(scanNow, { client, avoid, deadline, signal });
+        ? await onIdleBackend(scanProved, sha256, { bytes, deadline, signal })
+        : await onFreeSlot(scanNow, { client, avoid, bytes, deadline, signal });
       waitedMs += startedAt - askedAt;
       const isLost = outcome.kind === "lost" || (outcome.kind === "timeout" && !outcome.isEngineWell);
       const isDeadly = isAlone && isolation.end(sha256, isLost);

@@ -26,7 +26,9 @@ export interface FairQueue<Item> {
   size(): number;
   /** Adds it behind the others of its client. Returns what takes it out again, once is enough; null where there is no room for it. */
   add(client: string, item: Item): (() => void) | null;
-  /** Takes out the one whose turn it is. */
+  /** The one whose turn it is. */
+  first(): Item | null;
+  /** Takes that one out. */
   next(): Item | null;
 }
 
@@ -104,7 +106,6 @@ export function createFairQueue<Item>({
   function nextLine(): Line<Item> | undefined {
     const [interactive, batch] = [turns.interactive.first, turns.batch.first];
     const isBatch = interactive === null || (batch !== null && inARow >= turnsInARow);
-    inARow = isBatch || batch === null ? 0 : inARow + 1;
     return (isBatch ? batch : interactive)?.item;
   }
 
@@ -120,10 +121,12 @@ export function createFairQueue<Item>({
       rank(line);
       return () => remove(line, link);
     },
+    first: () => nextLine()?.items.first?.item ?? null,
     next() {
       const line = nextLine();
       const first = line?.items.first ?? null;
       if (line === undefined || first === null) return null;
+      inARow = line.priority === "batch" || turns.batch.first === null ? 0 : inARow + 1;
       // Its next turn comes behind everybody else's.
       line.turn?.remove();
       line.turn = turns[line.priority].add(line);

@@ -18,11 +18,11 @@ function read(text: string): Map<string, string> {
 }
 
 describe("clamdConf", () => {
-  test("keeps a thread for the canary and a queue that never fills", () => {
+  test("keeps a thread for a small body, one for the canary, and a queue that never fills", () => {
     for (const [slots, threads, queue] of [
-      [1, "2", "64"],
-      [2, "3", "64"],
-      [40, "41", "90"],
+      [1, "3", "64"],
+      [2, "4", "64"],
+      [40, "42", "92"],
     ] as const) {
       const options = read(clamdConf({ ...paths, slots, limits: testLimits }));
       assert.deepEqual([options.get("MaxThreads"), options.get("MaxQueue")], [threads, queue]);

@@ -202,6 +202,18 @@ describe("a backend", () => {
     );
   });
 
+  test("is given one more at once where it has a spare slot, if that is small", async () => {
+    for (const [bytes, atOnce] of [
+      [65_536, 3],
+      [65_537, 2],
+    ] as const) {
+      await using fake = await startFakeClamd({ scan: () => later(2) });
+      await using stage = await open([fake], { backend: { slots: () => 2, hasSpareSlot: true } });
+      await Promise.all(Array.from({ length: 20 }, (_, index) => stage.scan(`${index}`.padEnd(bytes))));
+      assert.equal(fake.mostAtOnce(), atOnce);
+    }
+  });
+
   test("is not blamed for a body that cannot be read, and never sees the end of it", async () => {
     await using fake = await startFakeClamd();
     await using stage = await open([fake]);

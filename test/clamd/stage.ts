@@ -74,6 +74,7 @@ export async function openPool(options: PoolStageOptions): Promise<PoolStage> {
       createBackend({
         name: `clamd-${backends.length}`,
         slots: () => 2,
+        hasSpareSlot: false,
         sharesSpool: false,
         maxScanTimeMs: null,
         scanTimeoutMs: 10_000,

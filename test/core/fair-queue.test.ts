@@ -14,6 +14,7 @@ describe("createFairQueue", () => {
   test("gives who comes anew the turn behind those who wait", () => {
     const { queue, all } = stage();
     for (const item of ["a1", "a2", "b1"]) queue.add(item.charAt(0), item);
+    assert.equal(queue.first(), "a1");
     assert.equal(queue.next(), "a1");
     queue.add("c", "c1");
     assert.deepEqual(all(), ["b1", "a2", "c1"]);
@@ -90,7 +91,9 @@ describe("createFairQueue", () => {
             if (leave !== null) there.set(item, leave);
             for (const gone of crowdedOut.splice(0)) assert.ok(there.delete(gone));
           } else if (kind === "next") {
+            const first = queue.first();
             const next = queue.next();
+            assert.equal(next, first);
             assert.equal(next === null, there.size === 0);
             if (next !== null) assert.ok(there.delete(next));
           } else {

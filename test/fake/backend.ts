@@ -22,6 +22,8 @@ export interface FakeBackend extends Backend {
 export interface FakeBackendOptions {
   readonly name?: string;
   readonly slots?: number;
+  /** Bodies up to this take one slot more. */
+  readonly spareBytes?: number;
   readonly isUp?: boolean;
   readonly version?: Partial<EngineVersion>;
   readonly lacking?: readonly string[];
@@ -43,6 +45,7 @@ export const cleanOutcome: BackendOutcome = {
 export function fakeBackend({
   name = "fake",
   slots = 1,
+  spareBytes = -1,
   isUp = true,
   version,
   lacking = [],
@@ -60,8 +63,12 @@ export function fakeBackend({
     onChange();
   }
 
+  function hasRoomFor(bytes: number): boolean {
+    return running.length < slots + (bytes <= spareBytes ? 1 : 0);
+  }
+
   function scan(body: SpooledBody): Promise<BackendOutcome> {
-    if (running.length >= slots) throw new Error(`${name} was given more than its ${slots} slots`);
+    if (!hasRoomFor(body.size)) throw new Error(`${name} was given more than its ${slots} slots`);
     const { promise, resolve } = Promise.withResolvers<BackendOutcome>();
     const made: FakeScan = {
       body,
@@ -81,6 +88,7 @@ export function fakeBackend({
   return {
     name,
     slots: () => slots,
+    hasRoomFor,
     isUp: () => up,
     isBusy: () => false,
     version: () => (up ? fakeVersion(version) : null),

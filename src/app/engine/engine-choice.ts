@@ -48,6 +48,7 @@ export async function openEngine({
       probes: alertProbes(),
       isStrict: config.GIVEN_CLAMD === "strict",
       slots: () => slots,
+      hasSpareSlot: false,
       sharesSpool: config.CLAMD_SHARES_SPOOL,
       maxScanTimeMs: null,
     };
@@ -66,6 +67,7 @@ export async function openEngine({
     probes: [],
     isStrict: false,
     slots: () => config.MAX_THREADS,
+    hasSpareSlot: true,
     sharesSpool: true,
     maxScanTimeMs: limits.maxScanTimeMs,
   };

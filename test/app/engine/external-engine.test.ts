@@ -43,6 +43,7 @@ function open({ address }: FakeClamd) {
     isStrict: false,
     limits: "given",
     slots: () => 2,
+    hasSpareSlot: false,
     sharesSpool: false,
     maxScanTimeMs: null,
     scanTimeoutMs: 60_000,

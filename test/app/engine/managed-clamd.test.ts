@@ -67,6 +67,7 @@ async function openStage(): Promise<Stage> {
       probes: [],
       isStrict: false,
       slots: () => 2,
+      hasSpareSlot: true,
       sharesSpool: true,
       maxScanTimeMs: null,
       scanTimeoutMs: 10_000,

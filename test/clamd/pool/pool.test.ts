@@ -46,6 +46,23 @@ describe("createPool", () => {
     assert.equal((await Promise.all(scans)).length, 10);
   });
 
+  test("gives a small body the spare slot, and nobody a turn before a large one that has come first", async () => {
+    const { pool, add } = stage();
+    const backend = add({ slots: 1, spareBytes: 10 });
+    const scan = (sha256: string, size: number) => pool.scan(fakeBody({ sha256, size }), never, "a client");
+    const scans = [scan("large", 11), scan("small", 10)];
+    assert.equal(backend.inFlight(), 2);
+    scans.push(scan("next large", 11), scan("next small", 10));
+    backend.finishNext();
+    await turn();
+    assert.deepEqual([backend.inFlight(), pool.status().queued], [1, 2]);
+    backend.finishNext();
+    await turn();
+    assert.deepEqual(digestsOf(backend), ["large", "small", "next large", "next small"]);
+    for (let left = 2; left > 0; left -= 1) backend.finishNext();
+    await Promise.all(scans);
+  });
+
   test("lets as many wait as its queue holds, and refuses the next one", async () => {
     for (const queueMax of [0, 1, 3]) {
       const { pool, scan, add } = stage({ queueMax });
