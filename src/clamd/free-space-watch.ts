@@ -25,14 +25,22 @@ export interface FreeSpaceOptions {
   readonly emit: Emit;
 }
 
+/** Nothing fills so much within so short a time, so that one look does for all scans that end in it. */
+const plentyBytes = 512 * 1024 * 1024;
+const plentyMs = 10;
+
 export function watchFreeSpace({ freeBytes, reserveBytes, clock, emit }: FreeSpaceOptions): FreeSpaceWatch {
   let failedAt = -Infinity;
   let failedLine = "";
   let isDoubted = false;
+  let plentyAt = -Infinity;
 
   function lack(): string | null {
+    const now = clock();
+    if (now - plentyAt < plentyMs) return null;
     try {
       const free = freeBytes();
+      if (free !== null && free >= plentyBytes) plentyAt = now;
       return free !== null && free < reserveBytes ? `${free} bytes are free, fewer than ${reserveBytes}` : null;
     } catch (error) {
       return `its room cannot be told: ${messageOf(error)}`;

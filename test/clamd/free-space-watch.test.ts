@@ -65,6 +65,29 @@ describe("watchFreeSpace", () => {
     assert.equal(scratch.doubt(0), null);
   });
 
+  test("looks once in ten milliseconds while there is plenty, and each time while there is not", () => {
+    let looks = 0;
+    let free = 512 * 1024 * 1024;
+    const { scratch, at } = stage(() => {
+      looks += 1;
+      return free;
+    });
+    const looksFor = (times: readonly number[]) => {
+      looks = 0;
+      for (const time of times) {
+        at(time);
+        scratch.doubt(time);
+      }
+      return looks;
+    };
+    assert.equal(looksFor([0, 5, 9.9, 10, 15]), 2);
+    free -= 1;
+    assert.equal(looksFor([20, 21, 22]), 3);
+    free = 0;
+    at(23);
+    assert.notEqual(scratch.doubt(23), null);
+  });
+
   test("says once that room is lacking, and once that it is back", async () => {
     let free = 0;
     const { scratch, events } = stage(() => free);
