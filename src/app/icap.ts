@@ -3,12 +3,12 @@
 import { randomUUID } from "node:crypto";
 import type { AddressInfo, Server } from "node:net";
 import type { Config } from "../config/settings.ts";
+import { AgingMap } from "../core/aging-map.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Emit } from "../core/events.ts";
 import type { Policy, Scan } from "../core/scan.ts";
 import { trickleDefaults } from "../core/trickle.ts";
 import type { EngineVersion } from "../core/verdict.ts";
-import { createCutUrls } from "../front/icap/cut-urls.ts";
 import { createIcapServer, type IcapServer } from "../front/icap/icap-server.ts";
 import { createIstag } from "../front/icap/istag.ts";
 import { type CertificateWatch, certificateFault, readCertificate, watchCertificate } from "./certificate.ts";
@@ -97,7 +97,7 @@ function frontOptions({ config, engineVersion, clock, ...options }: IcapOptions)
     maxConnections: config.ICAP_MAX_CONNECTIONS,
     onError: config.ICAP_ON_ERROR,
     trickle: config.ICAP_MODE === "trickle" ? trickle : null,
-    cutUrls: createCutUrls({ ttlMs: cutUrlsTtlMs, maxEntries: maxCutUrls, clock }),
+    cutUrls: new AgingMap({ ttlMs: cutUrlsTtlMs, maxEntries: maxCutUrls, clock }),
     headTimeoutMs,
     idleTimeoutMs: config.ICAP_IDLE_TIMEOUT,
     patienceMs: config.CLIENT_IDLE_TIMEOUT,

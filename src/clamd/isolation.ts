@@ -1,5 +1,6 @@
 /** Bodies that have lost their engines are scanned alone, one at a time: only what ends an engine there, and again, is its doing. */
 
+import { AgingMap } from "../core/aging-map.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Backend } from "./backend.ts";
 import { foremost } from "./standing.ts";
@@ -44,7 +45,6 @@ interface Suspicion {
   readonly livedMs: number;
   /** Of each backend that was lost with the body alone: how often others were lost without it up to then. */
   readonly deaths: ReadonlyMap<string, number>;
-  readonly expiresAt: number;
 }
 
 const lossesToBeAlone = 2;
@@ -57,7 +57,7 @@ const restPerLife = 4;
  * fifth at most goes to bodies that die alone, half to those that do not.
  */
 export function createIsolation({ backends, ttlMs, maxEntries, maxRestMs, clock }: IsolationOptions): Isolation {
-  const suspicions = new Map<string, Suspicion>();
+  const suspicions = new AgingMap<Suspicion>({ ttlMs, maxEntries, clock });
   const upSince = new Map<Backend, number>();
   const downSince = new Map<string, number>();
   let deathsElsewhere = 0;
@@ -67,20 +67,6 @@ export function createIsolation({ backends, ttlMs, maxEntries, maxRestMs, clock 
   /** While the body is on it. */
   let begunAt: number | null = null;
   let rest = { fromMs: -Infinity, ms: 0 };
-
-  function find(sha256: string): Suspicion | null {
-    const found = suspicions.get(sha256);
-    return found !== undefined && clock() < found.expiresAt ? found : null;
-  }
-
-  function write(sha256: string, suspicion: Omit<Suspicion, "expiresAt">): void {
-    suspicions.delete(sha256);
-    suspicions.set(sha256, { ...suspicion, expiresAt: clock() + ttlMs });
-    for (const oldest of suspicions.keys()) {
-      if (suspicions.size <= maxEntries) break;
-      suspicions.delete(oldest);
-    }
-  }
 
   function release(restMs: number): void {
     kept = null;
@@ -112,16 +98,16 @@ export function createIsolation({ backends, ttlMs, maxEntries, maxRestMs, clock 
   }
 
   return {
-    isSuspect: (sha256) => (find(sha256)?.losses ?? 0) >= lossesToBeAlone,
+    isSuspect: (sha256) => (suspicions.get(sha256)?.losses ?? 0) >= lossesToBeAlone,
     lostAmongOthers(sha256, livedMs) {
-      const before = find(sha256);
-      write(sha256, {
+      const before = suspicions.get(sha256);
+      suspicions.set(sha256, {
         losses: (before?.losses ?? 0) + 1,
         livedMs: Math.max(before?.livedMs ?? 0, livedMs),
         deaths: before?.deaths ?? new Map(),
       });
     },
-    clear: (sha256) => void suspicions.delete(sha256),
+    clear: (sha256) => suspicions.delete(sha256),
     look() {
       for (const backend of backends) {
         if (!backend.isUp() || upSince.has(backend)) continue;
@@ -140,7 +126,7 @@ export function createIsolation({ backends, ttlMs, maxEntries, maxRestMs, clock 
       if (isTaken) return null;
       if (kept !== null && (!upSince.has(kept) || kept.overdue() > 0)) kept = null;
       if (kept === null) {
-        kept = choose(find(sha256)?.deaths ?? new Map());
+        kept = choose(suspicions.get(sha256)?.deaths ?? new Map());
         keptAt = clock();
       }
       if (kept === null || kept.inFlight() > 0) return null;
@@ -155,13 +141,13 @@ export function createIsolation({ backends, ttlMs, maxEntries, maxRestMs, clock 
     },
     end(sha256, isLost) {
       const backend = kept;
-      const before = find(sha256);
+      const before = suspicions.get(sha256);
       const livedMs = Math.max(before?.livedMs ?? 0, clock() - (begunAt ?? clock()));
       release(isLost ? restPerLife * livedMs : clock() - keptAt);
       if (!isLost || backend === null) return false;
       if (before?.deaths.get(backend.name) === deathsElsewhere) return true;
       const deaths = new Map(before?.deaths).set(backend.name, deathsElsewhere);
-      write(sha256, { losses: lossesToBeAlone, livedMs, deaths });
+      suspicions.set(sha256, { losses: lossesToBeAlone, livedMs, deaths });
       return false;
     },
     restMs() {

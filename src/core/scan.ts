@@ -1,8 +1,8 @@
 /** The one function behind every front: a body in, one report or one error out. */
 
 import { ActiveSet } from "./active-set.ts";
+import { AgingMap } from "./aging-map.ts";
 import type { Clock } from "./clock.ts";
-import { createDoNotRetry } from "./do-not-retry.ts";
 import type { Engine, EngineScan } from "./engine.ts";
 import { ClamgateError, toClamgateError } from "./errors.ts";
 import type { Emit, FrontName, GatewayEvent } from "./events.ts";
@@ -83,7 +83,8 @@ const doNotRetryEntries = 10_000;
 
 export function createScan(parts: ScanParts): Scan {
   const { spool, engine, cache, policy, emit, clock, isUnsupported } = parts;
-  const doNotRetry = createDoNotRetry({ ttlMs: doNotRetryMs, maxEntries: doNotRetryEntries, clock });
+  /** Bodies that cost the engine its time or its life, by digest and engine tag: new signatures give each another chance. */
+  const doNotRetry = new AgingMap<Unscannable>({ ttlMs: doNotRetryMs, maxEntries: doNotRetryEntries, clock });
   const unpacking = createTurns(unpackingTurns);
   /** Scans under way, which requests with the same bytes share. No Map, for the reason that `ActiveSet` gives. */
   const underWay: Record<string, SharedScan> = Object.create(null);
@@ -146,7 +147,7 @@ export function createScan(parts: ScanParts): Scan {
   /** What is known without asking anybody. While no engine is up that is nothing. */
   function known({ sha256 }: SpooledBody, version: EngineVersion | null): Found | null {
     if (version === null) return null;
-    const refused = doNotRetry.find(keyOf(sha256, version)) ?? doNotRetry.find(keyOf(sha256, null));
+    const refused = doNotRetry.get(keyOf(sha256, version)) ?? doNotRetry.get(keyOf(sha256, null));
     if (refused !== null) return { verdict: refused, version, source: "blocklist", scan: null };
     const verdict = cache.peek({ sha256, tag: version.tag });
     return verdict === null ? null : { verdict, version, source: "cache", scan: null };
@@ -207,8 +208,9 @@ export function createScan(parts: ScanParts): Scan {
 
   function refuseNext(key: string, error: unknown): void {
     if (!(error instanceof ClamgateError)) return;
-    if (error.code === "scan-timeout") doNotRetry.add(key, "limit-time");
-    if (error.code === "engine-killed") doNotRetry.add(key, "poison");
+    if (error.code !== "scan-timeout" && error.code !== "engine-killed") return;
+    const reason = error.code === "scan-timeout" ? "limit-time" : "poison";
+    doNotRetry.set(key, { kind: "unscannable", reason, heuristic: null });
   }
 }
 

@@ -1,10 +1,10 @@
 /** What the ICAP front is made with. */
 
+import type { AgingMap } from "../../core/aging-map.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Emit } from "../../core/events.ts";
 import type { Policy, Scan } from "../../core/scan.ts";
 import type { TricklePace } from "../../core/trickle.ts";
-import type { CutUrls } from "./cut-urls.ts";
 import type { FailureAnswers } from "./failures.ts";
 import type { Istag } from "./istag.ts";
 
@@ -26,7 +26,8 @@ export interface IcapFrontOptions {
   readonly onError: FailureAnswers;
   /** Null: no byte goes back before the verdict. */
   readonly trickle: TricklePace | null;
-  readonly cutUrls: CutUrls;
+  /** Addresses, as digests, whose trickle was cut: the next answer of theirs does not trickle, so that its client is told why. */
+  readonly cutUrls: AgingMap<true>;
   /** For a head, from its first byte, and for the first byte of a connection. */
   readonly headTimeoutMs: number;
   /** Between requests, and between bytes of a body. */

@@ -252,7 +252,7 @@ class ModExchange {
   /** Bytes of it are out, so nothing but its end can be told. Whoever asks for it again is answered in full. */
   #cut(): boolean {
     const { client, record, options } = this.#parts;
-    if (this.#urlKey !== null) options.cutUrls.add(this.#urlKey);
+    if (this.#urlKey !== null) options.cutUrls.set(this.#urlKey, true);
     record.answer = "cut";
     client.reset();
     return false;
@@ -330,7 +330,7 @@ class ModExchange {
     if (request.method !== "RESPMOD" || record.allows204 || head === null || !hasBody) return false;
     if (responseHead.status !== 200 || requestHead.target === null) return false;
     this.#urlKey = hash("sha256", `${requestHead.values("host").join()} ${requestHead.target}`, "hex");
-    return !options.cutUrls.has(this.#urlKey);
+    return options.cutUrls.get(this.#urlKey) === null;
   }
 
   async #trickle(judging: Promise<Judgement>, pace: TricklePace): Promise<void> {

@@ -3,13 +3,13 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import type { AddressInfo } from "node:net";
+import { AgingMap } from "../../../src/core/aging-map.ts";
 import type { Engine } from "../../../src/core/engine.ts";
 import { ClamgateError, type ErrorCode } from "../../../src/core/errors.ts";
 import type { GatewayEvent } from "../../../src/core/events.ts";
 import { createScan, type ScanParts } from "../../../src/core/scan.ts";
 import type { Spool } from "../../../src/core/spool.ts";
 import type { EngineVersion, UnscannableReason, Verdict } from "../../../src/core/verdict.ts";
-import { createCutUrls } from "../../../src/front/icap/cut-urls.ts";
 import { createIcapServer, type IcapServer, type IcapServerOptions } from "../../../src/front/icap/icap-server.ts";
 import { createIstag } from "../../../src/front/icap/istag.ts";
 import { openSpool } from "../../../src/spool/spool.ts";
@@ -119,7 +119,7 @@ export async function openIcap({
       ]),
     },
     trickle: null,
-    cutUrls: createCutUrls({ ttlMs: 600_000, maxEntries: 100, clock }),
+    cutUrls: new AgingMap({ ttlMs: 600_000, maxEntries: 100, clock }),
     headTimeoutMs: 30_000,
     idleTimeoutMs: 60_000,
     patienceMs: 10_000,

@@ -4,6 +4,7 @@
  */
 
 import { ActiveSet } from "../../../core/active-set.ts";
+import { AgingMap } from "../../../core/aging-map.ts";
 import type { Clock } from "../../../core/clock.ts";
 import type { UrlVerdict, UrlVerdictCache } from "../../../core/verdict-cache.ts";
 
@@ -37,24 +38,18 @@ export interface CutTricklesOptions {
 const tag = "cut-trickle";
 
 export function createCutTrickles({ ttlMs, maxEntries, clock, urlVerdicts, isShared }: CutTricklesOptions): CutTrickles {
-  const cuts = new Map<string, Cut & { readonly expiresAt: number }>();
+  const cuts = new AgingMap<Cut>({ ttlMs, maxEntries, clock });
   const running = new ActiveSet<string>();
   return {
     run: (address) => running.add(address),
     isRunning: (address) => running.items().includes(address),
     add(address, found) {
-      cuts.delete(address);
-      cuts.set(address, { found, expiresAt: clock() + ttlMs });
-      for (const oldest of cuts.keys()) {
-        if (cuts.size <= maxEntries) break;
-        cuts.delete(oldest);
-      }
+      cuts.set(address, { found });
       if (found !== null) urlVerdicts.set({ address, tag }, found, ttlMs / 1000);
     },
     get(address) {
       const cut = cuts.get(address);
-      if (cut !== undefined && clock() < cut.expiresAt) return cut;
-      cuts.delete(address);
+      if (cut !== null) return cut;
       if (!isShared()) return null;
       const found = urlVerdicts.peek({ address, tag });
       if (found !== null) return { found };
