@@ -1,49 +1,30 @@
-/** What is said with one clamd client: its commands are read, its bodies scanned, and each is answered once (clamd-front.md 2-4). */
+/** What is said with one clamd client: its commands are read, and each is answered once, in its turn and its time (clamd-front.md 2-4). */
 
 import type { Socket } from "node:net";
 import {
-  commandsLine,
-  errorLine,
-  errorName,
   type Frame,
-  foundLine,
   framed,
   invalidInSession,
-  noDescriptor,
   type OnError,
-  okLine,
   plainInSession,
   readTimedOut,
-  statsLines,
   unavailableCommand,
   unknownCommand,
-  versionLine,
 } from "../../codec/clamd/answer.ts";
-import {
-  type ClamdCommand,
-  type CommandForm,
-  type CommandName,
-  type RequestEvent,
-  RequestReader,
-} from "../../codec/clamd/request.ts";
-import type { Clock } from "../../core/clock.ts";
-import type { PoolStats } from "../../core/engine.ts";
-import { ClamgateError, type ErrorCode, toClamgateError } from "../../core/errors.ts";
+import { type ClamdCommand, type CommandForm, type RequestEvent, RequestReader } from "../../codec/clamd/request.ts";
+import { ClamgateError } from "../../core/errors.ts";
 import type { Emit } from "../../core/events.ts";
 import { Pace } from "../../core/pace.ts";
-import { findings, type Scan, type ScannedBody } from "../../core/scan.ts";
-import type { EngineVersion } from "../../core/verdict.ts";
-import { IncomingBody } from "./incoming-body.ts";
+import { type CommandParts, courseOf } from "./commands.ts";
 import { type PathLinesOptions, pathLines } from "./path-lines.ts";
+import { clientGone, type Peer, restBounds, StreamedBody, type StreamedBodyParts } from "./streamed-body.ts";
 import { type LingerBounds, shortLinger, type Talk, Wire } from "./wire.ts";
 
 /** What all conversations share. */
-export interface ConversationParts extends Pick<PathLinesOptions, "roots" | "walkLimits" | "walkTurns"> {
-  readonly scan: Scan;
-  readonly engineVersion: () => EngineVersion | null;
-  readonly poolStats: () => PoolStats;
-  /** The limit of one body, which `scan` enforces; one that says it is larger is refused before its data has come. */
-  readonly maxBytes: number;
+export interface ConversationParts
+  extends StreamedBodyParts,
+    CommandParts,
+    Pick<PathLinesOptions, "roots" | "walkLimits" | "walkTurns"> {
   /** For the first command to be whole. */
   readonly commandTimeoutMs: number;
   /** Without a byte, in a body or between the commands of a session. */
@@ -52,16 +33,7 @@ export interface ConversationParts extends Pick<PathLinesOptions, "roots" | "wal
   readonly minBytesPerSecond: number;
   /** For an answer to be taken. */
   readonly answerTimeoutMs: number;
-  readonly uniqueId: () => string;
   readonly emit: Emit;
-  readonly clock: Clock;
-}
-
-export interface Peer {
-  /** As `ScanOptions.client`. */
-  readonly client: string;
-  /** For the log: `address@port`, or `local`. */
-  readonly name: string;
 }
 
 export interface ConversationOptions {
@@ -74,37 +46,6 @@ export interface ConversationOptions {
 const plainPauseMs = 100;
 /** Of one session. */
 const maxPending = 8;
-const sessionCommands: ReadonlySet<CommandName> = new Set([
-  "PING",
-  "VERSION",
-  "VERSIONCOMMANDS",
-  "STATS",
-  "INSTREAM",
-  "SCAN",
-  "FILDES",
-]);
-/** How the rest of a body is read on whose answer is known already. */
-const skip = { maxMs: 60_000, idleMs: 5_000, maxBodies: 4 } as const;
-
-/** `text` is null where the connection ends in place of an answer. */
-interface Answer {
-  readonly text: string | null;
-  /** Nothing is taken behind it. */
-  readonly isLast: boolean;
-}
-
-/** The body that is coming in. */
-interface OpenBody {
-  readonly incoming: IncomingBody;
-  readonly frame: Frame;
-  announcedBytes: number;
-  isStarted: boolean;
-  isWhole: boolean;
-  /** Known before the end of the body, for which it waits in a session. */
-  answer: Answer | null;
-  answeredAt: number;
-  skippedBytes: number;
-}
 
 export class Conversation implements Talk {
   readonly #wire: Wire;
@@ -119,7 +60,8 @@ export class Conversation implements Talk {
   #isSession = false;
   #lastId = 0;
   #lastForm: CommandForm = "z";
-  #body: OpenBody | null = null;
+  /** The one that is coming in. */
+  #body: StreamedBody | null = null;
   /** Commands that have come whole and whose answer is out. */
   #pending = 0;
   /** False when no command is read any more: what comes is dropped. */
@@ -163,7 +105,7 @@ export class Conversation implements Talk {
 
   due(): number {
     if (!this.#isTaking) return Number.POSITIVE_INFINITY;
-    if (this.#body?.answer) return Math.min(this.#body.answeredAt + skip.maxMs, this.#wire.lastByteAt + skip.idleMs);
+    if (this.#body?.answer) return this.#body.restDue(this.#wire.lastByteAt);
     const { clock, commandTimeoutMs } = this.#parts;
     const due = this.#pace === null ? this.#openedAt + commandTimeoutMs : clock() + this.#pace.remainingMs();
     return this.#reader.isInPlain ? Math.min(due, this.#wire.lastByteAt + plainPauseMs) : due;
@@ -173,7 +115,7 @@ export class Conversation implements Talk {
     const { emit, commandTimeoutMs } = this.#parts;
     if (!this.#isTaking) return;
     if (this.#body?.answer) {
-      if (now >= this.due()) this.#endSkip(this.#body.answer);
+      if (now >= this.due()) this.#endRest(this.#body.answer);
       return;
     }
     if (this.#reader.isInPlain && now - this.#wire.lastByteAt >= plainPauseMs) {
@@ -184,7 +126,7 @@ export class Conversation implements Talk {
     const isLate = this.#pace === null ? now - this.#openedAt >= commandTimeoutMs : this.#pace.isTooSlow();
     if (!isLate) return;
     emit({ kind: "clamd-read-timeout", peer: this.#peer.name });
-    if (this.#body === null) this.#close(readTimedOut, this.#longLinger());
+    if (this.#body === null) this.#close(readTimedOut, restBounds(this.#parts.maxBytes));
     else this.#fail(this.#body, new ClamgateError("client-slow", "The client sent too little for too long"));
   }
 
@@ -205,14 +147,13 @@ export class Conversation implements Talk {
       else if (this.#isInputOver) this.#endInput();
       else break;
     }
-    // Not before all that has come of it has been read: of most bodies that is the whole.
-    if (this.#body !== null && this.#body.announcedBytes > 0) this.#start(this.#body);
+    this.#body?.arrived();
     this.#flow();
   }
 
   /** True while the next event has to wait: for the spool, for a verdict, or for the client to take its answers. */
   #isBlocked(): boolean {
-    if (this.#body !== null) return this.#body.incoming.isFull;
+    if (this.#body !== null) return this.#body.isFull;
     return this.#pending >= maxPending || this.#wire.isFull;
   }
 
@@ -234,7 +175,8 @@ export class Conversation implements Talk {
         this.#refuseUnknown(event.form, event.text);
         break;
       case "data":
-        if (this.#body !== null) this.#takeData(this.#body, event.bytes, event.announcedBytes);
+        this.#body?.append(event.bytes, event.announcedBytes);
+        if (this.#body?.answer && this.#body.isRestTooLong) this.#endRest(this.#body.answer);
         break;
       case "body-end":
         if (this.#body !== null) this.#endBody(this.#body);
@@ -244,109 +186,65 @@ export class Conversation implements Talk {
   /** Nothing more comes, or is to be taken: as END in a session, and too early within a body. */
   #endInput(): void {
     const body = this.#body;
-    if (body !== null && body.answer === null) {
-      this.#fail(body, new ClamgateError("malformed", "The stream ended early"));
-      return;
-    }
-    this.#body = null;
-    if (body?.answer) this.#give({ ...body.answer, isLast: true });
-    else this.#takeNoMore();
+    if (body === null) this.#takeNoMore();
+    else if (body.answer === null) this.#fail(body, new ClamgateError("malformed", "The stream ended early"));
+    else this.#endRest(body.answer);
   }
 
   #obey(command: ClamdCommand): void {
     const { name, form } = command;
-    const { emit, engineVersion, poolStats, roots } = this.#parts;
+    const { emit } = this.#parts;
     emit({ kind: "clamd-command", command: name });
     this.#pace ??= this.#newPace(0);
-    if (this.#isSession && form !== "plain" && name === "END") {
-      this.#takeNoMore();
-      return;
-    }
-    if (this.#isSession && (form === "plain" || !sessionCommands.has(name))) {
-      this.#refuseInSession(form);
-      return;
-    }
-    const frame = this.#nextFrame(form);
-    const ofVersion = (line: (version: EngineVersion) => string) => {
-      const version = engineVersion();
-      this.#reply(frame, version === null ? errorLine("engine-unavailable") : line(version));
-    };
-    switch (name) {
-      case "PING":
-        ofVersion(() => "PONG");
+    const course = courseOf(command, this.#isSession, this.#parts);
+    switch (course.kind) {
+      case "reply":
+        this.#give(framed(course.line, this.#nextFrame(form)));
         break;
-      case "VERSION":
-        ofVersion(versionLine);
+      case "refuse":
+        this.#refuse(form, course.line);
         break;
-      case "VERSIONCOMMANDS":
-        ofVersion((version) => commandsLine(version, { hasPaths: roots !== null }));
+      case "unavailable":
+        emit({ kind: "clamd-refused", reason: "command", peer: this.#peer.name, detail: name });
+        this.#refuse(form, unavailableCommand);
         break;
-      case "STATS":
-        this.#reply(frame, statsLines(poolStats()));
+      case "body":
+        this.#openBody(this.#nextFrame(form));
         break;
-      case "INSTREAM":
-        this.#openBody(frame);
+      case "paths":
+        void this.#scanPath(command, this.#nextFrame(form));
         break;
-      case "SCAN":
-      case "CONTSCAN":
-      case "MULTISCAN":
-      case "ALLMATCHSCAN":
-        this.#scanPath(command, frame);
-        break;
-      case "FILDES":
-        // Node cannot receive a descriptor; the byte that carries it is dropped with all that follows.
-        this.#refuse(frame, noDescriptor);
-        break;
-      case "IDSESSION":
+      case "session":
         this.#isSession = true;
         this.#lastForm = form;
         break;
-      case "DETSTATS":
-      case "DETSTATSCLEAR":
+      case "end":
         this.#takeNoMore();
-        break;
-      case "END":
-        this.#refuse(frame, unknownCommand);
-        break;
-      case "RELOAD":
-      case "SELFCHECK":
-      case "SHUTDOWN":
-      case "QUIT":
-        emit({ kind: "clamd-refused", reason: "command", peer: this.#peer.name, detail: name });
-        this.#refuse(frame, unavailableCommand);
     }
-  }
-
-  #nextFrame(form: CommandForm): Frame {
-    if (!this.#isSession) return { form, id: null };
-    this.#lastId += 1;
-    this.#lastForm = form;
-    return { form, id: this.#lastId };
   }
 
   #refuseUnknown(form: CommandForm, text: Buffer): void {
     const { emit } = this.#parts;
     emit({ kind: "clamd-command", command: "other" });
     emit({ kind: "clamd-refused", reason: "unknown", peer: this.#peer.name, detail: text.toString("latin1") });
-    if (this.#isSession) this.#refuseInSession(form);
-    else this.#refuse({ form, id: null }, unknownCommand);
+    if (this.#isSession) this.#refuse(form, form === "plain" ? plainInSession : invalidInSession);
+    else this.#refuse(form, unknownCommand);
   }
 
   /** The old style has no place in a session, and is answered in the form of the command before. */
-  #refuseInSession(form: CommandForm): void {
-    const isPlain = form === "plain";
-    this.#refuse(this.#nextFrame(isPlain ? this.#lastForm : form), isPlain ? plainInSession : invalidInSession);
+  #nextFrame(form: CommandForm): Frame {
+    if (!this.#isSession) return { form, id: null };
+    this.#lastId += 1;
+    if (form !== "plain") this.#lastForm = form;
+    return { form: this.#lastForm, id: this.#lastId };
   }
 
-  #reply(frame: Frame, line: string): void {
-    this.#give({ text: framed(line, frame), isLast: !this.#isSession });
+  #refuse(form: CommandForm, line: string): void {
+    this.#give(framed(line, this.#nextFrame(form)), { isLast: true });
   }
 
-  #refuse(frame: Frame, line: string): void {
-    this.#give({ text: framed(line, frame), isLast: true });
-  }
-
-  #give({ text, isLast }: Answer, bounds = shortLinger): void {
+  /** @param text is null where the connection ends in place of an answer. */
+  #give(text: string | null, { isLast = !this.#isSession, bounds = shortLinger } = {}): void {
     if (isLast || text === null) this.#stopTaking();
     if (!this.#isTaking && this.#pending === 0) this.#close(text, bounds);
     else if (text !== null) this.#wire.send(text);
@@ -360,7 +258,7 @@ export class Conversation implements Talk {
   /** A body that is on its way goes unanswered. */
   #stopTaking(): void {
     this.#isTaking = false;
-    this.#body?.incoming.fail(clientGone());
+    this.#body?.giveUp();
     this.#body = null;
   }
 
@@ -373,10 +271,6 @@ export class Conversation implements Talk {
     this.#wire.end(text, bounds);
   }
 
-  #longLinger(): LingerBounds {
-    return { maxMs: skip.maxMs, idleMs: skip.idleMs, maxBytes: skip.maxBodies * this.#parts.maxBytes };
-  }
-
   #newPace(minBytesPerSecond: number): Pace {
     const { readTimeoutMs, clock } = this.#parts;
     return new Pace({ idleTimeoutMs: readTimeoutMs, minBytesPerSecond, clock });
@@ -384,131 +278,67 @@ export class Conversation implements Talk {
 
   #openBody(frame: Frame): void {
     this.#pace = this.#newPace(this.#parts.minBytesPerSecond);
-    this.#body = {
-      incoming: new IncomingBody(() => this.#advance()),
+    this.#body = new StreamedBody({
+      peer: this.#peer,
+      onError: this.#onError,
       frame,
-      announcedBytes: 0,
-      isStarted: false,
-      isWhole: false,
-      answer: null,
-      answeredAt: 0,
-      skippedBytes: 0,
-    };
+      signal: this.#gone.signal,
+      parts: this.#parts,
+      onRoom: () => this.#advance(),
+      onAnswer: (body, text) => this.#conclude(body, text),
+    });
   }
 
-  #takeData(body: OpenBody, bytes: Buffer, announcedBytes: number): void {
-    if (body.answer !== null) {
-      body.skippedBytes += bytes.length;
-      if (body.skippedBytes > this.#longLinger().maxBytes) this.#endSkip(body.answer);
-      return;
-    }
-    if (announcedBytes > this.#parts.maxBytes) {
-      // Also how a client that has lost step shows: what it takes for data is read as a length (Cisco-Talos/clamav#1488).
-      const detail = `${announcedBytes - body.announcedBytes} bytes announced behind ${body.announcedBytes}`;
-      body.incoming.fail(new ClamgateError("too-large", "The body is larger than the limit", { detail }));
-    }
-    body.announcedBytes = announcedBytes;
-    body.incoming.append(bytes);
-  }
-
-  #endBody(body: OpenBody): void {
-    body.isWhole = true;
-    body.incoming.finish();
+  #endBody(body: StreamedBody): void {
     this.#body = null;
     if (this.#isSession) this.#pace = this.#newPace(0);
     else this.#isTaking = false;
-    if (body.answer === null) {
-      this.#pending += 1;
-      this.#start(body);
-    } else this.#give(body.answer);
-  }
-
-  #start(body: OpenBody): void {
-    if (body.isStarted) return;
-    body.isStarted = true;
-    void this.#scan(body);
+    if (body.answer === null) this.#pending += 1;
+    body.finish();
+    if (body.answer !== null) this.#give(body.answer.text);
   }
 
   /** The body comes to no end, and nothing is taken behind it. */
-  #fail(body: OpenBody, error: ClamgateError): void {
-    body.incoming.fail(error);
+  #fail(body: StreamedBody, error: ClamgateError): void {
     this.#isTaking = false;
-    this.#start(body);
+    body.fail(error);
     this.#flow();
   }
 
-  /** Never rejects. */
-  async #scan(body: OpenBody): Promise<void> {
-    const { scan, uniqueId } = this.#parts;
-    const { client, name } = this.#peer;
-    try {
-      const scanned = await scan(body.incoming, {
-        via: "clamd",
-        requestId: uniqueId(),
-        name: `instream(${name})`,
-        client,
-        signal: this.#gone.signal,
-        expectedBytes: body.announcedBytes,
-      });
-      await scanned[Symbol.asyncDispose]();
-      this.#conclude(body, { text: framed(verdictLine(scanned), body.frame), isLast: !this.#isSession });
-    } catch (error) {
-      this.#conclude(body, this.#failure(toClamgateError(error).code, body.frame));
-    }
-  }
-
-  #failure(code: ErrorCode, frame: Frame): Answer {
-    const isLast = !this.#isSession;
-    switch (this.#onError) {
-      case "error":
-        return { text: code === "client-slow" ? readTimedOut : framed(errorLine(code), frame), isLast };
-      case "close":
-        return { text: null, isLast };
-      case "found":
-        return { text: framed(foundLine("stream", errorName(code)), frame), isLast };
-    }
-  }
-
-  #conclude(body: OpenBody, answer: Answer): void {
+  #conclude(body: StreamedBody, text: string | null): void {
     if (body.isWhole) {
       this.#pending -= 1;
-      this.#give(answer);
+      this.#give(text);
       this.#advance();
     } else if (this.#body !== body) {
       // It was given up, and nobody waits for its answer.
     } else if (this.#isSession && this.#isTaking) {
       // What is left of it comes first, and the next command behind that.
-      body.incoming.fail(clientGone());
-      body.answer = answer;
-      body.answeredAt = this.#parts.clock();
+      body.skip(text);
       this.#advance();
     } else {
       this.#body = null;
-      this.#give({ ...answer, isLast: true }, this.#longLinger());
+      this.#give(text, { isLast: true, bounds: restBounds(this.#parts.maxBytes) });
     }
   }
 
   /** More of the body is left than is read for the sake of what may follow. */
-  #endSkip(answer: Answer): void {
+  #endRest({ text }: { readonly text: string | null }): void {
     this.#body = null;
-    this.#give({ ...answer, isLast: true });
-  }
-
-  #scanPath({ name, path }: ClamdCommand, frame: Frame): void {
-    this.#pending += 1;
-    if (!this.#isSession) this.#isTaking = false;
-    void this.#writePathLines({ name, path: path ?? Buffer.alloc(0) }, frame);
+    this.#give(text, { isLast: true });
   }
 
   /** Never rejects: `pathLines` does not. */
-  async #writePathLines({ name, path }: { readonly name: CommandName; readonly path: Buffer }, frame: Frame): Promise<void> {
+  async #scanPath({ name, path }: ClamdCommand, frame: Frame): Promise<void> {
+    this.#pending += 1;
+    if (!this.#isSession) this.#isTaking = false;
     const asked = {
       requestId: this.#parts.uniqueId(),
       client: this.#peer.client,
       signal: this.#gone.signal,
       onError: this.#onError,
     };
-    for await (const line of pathLines(name, path, { ...this.#parts, ...asked })) {
+    for await (const line of pathLines(name, path ?? Buffer.alloc(0), { ...this.#parts, ...asked })) {
       if (this.#wire.isOver) break;
       this.#wire.send(framed(line, frame));
       await this.#wire.room();
@@ -517,13 +347,4 @@ export class Conversation implements Talk {
     this.#endIfDone();
     this.#advance();
   }
-}
-
-/** The one place that says OK of a body. */
-function verdictLine(scanned: Pick<ScannedBody, "report" | "decision">): string {
-  return scanned.decision.isAllowed ? okLine("stream") : foundLine("stream", findings(scanned)[0] ?? "");
-}
-
-function clientGone(): ClamgateError {
-  return new ClamgateError("client-gone", "The client went away");
 }

@@ -9,7 +9,8 @@ import type { ClamdRefusal } from "../../core/events.ts";
 import { createTurns } from "../../core/turns.ts";
 import { createScanRoots } from "../paths/scan-roots.ts";
 import { walkLimits, walkTurnLimits } from "../paths/walk.ts";
-import { Conversation, type ConversationParts, type Peer } from "./conversation.ts";
+import { Conversation, type ConversationParts } from "./conversation.ts";
+import type { Peer } from "./streamed-body.ts";
 
 export interface ClamdFrontOptions extends Omit<ConversationParts, "roots" | "walkLimits" | "walkTurns"> {
   /** SCAN_PATH_ROOTS: absolute paths; none closes SCAN and its relatives. */
