@@ -54,6 +54,22 @@ describe("a gateway's clamd door", () => {
     assert.equal(text.split("/")[0]?.replace("\0", ""), stdout.trim().split("/")[0]);
   });
 
+  test("scans at once while 150 bodies have stalled, of which clamd itself is deaf at 110 (A10)", {
+    timeout: 60_000,
+  }, async () => {
+    for (const address of [tcp, { path }]) {
+      const stalled = Array.from({ length: 150 }, () => open(address));
+      await Promise.all(stalled.map((one) => one.send(`zINSTREAM\0${chunk("abc".repeat(1_000))}`)));
+      await eventually("all are taken in", async () => (await gateway.metric("clamgate_spool_bodies")) === 150);
+      const ping = await converse(address, "zPING\0");
+      const scan = await converse(address, instream(`${marker} beside 150 ${address === tcp}`));
+      assert.deepEqual([ping.text, scan.text], ["PONG\0", `stream: ${markerName} FOUND\0`]);
+      assert.ok(ping.ms < 1_000 && scan.ms < 1_000, `PING ${ping.ms} ms, the scan ${scan.ms} ms`);
+      for (const { socket } of stalled) socket.destroy();
+      await eventually("none is left", async () => (await gateway.metric("clamgate_spool_bodies")) === 0);
+    }
+  });
+
   test("counts what is asked of it", async () => {
     const [pings = 0, before = 0] = await gateway.metrics(
       'clamgate_clamd_commands_total{command="PING"}',
