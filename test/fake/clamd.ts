@@ -3,6 +3,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { alertProbes } from "../../src/clamd/alerts.ts";
 import type { ClamdAddress } from "../../src/clamd/connection.ts";
+import { RequestReader } from "../../src/codec/clamd/request.ts";
 
 /**
  * What the fake does with one command. In a session it puts the command's number before each reply in the strings, and before nothing that
@@ -73,6 +74,7 @@ export const found = (name: string): Act => answer(`stream: ${name} FOUND\0`);
 export const stall: Act = { kind: "stall" };
 export const reset = (...pieces: string[]): Act => ({ kind: "reset", pieces });
 
+const nothing = Buffer.alloc(0);
 const probes = alertProbes();
 const reports: Readonly<Record<string, string>> = {
   "AlertEncryptedArchive yes": "Heuristics.Encrypted.Zip",
@@ -175,7 +177,8 @@ class Fake implements FakeClamd {
     });
     const isRefused = (name: string) => this.#options.sessions === "unknown" && name === "IDSESSION";
     socket.on("data", (chunk: Buffer) => {
-      for (let command = reader.read(chunk); command !== null; command = reader.read()) {
+      reader.push(chunk);
+      for (let command = reader.next(); command !== null; command = reader.next()) {
         if (command.name === "IDSESSION" && !isRefused(command.name)) {
           number = 0;
           this.#sessionsBegun += 1;
@@ -263,63 +266,39 @@ interface Command {
   readonly body: Buffer;
 }
 
-/** Commands in `z` form, and the chunks that follow INSTREAM. */
+/** Commands, each with the whole body that follows it. */
 class CommandReader {
-  #pending: Buffer[] = [];
-  #pendingBytes = 0;
-  #name: string | null = null;
-  #chunks: Buffer[] = [];
+  readonly #requests = new RequestReader();
+  #pieces: Buffer[] = [];
   bodyBytes = 0;
 
   /** True while a part of a command has come. */
   get isWithin(): boolean {
-    return this.#name !== null || this.#pendingBytes > 0;
+    return this.#requests.isInBody || this.#requests.isInCommand;
+  }
+
+  push(chunk: Buffer): void {
+    this.#requests.push(chunk);
   }
 
   /** The next command that is whole. */
-  read(chunk?: Buffer): Command | null {
-    if (chunk !== undefined) {
-      this.#pending.push(chunk);
-      this.#pendingBytes += chunk.length;
-    }
-    if (this.#name === null) {
-      const end = this.#peek().indexOf(0);
-      if (end === -1) return null;
-      this.#name = this.#take(end + 1).toString("utf8", 1, end);
-      if (this.#name !== "INSTREAM") return this.#whole(this.#name);
-    }
-    while (this.#pendingBytes >= 4) {
-      const length = this.#peek().readUInt32BE(0);
-      if (length > 0 && this.#pendingBytes < 4 + length) break;
-      const taken = this.#take(4 + length).subarray(4);
-      if (length === 0) return this.#whole(this.#name);
-      this.#chunks.push(taken);
-      this.bodyBytes += length;
+  next(): Command | null {
+    for (let event = this.#requests.next(); event !== null; event = this.#requests.next()) {
+      if (event.kind === "unknown") return { name: event.text.toString("latin1"), body: nothing };
+      if (event.kind === "data") {
+        this.#pieces.push(event.bytes);
+        this.bodyBytes += event.bytes.length;
+      } else if (event.kind === "body-end") {
+        const body = Buffer.concat(this.#pieces);
+        this.#pieces = [];
+        this.bodyBytes = 0;
+        return { name: "INSTREAM", body };
+      } else if (event.command.name !== "INSTREAM") {
+        const { name, path } = event.command;
+        return { name: path === null ? name : `${name} ${path.toString("utf8")}`, body: nothing };
+      }
     }
     return null;
-  }
-
-  #whole(name: string): Command {
-    const command = { name, body: Buffer.concat(this.#chunks) };
-    this.#name = null;
-    this.#chunks = [];
-    this.bodyBytes = 0;
-    return command;
-  }
-
-  #peek(): Buffer {
-    const [first, second] = this.#pending;
-    if (first !== undefined && second === undefined) return first;
-    const all = Buffer.concat(this.#pending);
-    this.#pending = [all];
-    return all;
-  }
-
-  #take(length: number): Buffer {
-    const all = this.#peek();
-    this.#pending = [all.subarray(length)];
-    this.#pendingBytes -= length;
-    return all.subarray(0, length);
   }
 }
 
