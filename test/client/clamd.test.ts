@@ -105,10 +105,15 @@ describe("a scanner on a clamd", () => {
   test("ends at timeoutMs where clamd is silent, and leaves no socket", async () => {
     await using clamd = await startScriptedClamd({ reply: () => null });
     await using scanner = createScanner(clamd.url, { timeoutMs: 300, retries: 0 });
-    const startedAt = performance.now();
-    await assert.rejects(scanner.scan(bytes("x")), failsWith("timeout"));
-    const tookMs = performance.now() - startedAt;
-    assert.ok(tookMs >= 290 && tookMs < 2_000, `${tookMs} ms`);
+    const took: number[] = [];
+    for (let time = 0; time < 5; time += 1) {
+      const startedAt = performance.now();
+      await assert.rejects(scanner.scan(bytes("x")), failsWith("timeout"));
+      took.push(performance.now() - startedAt);
+    }
+    // The median: a busy machine may hold up one of them.
+    const median = took.toSorted((a, b) => a - b)[2] ?? Number.NaN;
+    assert.ok(Math.abs(median - 300) <= 100, `${took} ms`);
     while (clamd.open() > 0) await new Promise(setImmediate);
   });
 
