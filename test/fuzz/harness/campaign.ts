@@ -20,6 +20,8 @@ export type Outcomes = ReadonlyMap<string, number>;
 export interface CampaignResult {
   readonly inputs: number;
   readonly outcomes: Outcomes;
+  /** The longest that one of them took. */
+  readonly slowestMs: number;
 }
 
 export interface Campaign {
@@ -67,7 +69,12 @@ export function campaign<T>({
       const numRuns = runs + examples.length;
       const counts = new Map<string, number>();
       const count = (outcome: string) => void counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
-      const property = fc.asyncProperty(arbitrary, async (input) => check(input, count));
+      let slowestMs = 0;
+      const property = fc.asyncProperty(arbitrary, async (input) => {
+        const startedAt = performance.now();
+        await check(input, count);
+        slowestMs = Math.max(slowestMs, performance.now() - startedAt);
+      });
       await before?.();
       try {
         await fc.assert(property, { seed, numRuns, examples, timeout: hangMs, plugins: [shrinkingWithin(shrinkMs)] });
@@ -83,7 +90,7 @@ export function campaign<T>({
           `seed ${seed}: "${outcome}" came of ${times} in ${numRuns} inputs: too few to show anything`,
         );
       }
-      return { inputs: numRuns, outcomes: counts };
+      return { inputs: numRuns, outcomes: counts, slowestMs };
     },
   };
 }
