@@ -11,6 +11,7 @@ import { access } from "./rows/access.ts";
 import { clamdDoor } from "./rows/clamd-door.ts";
 import { clamdscan } from "./rows/clamdscan.ts";
 import { commandLine } from "./rows/command-line.ts";
+import { containers } from "./rows/containers.ts";
 import { contents } from "./rows/contents.ts";
 import { database } from "./rows/database.ts";
 import { downloads } from "./rows/downloads.ts";
@@ -42,6 +43,7 @@ const scenarios: readonly Scenario[] = [
   twoClamds,
   start,
   contents,
+  containers,
   clamdscan,
   commandLine,
   clamdDoor,
