@@ -9,6 +9,7 @@ import { Breaker } from "../breaker.ts";
 import { type Cacheable, type Parse, parseStored } from "../cacheable.ts";
 import type { LocalStore } from "../memory-front.ts";
 import { systemTimers, type Timers } from "../timers.ts";
+import { KnownDigests } from "./known-digests.ts";
 import { isDamaged, openVerdictFile, type VerdictFile } from "./verdict-file.ts";
 
 export interface SqliteStoreOptions {
@@ -34,8 +35,16 @@ interface Pending<Value> extends Entry<Value> {
   readonly text: string;
 }
 
-/** A crash loses at most the values of this time: their bodies are scanned again. */
+/** A crash loses the values that are not written: their bodies are scanned again. */
 const flushMs = 25;
+/**
+ * Where many values come they are gathered for so long, or until there are so many: in the order of the file's keys several
+ * go into one page, and each page that changes takes four writes.
+ */
+const gatherMs = 1000;
+const maxGathered = 2000;
+/** As many at once, and the next are gathered. */
+const minMany = 16;
 const maxFlushMs = 30_000;
 /** Rows in one transaction: a few milliseconds. */
 const maxBatch = 250;
@@ -52,8 +61,12 @@ export class SqliteStore<Value> implements LocalStore<Value> {
   readonly #options: SqliteStoreOptions;
   readonly #timers: Timers;
   #pending = new Map<string, Pending<Value>>();
+  /** What was pending when the writing began, in the order of its keys. */
+  #writing = new Map<string, Pending<Value>>();
+  #gatherUntilMs = Number.NEGATIVE_INFINITY;
   readonly #breaker: Breaker;
-  #file: VerdictFile | null;
+  #file: VerdictFile | null = null;
+  #known: KnownDigests | null = null;
   #isReplaced = false;
   #isClosed = false;
   #cancelFlush: (() => void) | null = null;
@@ -64,13 +77,14 @@ export class SqliteStore<Value> implements LocalStore<Value> {
     this.#options = { ...options, path: resolve(options.path) };
     this.#timers = options.timers ?? systemTimers;
     this.#breaker = new Breaker({ clock: options.clock, maxFaults: 3, pauseMs: 5000 });
-    this.#file = openVerdictFile(this.#options.path, options.emit);
+    this.#openFile();
   }
 
   get(key: VerdictKey): Entry<Value> | null {
     if (this.#file === null) return null;
     // What is pending replaces the row, so the row does not count any more, even where the pending entry is over.
-    const entry = this.#pending.get(key.sha256 + key.tag) ?? this.#find(this.#file, key);
+    const id = key.sha256 + key.tag;
+    const entry = this.#pending.get(id) ?? this.#writing.get(id) ?? this.#find(this.#file, key);
     return entry !== null && isLive(entry, this.#options.now()) ? entry : null;
   }
 
@@ -79,7 +93,10 @@ export class SqliteStore<Value> implements LocalStore<Value> {
     const storedAt = Math.floor(this.#options.now());
     this.#pending.delete(id);
     this.#pending.set(id, { key, value, text, storedAt, expiresAt: storedAt + ttlMs });
-    if (this.#pending.size > maxPending) for (const oldest of this.#pending.keys().take(1)) this.#pending.delete(oldest);
+    if (this.#pending.size + this.#writing.size > maxPending) {
+      const older = this.#writing.size > 0 ? this.#writing : this.#pending;
+      for (const oldest of older.keys().take(1)) older.delete(oldest);
+    }
     this.#scheduleFlush();
   }
 
@@ -91,13 +108,22 @@ export class SqliteStore<Value> implements LocalStore<Value> {
     this.#isClosed = true;
     this.#cancelFlush?.();
     this.#failedFlushes = 0;
-    while (this.#file !== null && this.#pending.size > 0 && this.#failedFlushes === 0) this.#flush(this.#file);
+    while (this.#file !== null && this.#hasUnwritten && this.#failedFlushes === 0) this.#flush(this.#file);
     this.#closeFile();
+    this.#forgetUnwritten();
+  }
+
+  get #hasUnwritten(): boolean {
+    return this.#pending.size + this.#writing.size > 0;
+  }
+
+  #forgetUnwritten(): void {
     this.#pending.clear();
+    this.#writing.clear();
   }
 
   #find(file: VerdictFile, key: VerdictKey): Entry<Value> | null {
-    if (!this.#breaker.tryEnter()) return null;
+    if (this.#known?.mayHave(key.sha256) === false || !this.#breaker.tryEnter()) return null;
     try {
       const row = file.find(key.sha256, key.tag);
       this.#breaker.succeeded();
@@ -119,28 +145,42 @@ export class SqliteStore<Value> implements LocalStore<Value> {
     const delayMs = Math.min(flushMs * 2 ** this.#failedFlushes, maxFlushMs);
     this.#cancelFlush = this.#timers.after(delayMs, () => {
       this.#cancelFlush = null;
-      if (this.#file !== null) this.#flush(this.#file);
-      if (this.#pending.size > 0) this.#scheduleFlush();
+      if (this.#file !== null && !this.#isGathering()) this.#flush(this.#file);
+      if (this.#hasUnwritten) this.#scheduleFlush();
     });
   }
 
+  #isGathering(): boolean {
+    return this.#writing.size === 0 && this.#pending.size < maxGathered && this.#options.clock() < this.#gatherUntilMs;
+  }
+
   #flush(file: VerdictFile): void {
-    const batch = [...this.#pending.values().take(maxBatch)];
+    if (this.#writing.size === 0) this.#beginWriting();
+    const batch = [...this.#writing.entries().take(maxBatch)];
     try {
       file.transact(() => {
-        for (const { key, text, storedAt, expiresAt } of batch) file.put({ ...key, verdict: text, storedAt, expiresAt });
+        for (const [, { key, text, storedAt, expiresAt }] of batch) {
+          this.#known?.add(key.sha256);
+          file.put({ ...key, verdict: text, storedAt, expiresAt });
+        }
         // More than one batch brings, so that it catches up; bounded, so that nobody waits for it.
         file.deleteExpired(Math.floor(this.#options.now()), maxPruned);
         const excess = file.count - this.#options.maxEntries;
         if (excess > 0) file.deleteSoonest(Math.min(excess, maxPruned));
       });
-      // A new Map: one that is emptied again and again keeps what was in it, for the reason that `ActiveSet` gives.
-      this.#pending = new Map(this.#pending.entries().drop(batch.length));
+      for (const [id] of batch) this.#writing.delete(id);
       this.#failedFlushes = 0;
     } catch (thrown) {
       this.#failedFlushes += 1;
       this.#fail("set", thrown);
     }
+  }
+
+  /** New Maps: one that is emptied again and again keeps what was in it, for the reason that `ActiveSet` gives. */
+  #beginWriting(): void {
+    if (this.#pending.size > minMany) this.#gatherUntilMs = this.#options.clock() + gatherMs;
+    this.#writing = new Map([...this.#pending].sort(([one], [other]) => (one < other ? -1 : 1)));
+    this.#pending = new Map();
   }
 
   #fail(operation: "get" | "set", thrown: unknown): void {
@@ -155,12 +195,20 @@ export class SqliteStore<Value> implements LocalStore<Value> {
     this.#closeFile();
     if (!this.#isReplaced && !this.#isClosed) {
       this.#isReplaced = true;
-      this.#file = openVerdictFile(this.#options.path, this.#options.emit);
+      this.#openFile();
     }
-    if (this.#file === null) this.#pending.clear();
+    if (this.#file === null) this.#forgetUnwritten();
+  }
+
+  #openFile(): void {
+    const { path, emit, clock } = this.#options;
+    this.#file = openVerdictFile(path, emit);
+    this.#known = this.#file && new KnownDigests({ file: this.#file, clock, timers: this.#timers });
   }
 
   #closeFile(): void {
+    this.#known?.close();
+    this.#known = null;
     try {
       this.#file?.close();
     } catch (thrown) {

@@ -1,6 +1,6 @@
 /** One SQLite file of verdicts: rows in and out, in one schema of ours. What cannot be used at its path is put aside, never deleted. */
 
-import { closeSync, existsSync, mkdirSync, openSync, renameSync, statSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { messageOf } from "../../core/errors.ts";
@@ -18,6 +18,9 @@ export interface VerdictRow {
 
 /** A row as it is found: anything may stand in it. */
 export type FoundRow = Readonly<Record<"verdict" | "storedAt" | "expiresAt", unknown>>;
+
+/** In the order of the file. */
+export type RowKey = readonly [tag: Uint8Array, sha256: Uint8Array];
 
 /** The file is a database, but not one of this schema: another program's, or a newer version's. */
 class ForeignFileError extends Error {
@@ -50,6 +53,8 @@ const sqliteMoved = 1032;
 
 /** sqlite.org/fileformat.html §1.3 */
 const sqliteHeaderBytes = 100;
+/** In the header, where each transaction that writes adds 1: sqlite.org/fileformat.html §1.3.7 */
+const changeCounterAt = 24;
 
 /** Faulty or foreign files kept beside the path, at most. */
 const maxAside = 10;
@@ -57,14 +62,21 @@ const maxAside = 10;
 /** Synchronous; throws SQLite's errors as they are. */
 export class VerdictFile {
   readonly #database: DatabaseSync;
+  /** Beside SQLite's own. To close it drops the locks that SQLite has: none are held but within a transaction. */
+  readonly #header: number;
+  readonly #counter = Buffer.alloc(4);
   readonly #begin: StatementSync;
   readonly #commit: StatementSync;
   readonly #read: StatementSync;
+  readonly #keys: StatementSync;
+  readonly #keysAfter: StatementSync;
   readonly #insert: StatementSync;
   readonly #update: StatementSync;
   readonly #deleteExpired: StatementSync;
   readonly #deleteSoonest: StatementSync;
   #count: number;
+  #changes: number;
+  #isChangedByOthers = false;
 
   /** @param path of a file that exists, if only an empty one. Throws ForeignFileError, or SQLite's error. */
   constructor(path: string) {
@@ -79,6 +91,9 @@ export class VerdictFile {
       this.#read = database.prepare(
         "SELECT verdict, stored_at AS storedAt, expires_at AS expiresAt FROM verdicts WHERE tag = ? AND sha256 = ?",
       );
+      const keys = "SELECT tag, sha256 FROM verdicts";
+      this.#keys = database.prepare(`${keys} ORDER BY tag, sha256 LIMIT ?`);
+      this.#keysAfter = database.prepare(`${keys} WHERE (tag, sha256) > (?, ?) ORDER BY tag, sha256 LIMIT ?`);
       this.#insert = database.prepare(
         "INSERT OR IGNORE INTO verdicts (tag, sha256, verdict, stored_at, expires_at) VALUES (?, ?, ?, ?, ?)",
       );
@@ -93,11 +108,13 @@ export class VerdictFile {
       );
       this.#count = Number(database.prepare("SELECT count(*) AS count FROM verdicts").get()?.count);
       database.exec(`PRAGMA busy_timeout = ${busyMs}`);
+      this.#header = openSync(path, "r");
     } catch (thrown) {
       database.close();
       throw thrown;
     }
     this.#database = database;
+    this.#changes = this.#readChanges();
   }
 
   /** Rows there are, as far as this process has seen: another one may write as well. */
@@ -110,13 +127,33 @@ export class VerdictFile {
     return row === undefined ? null : { verdict: row.verdict, storedAt: row.storedAt, expiresAt: row.expiresAt };
   }
 
+  /** The first keys, or those behind one. */
+  keysAfter(after: RowKey | null, limit: number): readonly RowKey[] {
+    const rows = after === null ? this.#keys.all(limit) : this.#keysAfter.all(...after, limit);
+    return rows.map(({ tag, sha256 }) => [bytesOf(tag), bytesOf(sha256)]);
+  }
+
+  /** Whether another connection, or somebody else, has written since this was last asked. One system call. */
+  isChangedByOthers(): boolean {
+    const changes = this.#readChanges();
+    const isChanged = this.#isChangedByOthers || changes !== this.#changes;
+    this.#changes = changes;
+    this.#isChangedByOthers = false;
+    return isChanged;
+  }
+
   /** Runs `change` in one transaction; where it throws, nothing of it stays. */
   transact(change: () => void): void {
     const before = this.#count;
     this.#begin.run();
     try {
+      const changes = this.#readChanges();
       change();
       this.#commit.run();
+      const changesByAll = this.#readChanges();
+      // One is this transaction's; it is none where nothing had to be written.
+      if (changes !== this.#changes || changesByAll - changes > 1) this.#isChangedByOthers = true;
+      this.#changes = changesByAll;
     } catch (thrown) {
       this.#count = before;
       // A full disk, for one, has made SQLite roll back by itself.
@@ -142,8 +179,24 @@ export class VerdictFile {
   }
 
   close(): void {
+    closeSync(this.#header);
     this.#database.close();
   }
+
+  /** -1 where the file is cut, or cannot be read. */
+  #readChanges(): number {
+    try {
+      return readSync(this.#header, this.#counter, 0, 4, changeCounterAt) === 4 ? this.#counter.readUInt32BE() : -1;
+    } catch {
+      // A disk that fails tells it to whoever asks for a row.
+      return -1;
+    }
+  }
+}
+
+function bytesOf(value: unknown): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  throw new Error("a key is no bytes");
 }
 
 /** Before anything is written: a file that is not ours stays as it was. */
