@@ -1,4 +1,4 @@
-/** One REQMOD or RESPMOD: its message is judged, and its client gets the verdict's answer or what the operator has chosen for failures. */
+/** One REQMOD or RESPMOD: its message is scanned, and its client gets the verdict's answer or what the operator has chosen for failures. */
 
 import { hash } from "node:crypto";
 import { chunkHead, continueBytes, type EncapsulatedPage, formatHead, type Lines, threatLines } from "../../codec/icap/answer.ts";
@@ -13,10 +13,10 @@ import { type TricklePace, trickleUntilSettled } from "../../core/trickle.ts";
 import type { ClientSocket } from "./client-socket.ts";
 import { type FailureStatus, failureWord, statusOf } from "./failures.ts";
 import type { IcapFrontOptions } from "./front-options.ts";
-import { isPartialContent, type Judgement, judge } from "./judge.ts";
 import { MessageBody, malformedOf } from "./message-body.ts";
 import type { ModRecord } from "./mod-record.ts";
 import { blockPage, failurePage } from "./pages.ts";
+import { isPartialContent, type ScanResult, scanMessage } from "./scan-message.ts";
 
 export interface ModParts {
   readonly request: IcapRequest;
@@ -29,7 +29,7 @@ export interface ModParts {
   readonly nextEvent: (timeoutMs: number) => Promise<IcapEvent>;
 }
 
-type Judged = Extract<Judgement, { kind: "judged" }>;
+type Scanned = Extract<ScanResult, { kind: "scanned" }>;
 
 const lineEnd = "\r\n";
 
@@ -55,14 +55,14 @@ class ModExchange {
 
   async run(): Promise<boolean> {
     const { client, record } = this.#parts;
-    const judgement = await this.#judge();
-    if (judgement.kind === "judged") {
-      record.sha256 = judgement.report?.sha256 ?? null;
-      record.verdict = this.#body.size > 0 ? judgement.verdict : null;
-      record.relaxedFor = judgement.decision.relaxedFor;
+    const result = await this.#scanMessage();
+    if (result.kind === "scanned") {
+      record.sha256 = result.report?.sha256 ?? null;
+      record.verdict = this.#body.size > 0 ? result.verdict : null;
+      record.relaxedFor = result.decision.relaxedFor;
     }
     try {
-      return await this.#answer(judgement);
+      return await this.#answer(result);
     } catch (thrown) {
       // An answer that has begun cannot become another one.
       record.answer = client.signal.aborted ? "gone" : "cut";
@@ -70,7 +70,7 @@ class ModExchange {
       client.reset();
       return false;
     } finally {
-      if (judgement.kind === "judged") await judgement.body?.[Symbol.asyncDispose]();
+      if (result.kind === "scanned") await result.body?.[Symbol.asyncDispose]();
       record.size = this.#body.size;
       record.releasedBytes = this.#released;
       if (this.#message.preview !== null) record.previewBytes = this.#body.previewBytes;
@@ -78,7 +78,7 @@ class ModExchange {
     }
   }
 
-  async #judge(): Promise<Judgement> {
+  async #scanMessage(): Promise<ScanResult> {
     const { request, client, record, options } = this.#parts;
     try {
       const event = await this.#parts.nextEvent(this.#waitMs);
@@ -96,7 +96,7 @@ class ModExchange {
     record.url = shownUrl(requestHead);
     record.isPartial = isPartialContent(head);
     this.#body = this.#bodyOf(head);
-    const judging = judge(this.#body, {
+    const scanning = scanMessage(this.#body, {
       scan: options.scan,
       policy: options.policy,
       maxParts: options.maxParts,
@@ -108,8 +108,8 @@ class ModExchange {
       isRequest: request.method === "REQMOD",
       isPartial: record.isPartial,
     });
-    if (options.trickle !== null && this.#mayTrickle(requestHead, responseHead)) await this.#trickle(judging, options.trickle);
-    return await judging;
+    if (options.trickle !== null && this.#mayTrickle(requestHead, responseHead)) await this.#trickle(scanning, options.trickle);
+    return await scanning;
   }
 
   #bodyOf(head: HttpHead | null): MessageBody {
@@ -131,11 +131,11 @@ class ModExchange {
     return requestHead === null && responseHead === null && !hasBody && preview === null && !this.#parts.record.allows204;
   }
 
-  #answer(judgement: Judgement): Promise<boolean> {
-    if (judgement.kind === "failed") return this.#fail(judgement.error);
-    if (!judgement.decision.isAllowed) return this.#block(judgement);
+  #answer(result: ScanResult): Promise<boolean> {
+    if (result.kind === "failed") return this.#fail(result.error);
+    if (!result.decision.isAllowed) return this.#block(result);
     const fault = this.#faultOfWhole();
-    return fault === null ? this.#allow(judgement) : this.#fail(fault);
+    return fault === null ? this.#allow(result) : this.#fail(fault);
   }
 
   /**
@@ -152,20 +152,20 @@ class ModExchange {
     return malformed(`the request has Content-Length ${declared} and a body of ${this.#body.size} bytes`);
   }
 
-  async #allow(judged: Judged): Promise<boolean> {
+  async #allow(scanned: Scanned): Promise<boolean> {
     const { record } = this.#parts;
-    const { relaxedFor } = judged.decision;
+    const { relaxedFor } = scanned.decision;
     const lines: Lines = relaxedFor === null ? [] : [["X-Clamgate-Allowed", relaxedFor]];
-    if (this.#released > 0) return await this.#echoRest(judged);
+    if (this.#released > 0) return await this.#echoRest(scanned);
     if (this.#maySay204()) {
       const keeps = await this.#finishReading();
       record.answer = "204";
-      await this.#parts.client.write(this.#head(204, { lines, encapsulated: null, judged, keeps }));
+      await this.#parts.client.write(this.#head(204, { lines, encapsulated: null, scanned, keeps }));
       return this.#finish(keeps);
     }
     // Too large to be kept, so there is nothing to send back.
-    if (judged.body === null && this.#body.size > 0) return await this.#block(judged);
-    return await this.#echo(judged, lines);
+    if (scanned.body === null && this.#body.size > 0) return await this.#block(scanned);
+    return await this.#echo(scanned, lines);
   }
 
   /** RFC 3507 §4.6: where the client has kept the message. Squid fails otherwise, or delivers a head without its body. */
@@ -173,20 +173,20 @@ class ModExchange {
     return this.#parts.record.allows204 || this.#body.state === "preview" || this.#body.isInPreview;
   }
 
-  async #echo(judged: Judged, lines: Lines): Promise<boolean> {
+  async #echo(scanned: Scanned, lines: Lines): Promise<boolean> {
     const { client, record } = this.#parts;
     record.answer = "echo";
     const keeps = this.#keeps();
-    const start = this.#head(200, { lines, encapsulated: this.#composition(), judged, keeps });
+    const start = this.#head(200, { lines, encapsulated: this.#composition(), scanned, keeps });
     const pieces: (string | Uint8Array)[] = [start, this.#echoedHead() ?? ""];
-    if (this.#message.hasBody) await this.#sendBody(judged.body, 0, pieces);
+    if (this.#message.hasBody) await this.#sendBody(scanned.body, 0, pieces);
     else await client.write(...pieces);
     return this.#finish(keeps);
   }
 
-  async #echoRest(judged: Judged): Promise<boolean> {
+  async #echoRest(scanned: Scanned): Promise<boolean> {
     this.#parts.record.answer = "echo";
-    await this.#sendBody(judged.body, this.#released, []);
+    await this.#sendBody(scanned.body, this.#released, []);
     return this.#finish(this.#keeps());
   }
 
@@ -207,18 +207,18 @@ class ModExchange {
     await client.write(...pieces, chunkHead(0), this.#body.trailers, lineEnd);
   }
 
-  async #block(judged: Judged): Promise<boolean> {
+  async #block(scanned: Scanned): Promise<boolean> {
     const { record } = this.#parts;
     if (this.#released > 0) return this.#cut();
-    const isInfected = judged.verdict.kind === "infected";
+    const isInfected = scanned.verdict.kind === "infected";
     const threat = {
       type: isInfected ? 0 : 2,
-      names: judged.names,
+      names: scanned.names,
       description: isInfected ? "Infected" : "Unscannable",
     } as const;
     const keeps = await this.#finishReading();
     record.answer = "block";
-    return await this.#sendPage(blockPage(threat, record.requestId), { lines: threatLines(threat), judged, keeps });
+    return await this.#sendPage(blockPage(threat, record.requestId), { lines: threatLines(threat), scanned, keeps });
   }
 
   async #fail(error: ClamgateError): Promise<boolean> {
@@ -240,12 +240,12 @@ class ModExchange {
     const keeps = isReadable ? await this.#finishReading() : "closes";
     if (word === "page") {
       record.answer = "page";
-      return await this.#sendPage(failurePage(record.requestId, options.retryAfterSeconds), { lines: [], judged: null, keeps });
+      return await this.#sendPage(failurePage(record.requestId, options.retryAfterSeconds), { lines: [], scanned: null, keeps });
     }
     const status = statusOf(error);
     record.answer = `${status}`;
     const closes = keeps === "keeps" ? "closes" : keeps;
-    await client.write(this.#head(status, { lines: [], encapsulated: "null-body=0", judged: null, keeps: closes }));
+    await client.write(this.#head(status, { lines: [], encapsulated: "null-body=0", scanned: null, keeps: closes }));
     return this.#finish(closes);
   }
 
@@ -263,9 +263,9 @@ class ModExchange {
     return this.#finish(answer.keeps);
   }
 
-  #head(status: 200 | 204 | FailureStatus, { lines, encapsulated, judged, keeps }: AnswerParts): string {
+  #head(status: 200 | 204 | FailureStatus, { lines, encapsulated, scanned, keeps }: AnswerParts): string {
     const { options, record } = this.#parts;
-    const istag = options.istag(judged?.report?.engine.tag ?? null);
+    const istag = options.istag(scanned?.report?.engine.tag ?? null);
     return formatHead({ status, istag, requestId: record.requestId, closes: keeps !== "keeps", lines, encapsulated });
   }
 
@@ -333,7 +333,7 @@ class ModExchange {
     return options.cutUrls.get(this.#urlKey) === null;
   }
 
-  async #trickle(judging: Promise<Judgement>, pace: TricklePace): Promise<void> {
+  async #trickle(scanning: Promise<ScanResult>, pace: TricklePace): Promise<void> {
     const { client } = this.#parts;
     const body = this.#body;
     const source = {
@@ -342,13 +342,13 @@ class ModExchange {
         const isFirst = this.#released === 0;
         this.#released += byte.length;
         const encapsulated = this.#composition();
-        const start = isFirst ? this.#head(200, { lines: [], encapsulated, judged: null, keeps: this.#keeps() }) : "";
+        const start = isFirst ? this.#head(200, { lines: [], encapsulated, scanned: null, keeps: this.#keeps() }) : "";
         const head = isFirst ? (this.#echoedHead() ?? "") : "";
         await client.write(start, head, chunkHead(byte.length), byte, lineEnd);
       },
     };
     // A client that has gone is heard of from the scan.
-    await trickleUntilSettled(judging, source, pace, client.signal).catch(() => {});
+    await trickleUntilSettled(scanning, source, pace, client.signal).catch(() => {});
   }
 }
 
@@ -360,7 +360,7 @@ interface AnswerParts {
   /** Null in a 204 alone. */
   readonly encapsulated: string | null;
   /** What the verdict was made with is the ISTag; the present one where there is none. */
-  readonly judged: Judged | null;
+  readonly scanned: Scanned | null;
   readonly keeps: Keeps;
 }
 

@@ -8,11 +8,11 @@ import { jsonType, sendAnswer } from "../../http/answer.ts";
 import { clientGone } from "../../http/client-gone.ts";
 import { linesOf } from "../../http/raw.ts";
 import { RequestBody } from "../../http/request-body.ts";
-import { formatGoStruct, formatJson, resultOfJudgement, verdictHeaders } from "./result.ts";
+import { asResult, formatGoStruct, formatJson, verdictHeaders } from "./result.ts";
 import { bodySchema } from "./schemas.ts";
 import { mostSevere } from "./status.ts";
 import { turnOf } from "./turn.ts";
-import { type Judgement, judge } from "./upload.ts";
+import { type ScanResult, scanOne } from "./upload.ts";
 import { type UploadRoutesOptions, uploadCodings } from "./upload-routes.ts";
 import { scanWholeForm, type WholeForm } from "./whole-form.ts";
 
@@ -25,15 +25,15 @@ export function addBodyRoute(server: FastifyInstance, options: BodyRouteOptions)
     const declared = request.raw.headers["content-length"];
     const expectedBytes = declared === undefined ? undefined : Number(declared);
     let isRead = false;
-    const judgement = isTooLarge(expectedBytes) ? tooLarge() : await judgeBody();
-    const result = resultOfJudgement(judgement, "");
+    const scanResult = isTooLarge(expectedBytes) ? tooLarge() : await scanRequest();
+    const result = asResult(scanResult, "");
     // Where clamav-rest got no answer it wrote JSON, for everything else Go's own words.
-    const isPlain = judgement.kind === "scanned" && result.httpStatus !== 413;
+    const isPlain = scanResult.kind === "scanned" && result.httpStatus !== 413;
     const body = isPlain ? formatGoStruct(result) : formatJson(result);
-    const headers = verdictHeaders([judgement]);
+    const headers = verdictHeaders([scanResult]);
     return sendAnswer(request, reply, { status: result.httpStatus, contentType: jsonType, headers, body }, options, isRead);
 
-    async function judgeBody(): Promise<Judgement> {
+    async function scanRequest(): Promise<ScanResult> {
       const signal = clientGone(request.raw, reply.raw);
       const body = new RequestBody(request.raw, { ...options.upload, signal, response: reply.raw });
       const expected = expectedBytes === undefined ? {} : { expectedBytes };
@@ -41,7 +41,7 @@ export function addBodyRoute(server: FastifyInstance, options: BodyRouteOptions)
         const codings = uploadCodings(linesOf(request.raw, "content-encoding"));
         const boundary = boundaryIn(linesOf(request.raw, "content-type"));
         const asked = { requestId: request.id, client: turnOf(request.raw, options.trustedProxies), signal, codings };
-        if (boundary === null) return await judge(options.scan, body, { ...asked, name: "", ...expected });
+        if (boundary === null) return await scanOne(options.scan, body, { ...asked, name: "", ...expected });
         const declaredBytes = expectedBytes ?? null;
         return worstIn(await scanWholeForm(body, { ...options, ...asked, boundary, declaredBytes, isEveryPartScanned: true }));
       } catch (error) {
@@ -58,7 +58,7 @@ export function addBodyRoute(server: FastifyInstance, options: BodyRouteOptions)
   }
 }
 
-function tooLarge(): Judgement {
+function tooLarge(): ScanResult {
   return { kind: "failed", error: new ClamgateError("too-large", "The body is larger than the limit") };
 }
 
@@ -81,17 +81,17 @@ function boundaryIn(contentTypes: readonly string[]): string | null {
 }
 
 /** Of the whole and all parts; size and digest are those of the whole. */
-function worstIn({ whole, parts }: WholeForm): Judgement {
-  const judgements = [whole, ...parts.flatMap((part) => (part.kind === "judged" ? [part.judgement] : []))];
-  const statusOf = (judgement: Judgement) => resultOfJudgement(judgement, "").httpStatus;
-  const status = mostSevere(judgements.map(statusOf));
-  const worst = judgements.find((judgement) => statusOf(judgement) === status) ?? whole;
+function worstIn({ whole, parts }: WholeForm): ScanResult {
+  const scanResults = [whole, ...parts.flatMap((part) => (part.kind === "file" ? [part.scanResult] : []))];
+  const statusOf = (scanResult: ScanResult) => asResult(scanResult, "").httpStatus;
+  const status = mostSevere(scanResults.map(statusOf));
+  const worst = scanResults.find((scanResult) => statusOf(scanResult) === status) ?? whole;
   if (worst.kind === "failed" || whole.kind === "failed") return worst;
   return {
     kind: "scanned",
     ...worstOf(
       whole,
-      judgements.filter((judgement) => judgement.kind === "scanned"),
+      scanResults.filter((scanResult) => scanResult.kind === "scanned"),
     ),
   };
 }

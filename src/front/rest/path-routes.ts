@@ -10,7 +10,7 @@ import { formatJson, type Result, resultOfError, resultOfScan, verdictHeaders } 
 import { scanFileSchema, scanPathSchema } from "./schemas.ts";
 import { mostSevere } from "./status.ts";
 import { turnOf } from "./turn.ts";
-import type { Judgement } from "./upload.ts";
+import type { ScanResult } from "./upload.ts";
 
 export type PathRoutesOptions = AnswerOptions &
   Pick<PathScanOptions, "scan" | "engineVersion" | "roots" | "walkLimits" | "walkTurns">;
@@ -25,30 +25,30 @@ export function addPathRoutes(server: FastifyInstance, options: PathRoutesOption
     if (path === null) return sendMissing(request, reply);
     // As Go writes a string that is not UTF-8 into JSON: with U+FFFD in it.
     const name = path.toString();
-    const judgements: Judgement[] = [];
+    const scanResults: ScanResult[] = [];
     let worst = clean(name);
-    for await (const judgement of judged(path, request, reply)) {
-      judgements.push(judgement);
-      const result = judgement.kind === "scanned" ? resultOfScan(judgement, name) : failedResult(judgement, name, noFile);
+    for await (const scanResult of scanned(path, request, reply)) {
+      scanResults.push(scanResult);
+      const result = scanResult.kind === "scanned" ? resultOfScan(scanResult, name) : failedResult(scanResult, name, noFile);
       if (mostSevere([worst.httpStatus, result.httpStatus]) !== worst.httpStatus) worst = result;
       // clamd's SCAN of a directory also ends at its first finding.
       if (worst.httpStatus === 406) break;
     }
-    return send(request, reply, { status: worst.httpStatus, body: formatJson(worst) }, judgements);
+    return send(request, reply, { status: worst.httpStatus, body: formatJson(worst) }, scanResults);
   });
 
   server.get("/scanPath", { schema: scanPathSchema, exposeHeadRoute: true }, async (request, reply) => {
     const path = pathIn(request);
     if (path === null) return sendMissing(request, reply);
-    const judgements: Judgement[] = [];
-    for await (const judgement of judged(path, request, reply)) judgements.push(judgement);
-    const faults = judgements.flatMap(allMatches);
+    const scanResults: ScanResult[] = [];
+    for await (const scanResult of scanned(path, request, reply)) scanResults.push(scanResult);
+    const faults = scanResults.flatMap(allMatches);
     const results = faults.length > 0 ? faults : [clean("")];
     const status = mostSevere(results.map(({ httpStatus }) => httpStatus));
-    return send(request, reply, { status, body: `[${results.map(formatJson).join(",")}]` }, judgements);
+    return send(request, reply, { status, body: `[${results.map(formatJson).join(",")}]` }, scanResults);
   });
 
-  async function* judged(path: Buffer, request: FastifyRequest, reply: FastifyReply): AsyncGenerator<Judgement> {
+  async function* scanned(path: Buffer, request: FastifyRequest, reply: FastifyReply): AsyncGenerator<ScanResult> {
     // rest.md 45
     if (/[\r\n]/.test(path.toString("latin1"))) {
       yield { kind: "failed", error: new ClamgateError("malformed", "The path contains a control character") };
@@ -62,16 +62,16 @@ export function addPathRoutes(server: FastifyInstance, options: PathRoutesOption
       signal,
       maxAtOnce: 1,
     } as const;
-    for await (const finding of scanPath(path, { ...options, ...asked })) yield judgementOf(finding);
+    for await (const finding of scanPath(path, { ...options, ...asked })) yield scanResultOf(finding);
   }
 
   function send(
     request: FastifyRequest,
     reply: FastifyReply,
     { status, body }: { readonly status: number; readonly body: string },
-    judgements: readonly Judgement[] = [],
+    scanResults: readonly ScanResult[] = [],
   ): FastifyReply {
-    return sendAnswer(request, reply, { status, contentType: textType, body, headers: verdictHeaders(judgements) }, options);
+    return sendAnswer(request, reply, { status, contentType: textType, body, headers: verdictHeaders(scanResults) }, options);
   }
 
   function sendMissing(request: FastifyRequest, reply: FastifyReply): FastifyReply {
@@ -84,7 +84,7 @@ function pathIn(request: FastifyRequest): Buffer | null {
   return queryBytes(request.raw.url ?? "", "path");
 }
 
-function judgementOf(finding: PathFinding): Judgement {
+function scanResultOf(finding: PathFinding): ScanResult {
   switch (finding.kind) {
     case "scanned":
     case "failed":
@@ -97,14 +97,14 @@ function judgementOf(finding: PathFinding): Judgement {
 }
 
 /** ALLMATCHSCAN has a line for each signature, and none for a clean file (rest.md 46). */
-function allMatches(judgement: Judgement): readonly Result[] {
-  if (judgement.kind === "failed") return [failedResult(judgement, "", noMatch)];
-  const result = resultOfScan(judgement, "");
+function allMatches(scanResult: ScanResult): readonly Result[] {
+  if (scanResult.kind === "failed") return [failedResult(scanResult, "", noMatch)];
+  const result = resultOfScan(scanResult, "");
   if (result.httpStatus !== 406) return result.httpStatus === 200 ? [] : [result];
-  return findings(judgement).map((description) => ({ ...result, description }));
+  return findings(scanResult).map((description) => ({ ...result, description }));
 }
 
-function failedResult({ error }: Judgement & { kind: "failed" }, fileName: string, description: string): Result {
+function failedResult({ error }: ScanResult & { kind: "failed" }, fileName: string, description: string): Result {
   const result = resultOfError(error, fileName);
   return error.code === "not-found" ? { ...result, status: "PARSE ERROR", description } : result;
 }

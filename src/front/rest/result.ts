@@ -5,7 +5,7 @@ import { findings, type ScannedBody } from "../../core/scan.ts";
 import { visible } from "../../core/verdict.ts";
 import { type Answer, jsonType } from "../../http/answer.ts";
 import { errorStatus, type Status } from "./status.ts";
-import type { Judgement } from "./upload.ts";
+import type { ScanResult } from "./upload.ts";
 
 export interface Result {
   readonly status: "OK" | "FOUND" | "ERROR" | "PARSE ERROR";
@@ -35,8 +35,8 @@ export function resultOfScan(scanned: Pick<ScannedBody, "report" | "decision">, 
   return { status: "FOUND", description: name, fileName, httpStatus: 406 };
 }
 
-export function resultOfJudgement(judgement: Judgement, fileName: string): Result {
-  return judgement.kind === "scanned" ? resultOfScan(judgement, fileName) : resultOfError(judgement.error, fileName);
+export function asResult(scanResult: ScanResult, fileName: string): Result {
+  return scanResult.kind === "scanned" ? resultOfScan(scanResult, fileName) : resultOfError(scanResult.error, fileName);
 }
 
 export function resultOfError(error: ClamgateError, fileName: string): Result {
@@ -86,18 +86,18 @@ export function goJsonString(text: string): string {
 
 /**
  * `X-Clamgate-Allowed` names each reason for which the operator lets pass what was not found clean. The others speak of one body,
- * so they are there only when exactly one was judged.
+ * so they are there only when exactly one was scanned.
  */
-export function verdictHeaders(judgements: readonly Judgement[]): Record<string, string> {
+export function verdictHeaders(scanResults: readonly ScanResult[]): Record<string, string> {
   const headers: Record<string, string> = {};
   const relaxations: string[] = [];
-  for (const judgement of judgements) {
-    const relaxation = judgement.kind === "scanned" ? judgement.decision.relaxedFor : null;
+  for (const scanResult of scanResults) {
+    const relaxation = scanResult.kind === "scanned" ? scanResult.decision.relaxedFor : null;
     if (relaxation !== null && !relaxations.includes(relaxation)) relaxations.push(relaxation);
   }
   if (relaxations.length > 0) headers["x-clamgate-allowed"] = relaxations.join(", ");
-  const [only] = judgements;
-  if (only?.kind !== "scanned" || judgements.length > 1) return headers;
+  const [only] = scanResults;
+  if (only?.kind !== "scanned" || scanResults.length > 1) return headers;
   headers["x-clamgate-sha256"] = only.report.sha256;
   headers["x-clamgate-cache"] = only.report.isCached ? "hit" : "miss";
   const names = findings(only);

@@ -34,7 +34,7 @@ export const errorStatus = {
 } as const satisfies Record<ErrorCode, Status>;
 
 /**
- * An infected file is never hidden by anything. A file that could not be judged may be infected too, so it comes before those
+ * An infected file is never hidden by anything. A file that could not be scanned may be infected too, so it comes before those
  * whose fault is known and the client's own; the rest is the order that rest.md decides.
  */
 const severity = [406, 503, 500, 502, 504, 508, 413, 408, 415, 400, 403, 412, 422] as const satisfies readonly Status[];

@@ -12,11 +12,11 @@ import { clientGone } from "../../http/client-gone.ts";
 import type { DrainLimits } from "../../http/multipart-reader.ts";
 import { linesOf } from "../../http/raw.ts";
 import { RequestBody } from "../../http/request-body.ts";
-import { formatJson, formWithoutFile, namelessPart, type Result, resultOfJudgement, verdictHeaders } from "./result.ts";
+import { asResult, formatJson, formWithoutFile, namelessPart, type Result, verdictHeaders } from "./result.ts";
 import { deprecatedUploadSchema, uploadSchema } from "./schemas.ts";
 import { mostSevere } from "./status.ts";
 import { turnOf } from "./turn.ts";
-import { type Judgement, type PartOutcome, scanUpload, type UploadOptions } from "./upload.ts";
+import { type PartOutcome, type ScanResult, scanUpload, type UploadOptions } from "./upload.ts";
 import { scanWholeForm, type WholeForm } from "./whole-form.ts";
 
 /** What a client must keep up with. */
@@ -102,19 +102,19 @@ function scanCoded(
 }
 
 function failed(error: ClamgateError): PartOutcome {
-  return { kind: "judged", fileName: "", judgement: { kind: "failed", error } };
+  return { kind: "file", fileName: "", scanResult: { kind: "failed", error } };
 }
 
 /** A coded form as a whole has an entry of its own, without a name, unless there is nothing to be said of it. */
 export function outcomesIn({ whole, parts }: WholeForm): readonly PartOutcome[] {
   const isClean = whole.kind === "scanned" && whole.report.verdict.kind === "clean";
-  return isClean ? parts : [{ kind: "judged", fileName: "", judgement: whole }, ...parts];
+  return isClean ? parts : [{ kind: "file", fileName: "", scanResult: whole }, ...parts];
 }
 
 /** rest.md 18, 20-23 */
 function arrayAnswer(outcomes: readonly PartOutcome[]): Answer {
   const results = resultsOf(outcomes);
-  const hasResult = outcomes.some(({ kind }) => kind === "judged");
+  const hasResult = outcomes.some(({ kind }) => kind === "file");
   return {
     ...statusAndHeaders(results, outcomes),
     contentType: hasResult ? jsonType : textType,
@@ -136,13 +136,13 @@ function resultsOf(outcomes: readonly PartOutcome[]): readonly Result[] {
 }
 
 function statusAndHeaders(results: readonly Result[], outcomes: readonly PartOutcome[]): Pick<Answer, "status" | "headers"> {
-  const judgements: Judgement[] = [];
-  for (const outcome of outcomes) if (outcome.kind === "judged") judgements.push(outcome.judgement);
-  return { status: mostSevere(results.map(({ httpStatus }) => httpStatus)), headers: verdictHeaders(judgements) };
+  const scanResults: ScanResult[] = [];
+  for (const outcome of outcomes) if (outcome.kind === "file") scanResults.push(outcome.scanResult);
+  return { status: mostSevere(results.map(({ httpStatus }) => httpStatus)), headers: verdictHeaders(scanResults) };
 }
 
-function resultOf({ fileName, judgement }: PartOutcome & { kind: "judged" }): Result {
-  return resultOfJudgement(judgement, fileName);
+function resultOf({ fileName, scanResult }: PartOutcome & { kind: "file" }): Result {
+  return asResult(scanResult, fileName);
 }
 
 /**

@@ -8,7 +8,7 @@ import { DrainBudget, type DrainLimits, MultipartReader, type Part } from "../..
 export type PartOutcome =
   | { readonly kind: "nameless" }
   /** @param fileName is empty where the request broke between two files. */
-  | { readonly kind: "judged"; readonly fileName: string; readonly judgement: Judgement };
+  | { readonly kind: "file"; readonly fileName: string; readonly scanResult: ScanResult };
 
 export interface UploadOptions {
   readonly boundary: string;
@@ -61,7 +61,7 @@ export async function scanUpload(body: AsyncIterable<Uint8Array>, options: Uploa
       if (signal.aborted || reader.isBroken || !(part.isOver || (await part.drain(budget)))) break;
     }
   } catch (error) {
-    outcomes.push({ kind: "judged", fileName: "", judgement: { kind: "failed", error: toClamgateError(error) } });
+    outcomes.push({ kind: "file", fileName: "", scanResult: { kind: "failed", error: toClamgateError(error) } });
   } finally {
     budget.close();
   }
@@ -72,26 +72,26 @@ export async function scanUpload(body: AsyncIterable<Uint8Array>, options: Uploa
   function scanPart(part: Part, fileName: string, declared: number | null): Promise<PartOutcome> {
     const { codings } = part;
     const expected = declared === null ? {} : { expectedBytes: declared };
-    const judging = judge(scan, part, { requestId, name: fileName, client, signal, codings, ...expected });
+    const scanning = scanOne(scan, part, { requestId, name: fileName, client, signal, codings, ...expected });
     unfinished += 1;
-    return judging.then((judgement) => {
+    return scanning.then((scanResult) => {
       unfinished -= 1;
       // It may not have been read to its end.
       part.leave();
       onFinished?.();
-      return { kind: "judged", fileName, judgement };
+      return { kind: "file", fileName, scanResult };
     });
   }
 }
 
-export type Judgement = ({ readonly kind: "scanned" } & Finding) | { readonly kind: "failed"; readonly error: ClamgateError };
+export type ScanResult = ({ readonly kind: "scanned" } & Finding) | { readonly kind: "failed"; readonly error: ClamgateError };
 
 /** Never rejects. */
-export async function judge(
+export async function scanOne(
   scan: Scan,
   body: AsyncIterable<Uint8Array>,
   options: Omit<LayersOptions, "via">,
-): Promise<Judgement> {
+): Promise<ScanResult> {
   try {
     const scanned = await scanLayers(scan, body, { ...options, via: "rest" });
     await scanned[Symbol.asyncDispose]();

@@ -2,11 +2,11 @@
 
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import { type Codings, type Decode, type ScannedLayers, scanLayers } from "../../core/scan-layers.ts";
-import { type Judgement, type PartOutcome, scanUpload, type UploadOptions } from "./upload.ts";
+import { type PartOutcome, type ScanResult, scanUpload, type UploadOptions } from "./upload.ts";
 
 export interface WholeForm {
-  readonly whole: Judgement;
-  /** None where the whole may not pass, or could not be judged. */
+  readonly whole: ScanResult;
+  /** None where the whole may not pass, or could not be scanned. */
   readonly parts: readonly PartOutcome[];
 }
 

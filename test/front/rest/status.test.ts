@@ -8,8 +8,8 @@ describe("errorStatus", () => {
     for (const code of errorCodes) assert.ok(errorStatus[code] >= 400, code);
   });
 
-  test("says 503 for everything that leaves a body unjudged", () => {
-    const unjudged = [
+  test("says 503 for everything that leaves a body unscanned", () => {
+    const unscanned = [
       "source-changed",
       "engine-unavailable",
       "backend-lost",
@@ -19,7 +19,7 @@ describe("errorStatus", () => {
       "queue-full",
       "queue-timeout",
     ] as const;
-    for (const code of [...unjudged, "spool-full", "stopping"] as const) assert.equal(errorStatus[code], 503, code);
+    for (const code of [...unscanned, "spool-full", "stopping"] as const) assert.equal(errorStatus[code], 503, code);
   });
 });
 

@@ -80,8 +80,8 @@ describe("a coded form with another one beside it", () => {
   test("is refused for its boundary where that is too long", async () => {
     const long = "b".repeat(60_000);
     const [outcome] = (await scanCoded(piecesOf(gzipSync(one), 1), long)).parts;
-    assert.ok(outcome?.kind === "judged" && outcome.judgement.kind === "failed");
-    assert.match(outcome.judgement.error.publicMessage, /more than 70 characters/);
+    assert.ok(outcome?.kind === "file" && outcome.scanResult.kind === "failed");
+    assert.match(outcome.scanResult.error.publicMessage, /more than 70 characters/);
   });
 });
 

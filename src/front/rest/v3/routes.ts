@@ -16,7 +16,7 @@ import { RequestBody } from "../../../http/request-body.ts";
 import { examples, Upload } from "../schemas.ts";
 import { mostSevere, type Status } from "../status.ts";
 import { turnOf } from "../turn.ts";
-import { type Judgement, judge, type PartOutcome, scanUpload } from "../upload.ts";
+import { type PartOutcome, type ScanResult, scanOne, scanUpload } from "../upload.ts";
 import { outcomesIn, type UploadRoutesOptions, uploadCodings } from "../upload-routes.ts";
 import { scanWholeForm } from "../whole-form.ts";
 import { Problem, problemOf, problemOfError, problemPage, problemType } from "./problems.ts";
@@ -133,9 +133,9 @@ export function addV3Routes(server: FastifyInstance, options: V3Options): void {
       if (!isForm) {
         const name = nameOf(request);
         const expected = declaredBytes === null ? {} : { expectedBytes: declaredBytes };
-        const judgement = await judge(options.scan, body, { ...asked, name: name ?? "", codings, ...expected });
-        if (judgement.kind === "failed") return sendProblem(request, reply, problemOfError(judgement.error));
-        const report = toReport(judgement, name);
+        const scanResult = await scanOne(options.scan, body, { ...asked, name: name ?? "", codings, ...expected });
+        if (scanResult.kind === "failed") return sendProblem(request, reply, problemOfError(scanResult.error));
+        const report = toReport(scanResult, name);
         return sendJson(request, reply, report.allowed ? 200 : 406, report);
       }
       // What a field without a file name holds is read by somebody, too.
@@ -157,12 +157,12 @@ export function addV3Routes(server: FastifyInstance, options: V3Options): void {
       if (outcome.kind === "nameless") continue;
       const name = outcome.fileName === "" ? null : outcome.fileName;
       if (name !== null) files += 1;
-      if (outcome.judgement.kind === "failed") {
-        const problem = problemOfError(outcome.judgement.error);
+      if (outcome.scanResult.kind === "failed") {
+        const problem = problemOfError(outcome.scanResult.error);
         statuses.push(problem.status as Status);
         results.push({ name, problem });
       } else {
-        const report = toReport(outcome.judgement, name);
+        const report = toReport(outcome.scanResult, name);
         statuses.push(report.allowed ? 200 : 406);
         results.push(report);
       }
@@ -177,7 +177,7 @@ export function addV3Routes(server: FastifyInstance, options: V3Options): void {
     return sendJson(request, reply, status, { allowed: status === 200, results });
   }
 
-  function toReport({ report, decision }: Judgement & { kind: "scanned" }, name: string | null): Report {
+  function toReport({ report, decision }: ScanResult & { kind: "scanned" }, name: string | null): Report {
     const { verdict, size, sha256, engine, isCached, elapsedMs } = report;
     return reportOf({ verdict, decision, name, size, sha256, engine, isTestOnly: options.isTestOnly(), isCached, elapsedMs });
   }

@@ -11,10 +11,10 @@ import { namesOf, type ScanReport, type Unscannable, type Verdict } from "../../
 import { scanForm } from "./form.ts";
 import type { MessageBody } from "./message-body.ts";
 
-export type Judgement =
+export type ScanResult =
   /** There is a verdict, or nothing to have one on. */
   | {
-      readonly kind: "judged";
+      readonly kind: "scanned";
       readonly verdict: Verdict;
       readonly decision: Decision;
       /** Of what was found, the most telling first; more than the verdict names where several parts are infected. */
@@ -26,7 +26,7 @@ export type Judgement =
     }
   | { readonly kind: "failed"; readonly error: ClamgateError };
 
-export interface JudgeOptions {
+export interface ScanMessageOptions {
   readonly scan: Scan;
   readonly policy: Policy;
   readonly maxParts: number;
@@ -48,7 +48,7 @@ const tooLarge: Unscannable = { kind: "unscannable", reason: "too-large", heuris
 const unsupported: Unscannable = { kind: "unscannable", reason: "unsupported", heuristic: null };
 
 /** Never rejects. */
-export async function judge(message: MessageBody, options: JudgeOptions): Promise<Judgement> {
+export async function scanMessage(message: MessageBody, options: ScanMessageOptions): Promise<ScanResult> {
   /** The body as it came, for a verdict that scanLayers does not return with. */
   let kept: SpooledBody | null = null;
   const keeping: Scan = async (source, asked) => {
@@ -57,19 +57,19 @@ export async function judge(message: MessageBody, options: JudgeOptions): Promis
     return scanned;
   };
   try {
-    if (!(await message.begins())) return judged(clean, null);
+    if (!(await message.begins())) return decided(clean, null);
     const layers = await scanAll(keeping, message, options);
-    return { kind: "judged", ...layers, body: kept };
+    return { kind: "scanned", ...layers, body: kept };
   } catch (thrown) {
     const error = toClamgateError(thrown);
-    if (error.code === "too-large") return judged(tooLarge, kept);
-    if (error.code === "undecodable") return judged(unsupported, kept);
+    if (error.code === "too-large") return decided(tooLarge, kept);
+    if (error.code === "undecodable") return decided(unsupported, kept);
     await (kept as SpooledBody | null)?.[Symbol.asyncDispose]();
     return { kind: "failed", error };
   }
 
-  function judged(verdict: Verdict, body: SpooledBody | null): Judgement {
-    return { kind: "judged", verdict, decision: decide(verdict, options.policy), names: namesOf(verdict), report: null, body };
+  function decided(verdict: Verdict, body: SpooledBody | null): ScanResult {
+    return { kind: "scanned", verdict, decision: decide(verdict, options.policy), names: namesOf(verdict), report: null, body };
   }
 }
 
@@ -80,7 +80,7 @@ interface Found {
   readonly report: ScanReport;
 }
 
-async function scanAll(scan: Scan, message: MessageBody, options: JudgeOptions): Promise<Found> {
+async function scanAll(scan: Scan, message: MessageBody, options: ScanMessageOptions): Promise<Found> {
   const { head, requestId, name, client, signal } = options;
   const codings = codingsOf(options);
   const expectedBytes = contentLengthOf(head);
@@ -105,14 +105,14 @@ async function scanAll(scan: Scan, message: MessageBody, options: JudgeOptions):
   }
 }
 
-function formIn(layers: ScannedLayers, asked: Parameters<typeof scanLayers>[2], options: JudgeOptions) {
+function formIn(layers: ScannedLayers, asked: Parameters<typeof scanLayers>[2], options: ScanMessageOptions) {
   const { scan, maxParts, head } = options;
   const { insteadOfClean: _, ...plain } = asked;
   return scanForm(layers, { scan, maxParts, layers: plain, contentTypes: head.values("content-type") });
 }
 
 /** The worst counts, and all infections are named. */
-function found(findings: readonly Finding[], fault: Unscannable | null, { policy }: JudgeOptions): Found {
+function found(findings: readonly Finding[], fault: Unscannable | null, { policy }: ScanMessageOptions): Found {
   const [whole] = findings;
   if (whole === undefined) throw new RangeError("nothing was found of nothing");
   const { report, decision } = worstOf(whole, findings);
@@ -126,7 +126,7 @@ function found(findings: readonly Finding[], fault: Unscannable | null, { policy
 }
 
 /** A part of a file cannot be decoded by itself. */
-function codingsOf({ head, isPartial }: JudgeOptions): Codings | null | "too-many" {
+function codingsOf({ head, isPartial }: ScanMessageOptions): Codings | null | "too-many" {
   if (isPartial) return null;
   const lines = head.values("content-encoding");
   try {
