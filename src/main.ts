@@ -50,7 +50,7 @@ async function main([word, ...rest]: readonly string[]): Promise<number> {
 async function run(name: CommandName, given: Arguments, args: readonly string[]): Promise<number> {
   switch (name) {
     case "serve": {
-      const { serve } = await import("./app/serve.ts");
+      const { serve } = await import("./app/commands/serve.ts");
       const allowsTestSignatures = given.isOn("allow-test-signatures");
       return await withConfig(async (config, warnings) =>
         serve({ config, warnings, allowsTestSignatures, version: await version(), process }),
@@ -76,7 +76,7 @@ async function run(name: CommandName, given: Arguments, args: readonly string[])
       return 0;
     }
     case "keys": {
-      const { runKeysCommand } = await import("./app/keys-command.ts");
+      const { runKeysCommand } = await import("./app/commands/keys.ts");
       const keys = commandNamed(name);
       return await runKeysCommand({
         args,
@@ -87,7 +87,7 @@ async function run(name: CommandName, given: Arguments, args: readonly string[])
       });
     }
     case "healthcheck": {
-      const { checkHealth } = await import("./app/healthcheck.ts");
+      const { checkHealth } = await import("./app/commands/healthcheck.ts");
       return await withConfig((config) => checkHealth(config, process.stdout));
     }
     case "completion": {

@@ -10,7 +10,7 @@ import { isLoopbackHost } from "../codec/ip-address.ts";
 import type { Config } from "../config/settings.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Emit } from "../core/events.ts";
-import type { Priority } from "../core/fair-queue.ts";
+import type { Priority } from "../core/queues/fair-queue.ts";
 import { openQuotas } from "./caches.ts";
 import { openKeySetSource } from "./key-set-source.ts";
 import { settingFault } from "./setting-fault.ts";

@@ -1,9 +1,9 @@
 /** A client that has shown who it is: what it may do, how much of it, and how a request finds it. */
 
-import type { Priority } from "../core/fair-queue.ts";
+import type { Priority } from "../core/queues/fair-queue.ts";
 import type { Scope } from "../core/scope.ts";
 
-export { type Priority, priorities } from "../core/fair-queue.ts";
+export { type Priority, priorities } from "../core/queues/fair-queue.ts";
 
 /** So many in each window, as `100/1s`. */
 export interface Rate {

@@ -1,9 +1,9 @@
 /** One clamd: its slots, its proof of health, and scans over it. */
 
 import { type ClamdReply, isTooLarge } from "../codec/clamd/reply.ts";
-import { Chain, type Link } from "../core/chain.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Emit } from "../core/events.ts";
+import { Chain, type Link } from "../core/queues/chain.ts";
 import type { SpooledBody } from "../core/spool.ts";
 import type { EngineVersion, Verdict } from "../core/verdict.ts";
 import { instreamBytes, instreamFile, type Request, scanCommand } from "./commands.ts";

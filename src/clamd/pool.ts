@@ -1,10 +1,10 @@
 /** The engine behind the port: backends, one bounded queue in front of them, and further tries when one is lost. */
 
-import { Chain } from "../core/chain.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Engine, EngineScan } from "../core/engine.ts";
 import { ClamgateError } from "../core/errors.ts";
-import { createFairQueue, type Priority } from "../core/fair-queue.ts";
+import { Chain } from "../core/queues/chain.ts";
+import { createFairQueue, type Priority } from "../core/queues/fair-queue.ts";
 import type { SpooledBody } from "../core/spool.ts";
 import type { Backend, BackendOutcome } from "./backend.ts";
 import { createIsolation } from "./isolation.ts";

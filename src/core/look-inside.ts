@@ -6,8 +6,8 @@
 import type { Clock } from "./clock.ts";
 import type { Engine, EngineScan } from "./engine.ts";
 import { ClamgateError } from "./errors.ts";
+import { createTurns, type Turns, unpackingTurns } from "./queues/turns.ts";
 import type { Spool, SpooledBody } from "./spool.ts";
-import { createTurns, type Turns, unpackingTurns } from "./turns.ts";
 import { together, type Unscannable, type Verdict } from "./verdict.ts";
 
 /** Bytes that a body holds in a form that the engine does not open, or that nobody has looked into yet. */

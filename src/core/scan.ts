@@ -1,13 +1,13 @@
 /** The one function behind every front: a body in, one report or one error out. */
 
-import { ActiveSet } from "./active-set.ts";
 import { AgingMap } from "./aging-map.ts";
 import type { Clock } from "./clock.ts";
 import type { Engine, EngineScan } from "./engine.ts";
 import { ClamgateError, toClamgateError } from "./errors.ts";
 import type { Emit, FrontName, GatewayEvent } from "./events.ts";
+import { ActiveSet } from "./queues/active-set.ts";
+import { createTurns, unpackingTurns } from "./queues/turns.ts";
 import type { Spool, SpooledBody } from "./spool.ts";
-import { createTurns, unpackingTurns } from "./turns.ts";
 import {
   type EngineVersion,
   namesOf,

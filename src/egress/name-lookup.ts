@@ -1,7 +1,7 @@
 /** The addresses behind a name: asked once for a while, within a time, in fair turns, with an end to how many there may be (download-proxy.md P24, S18, S22). */
 
 import type { Clock } from "../core/clock.ts";
-import { createFairPlaces } from "../core/fair-queue.ts";
+import { createFairPlaces } from "../core/queues/fair-queue.ts";
 import { untilAborted } from "../core/until-aborted.ts";
 import { tookTooLong, UpstreamError, unreachable } from "./refusal.ts";
 

@@ -4,7 +4,7 @@ import type { ServerResponse } from "node:http";
 import { constants, Http2ServerResponse, type ServerHttp2Session } from "node:http2";
 import { Server, type Socket } from "node:net";
 import { TLSSocket } from "node:tls";
-import { ActiveSet } from "../core/active-set.ts";
+import { ActiveSet } from "../core/queues/active-set.ts";
 import type { RawRequest, RawResponse } from "./raw.ts";
 
 export interface Connections {

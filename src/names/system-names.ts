@@ -3,7 +3,7 @@
 import { lookup } from "node:dns/promises";
 import { hostname, networkInterfaces } from "node:os";
 import { addressClass, parseIpAddress } from "../codec/ip-address.ts";
-import { createFairPlaces } from "../core/fair-queue.ts";
+import { createFairPlaces } from "../core/queues/fair-queue.ts";
 import { untilAborted } from "../core/until-aborted.ts";
 import { askDns, NameError } from "./dns-question.ts";
 import { keptFile, namesToAsk, parseHosts, parseSearchList, type SearchDefaults } from "./system-files.ts";

@@ -3,10 +3,10 @@
 import { randomUUID } from "node:crypto";
 import { open, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { ActiveSet } from "../core/active-set.ts";
 import { chunksOf } from "../core/chunk-source.ts";
 import { ClamgateError, toClamgateError } from "../core/errors.ts";
 import type { Emit } from "../core/events.ts";
+import { ActiveSet } from "../core/queues/active-set.ts";
 import type { Spool, SpooledBody, SpoolOptions } from "../core/spool.ts";
 import { Arrival } from "./arrival.ts";
 import { type BodyContent, BodyHandle, released, SharedContent } from "./body-handle.ts";

@@ -44,7 +44,7 @@ describe("the package clamgate", () => {
       [],
       "what is not TypeScript is copied",
     );
-    for (const name of ["dist/src/main.js", "dist/src/app/serve.js"]) {
+    for (const name of ["dist/src/main.js", "dist/src/app/commands/serve.js"]) {
       const { sourcesContent } = JSON.parse(await readFile(installed(`${name}.map`), "utf8"));
       const source = name.replace("dist/", "").replace(".js", ".ts");
       assert.deepEqual(sourcesContent, [await readFile(join(repository, source), "utf8")]);

@@ -3,8 +3,8 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket } from "node:tls";
 import { type IpRange, isInRange, parseIpAddress } from "../../codec/ip-address.ts";
-import { ActiveSet } from "../../core/active-set.ts";
 import type { Emit, IcapRefusal } from "../../core/events.ts";
+import { ActiveSet } from "../../core/queues/active-set.ts";
 import { ClientSocket } from "./client-socket.ts";
 import { IcapConnection } from "./connection.ts";
 import type { IcapFrontOptions } from "./front-options.ts";

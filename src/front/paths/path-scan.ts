@@ -2,8 +2,8 @@
 
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import type { FrontName } from "../../core/events.ts";
+import type { Turns } from "../../core/queues/turns.ts";
 import type { Scan, ScannedBody } from "../../core/scan.ts";
-import type { Turns } from "../../core/turns.ts";
 import type { EngineVersion } from "../../core/verdict.ts";
 import type { OpenedFile, ScanRoots } from "./scan-roots.ts";
 import { type Walked, type WalkLimits, walk } from "./walk.ts";

@@ -2,7 +2,7 @@
 
 import type { Dirent } from "node:fs";
 import { opendir } from "node:fs/promises";
-import type { TurnLimits } from "../../core/turns.ts";
+import type { TurnLimits } from "../../core/queues/turns.ts";
 
 export interface WalkLimits {
   /** Directories below the first; clamd's own limit is 15. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdir, rm } from "node:fs/promises";
 import { describe, test } from "node:test";
-import { createTurns } from "../../../src/core/turns.ts";
+import { createTurns } from "../../../src/core/queues/turns.ts";
 import { type PathScanOptions, scanPath } from "../../../src/front/paths/path-scan.ts";
 import { createScanRoots } from "../../../src/front/paths/scan-roots.ts";
 import { createFakeScan, type FakeScanOptions, realVersion } from "../rest/fake-scan.ts";

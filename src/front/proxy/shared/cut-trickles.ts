@@ -3,9 +3,9 @@
  * 2.3). And those whose trickle runs: bytes are out of a copy that nobody knows yet.
  */
 
-import { ActiveSet } from "../../../core/active-set.ts";
 import { AgingMap } from "../../../core/aging-map.ts";
 import type { Clock } from "../../../core/clock.ts";
+import { ActiveSet } from "../../../core/queues/active-set.ts";
 import type { UrlVerdict, UrlVerdictCache } from "../../../core/verdict-cache.ts";
 
 export interface CutTrickles {

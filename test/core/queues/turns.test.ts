@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createTurns } from "../../src/core/turns.ts";
+import { createTurns } from "../../../src/core/queues/turns.ts";
 
 const { signal: live } = new AbortController();
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { Chain, type Link } from "../../src/core/chain.ts";
+import { Chain, type Link } from "../../../src/core/queues/chain.ts";
 
 describe("Chain", () => {
   test("is what an array would be, whoever leaves and however often", () => {

@@ -1,8 +1,8 @@
 /** The question a container's HEALTHCHECK asks: is the gateway beside me ready? */
 
 import { get } from "node:http";
-import type { Config } from "../config/settings.ts";
-import { messageOf } from "../core/errors.ts";
+import type { Config } from "../../config/settings.ts";
+import { messageOf } from "../../core/errors.ts";
 
 const timeoutMs = 5_000;
 

@@ -9,7 +9,7 @@ const run = promisify(execFile);
 
 test("a gateway loads no client of Redis before a setting asks for one", async () => {
   const program = `
-    await import(${JSON.stringify(new URL("../../src/app/serve.ts", import.meta.url).href)});
+    await import(${JSON.stringify(new URL("../../../src/app/commands/serve.ts", import.meta.url).href)});
     const { createRequire } = await import("node:module");
     console.log(Object.keys(createRequire("${import.meta.filename}").cache).join("\\n"));
   `;

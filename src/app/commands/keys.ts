@@ -1,9 +1,9 @@
 /** `clamgate keys create|list|revoke`: API_KEYS_FILE from the command line. A running gateway takes the change up by itself. */
 
 import { parseArgs } from "node:util";
-import { changeKeyFile, type EntryJson, listKeys } from "../auth/edit-key-file.ts";
-import { makeKey } from "../auth/key.ts";
-import type { KeyEntry } from "../auth/key-file.ts";
+import { changeKeyFile, type EntryJson, listKeys } from "../../auth/edit-key-file.ts";
+import { makeKey } from "../../auth/key.ts";
+import type { KeyEntry } from "../../auth/key-file.ts";
 
 export interface KeysCommand {
   readonly args: readonly string[];

@@ -1,6 +1,6 @@
 /** Lets a few callers at a time do what is dear; the others wait their turn, for a while. */
 
-import { ClamgateError } from "./errors.ts";
+import { ClamgateError } from "../errors.ts";
 import { createFairQueue } from "./fair-queue.ts";
 
 export interface TurnLimits {

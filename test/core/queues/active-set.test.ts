@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { ActiveSet } from "../../src/core/active-set.ts";
+import { ActiveSet } from "../../../src/core/queues/active-set.ts";
 
 describe("ActiveSet", () => {
   test("holds what was added and not yet taken off, whatever the order, however often it is taken off", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { PassThrough } from "node:stream";
 import { describe, test } from "node:test";
-import { checkHealth } from "../../src/app/healthcheck.ts";
+import { checkHealth } from "../../../src/app/commands/healthcheck.ts";
 
 async function check(host: string, port: number): Promise<{ readonly code: number; readonly said: string }> {
   const output = new PassThrough().setEncoding("utf8");

@@ -2,13 +2,13 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { isatty } from "node:tty";
-import type { Config } from "../config/settings.ts";
-import { messageOf } from "../core/errors.ts";
-import { logTo } from "../log/destination.ts";
-import { createLog, type Log } from "../log/log.ts";
-import { openDoorWarning } from "./access.ts";
-import { type Gateway, startGateway } from "./gateway.ts";
-import { type ServiceManager, serviceManager } from "./service-manager.ts";
+import type { Config } from "../../config/settings.ts";
+import { messageOf } from "../../core/errors.ts";
+import { logTo } from "../../log/destination.ts";
+import { createLog, type Log } from "../../log/log.ts";
+import { openDoorWarning } from "../access.ts";
+import { type Gateway, startGateway } from "../gateway.ts";
+import { type ServiceManager, serviceManager } from "../service-manager.ts";
 
 export interface ServeOptions {
   readonly config: Config;

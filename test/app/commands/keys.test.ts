@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { chmod, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { runKeysCommand } from "../../src/app/keys-command.ts";
-import { accessFor } from "../auth/known-clients.ts";
-import { scratchDirectory } from "../spool/scratch-directory.ts";
+import { runKeysCommand } from "../../../src/app/commands/keys.ts";
+import { accessFor } from "../../auth/known-clients.ts";
+import { scratchDirectory } from "../../spool/scratch-directory.ts";
 
 async function stage() {
   const directory = await scratchDirectory();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { createFairQueue } from "../../src/core/fair-queue.ts";
+import { createFairQueue } from "../../../src/core/queues/fair-queue.ts";
 
 describe("createFairQueue", () => {
   test("serves clients in turn, and those of one in the order they came", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createFairPlaces } from "../../src/core/fair-queue.ts";
-import { failsWith } from "../front/proxy/refusing.ts";
+import { createFairPlaces } from "../../../src/core/queues/fair-queue.ts";
+import { failsWith } from "../../front/proxy/refusing.ts";
 
 const never = () => new AbortController().signal;
 

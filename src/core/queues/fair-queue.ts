@@ -1,7 +1,7 @@
 /** Clients take turns: in a queue, and for places that they share. However much one of them wants, the next client's first one is next but one of its priority. */
 
+import { ClamgateError } from "../errors.ts";
 import { Chain, type Link } from "./chain.ts";
-import { ClamgateError } from "./errors.ts";
 
 export const priorities = ["interactive", "batch"] as const;
 
