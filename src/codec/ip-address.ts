@@ -43,9 +43,12 @@ const metadataAddresses: ReadonlySet<string> = new Set([
   "fd20:ce::254",
 ]);
 
+/** As the system writes it. Asked of each request: to take it apart costs ten times as much. */
+const plainIpv4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
+
 /** Four decimal numbers, or IPv6 without brackets; a zone id, a leading zero or a missing number is no address. */
 export function parseIpAddress(text: string): IpAddress | null {
-  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return { text, family: 4 };
+  if (plainIpv4.test(text)) return { text, family: 4 };
   // ipaddr.js reads `::1.2.3.4` as a mapped address and takes zone ids; URL does neither.
   const canonical = text.includes(":") ? URL.parse(`http://[${text}]/`)?.hostname : undefined;
   if (canonical === undefined || /[^0-9a-fA-F:.]/.test(text)) return null;
@@ -55,15 +58,11 @@ export function parseIpAddress(text: string): IpAddress | null {
     : { text: address.toRFC5952String(), family: 6 };
 }
 
-/** As the system writes it. */
-const plainIpv4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
-
 /**
  * What is taken for one client: an IPv4 address, or the 64 bits of an IPv6 network, in which one machine has as many addresses as it
  * wants (RFC 8981). What is no address is its own.
  */
 export function clientNetwork(text: string): string {
-  // Of each request, and nearly always so: no need to take it apart.
   if (plainIpv4.test(text)) return text;
   const [withoutZone = ""] = text.split("%", 1);
   const address = parseIpAddress(withoutZone);
