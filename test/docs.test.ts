@@ -1,6 +1,7 @@
 /** What the documents name is there: files, tests, places they link to, commands, settings. */
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -20,8 +21,10 @@ const documents = [
   "docs/clamd.md",
   "docs/cli.md",
   "docs/containers.md",
+  "docs/coverage.md",
   "docs/download-proxy.md",
   "docs/download-proxy-fields.md",
+  "docs/icap.md",
   "docs/moving.md",
   "docs/operating.md",
   "docs/page.md",
@@ -36,6 +39,21 @@ const foreign =
   /^(NODE_OPTIONS|HTTPS_PROXY|NODE_IMAGE|DEBIAN_IMAGE|BAKE_SIGNATURES|EXAMPLE_.+|CLAMGATE_URL|CLAMGATE_API_KEY|NODE_EXTRA_CA_CERTS|NO_COLOR)$/;
 
 const read = (path: string) => readFile(join(root, path), "utf8");
+
+describe("the commands of package.json", () => {
+  test("run files that are kept with the source", async () => {
+    const { scripts } = JSON.parse(await read("package.json")) as { scripts: Readonly<Record<string, string>> };
+    const kept = new Set(execFileSync("git", ["ls-files"], { cwd: root, encoding: "utf8" }).split("\n"));
+    const named = Object.values(scripts).flatMap((script) =>
+      matches(script, /((?:bench|test|setup|docs|src)\/[\w./-]+\.(?:ts|mjs))/g),
+    );
+    assert.ok(named.length > 5);
+    assert.deepEqual(
+      named.filter((path) => !kept.has(path)),
+      [],
+    );
+  });
+});
 
 describe("the documents", () => {
   for (const document of documents) {
