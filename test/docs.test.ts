@@ -34,9 +34,9 @@ const documents = [
   "docs/searches.md",
   "docs/settings.md",
 ];
-/** Variables of others: Node's, the image's, the template's for nginx, the library's and the command line's. */
+/** Variables of others: Node's, the image's, the template's for nginx, the library's, the command line's and OpenCloud's. */
 const foreign =
-  /^(NODE_OPTIONS|HTTPS_PROXY|NODE_IMAGE|DEBIAN_IMAGE|BAKE_SIGNATURES|EXAMPLE_.+|CLAMGATE_URL|CLAMGATE_API_KEY|NODE_EXTRA_CA_CERTS|NO_COLOR)$/;
+  /^(NODE_OPTIONS|HTTPS_PROXY|NODE_IMAGE|DEBIAN_IMAGE|BAKE_SIGNATURES|EXAMPLE_.+|CLAMGATE_URL|CLAMGATE_API_KEY|NODE_EXTRA_CA_CERTS|NO_COLOR|ANTIVIRUS_.+)$/;
 
 const read = (path: string) => readFile(join(root, path), "utf8");
 

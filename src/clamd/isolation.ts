@@ -35,7 +35,7 @@ export interface Isolation {
   begin(): void;
   /** What came of it; true where this loss, with one before, shows that the engine dies of the body. */
   end(sha256: string, isLost: boolean): boolean;
-  /** When it is worth asking again, whatever becomes of the backends; 0 where nothing but one of them is waited for. */
+  /** How long after the last `take` it is worth asking again, whatever becomes of the backends; 0 where nothing but one of them is waited for. */
   restMs(): number;
 }
 
@@ -67,12 +67,15 @@ export function createIsolation({ backends, ttlMs, maxEntries, maxRestMs, clock 
   /** While the body is on it. */
   let begunAt: number | null = null;
   let rest = { fromMs: -Infinity, ms: 0 };
+  /** When it was last looked whether one may be taken: what was to come then is still to be waited for, however late it is asked how long. */
+  let lookedAt = -Infinity;
 
   function release(restMs: number): void {
     kept = null;
     isTaken = false;
     begunAt = null;
-    rest = { fromMs: clock(), ms: Math.min(maxRestMs, restMs) };
+    lookedAt = clock();
+    rest = { fromMs: lookedAt, ms: Math.min(maxRestMs, restMs) };
   }
 
   /** The idlest that may be kept; after a loss the one that was lost, so that a body does not walk through the pool. */
@@ -89,12 +92,12 @@ export function createIsolation({ backends, ttlMs, maxEntries, maxRestMs, clock 
 
   function isRested(backend: Backend): boolean {
     const since = upSince.get(backend);
-    return since !== undefined && !backend.isBusy() && clock() - Math.max(since, rest.fromMs) >= rest.ms;
+    return since !== undefined && !backend.isBusy() && lookedAt - Math.max(since, rest.fromMs) >= rest.ms;
   }
 
   function isBackSoon(backend: Backend): boolean {
     if (upSince.has(backend)) return backend.overdue() === 0;
-    return clock() - (downSince.get(backend.name) ?? -Infinity) < maxRestMs;
+    return lookedAt - (downSince.get(backend.name) ?? -Infinity) < maxRestMs;
   }
 
   return {
@@ -123,11 +126,12 @@ export function createIsolation({ backends, ttlMs, maxEntries, maxRestMs, clock 
     },
     isKept: (backend) => backend === kept,
     take(sha256) {
+      lookedAt = clock();
       if (isTaken) return null;
       if (kept !== null && (!upSince.has(kept) || kept.overdue() > 0)) kept = null;
       if (kept === null) {
         kept = choose(suspicions.get(sha256)?.deaths ?? new Map());
-        keptAt = clock();
+        keptAt = lookedAt;
       }
       if (kept === null || kept.inFlight() > 0) return null;
       isTaken = true;
@@ -154,8 +158,8 @@ export function createIsolation({ backends, ttlMs, maxEntries, maxRestMs, clock 
       if (kept !== null) return 0;
       const waits = [...backends].map((backend) => {
         const since = upSince.get(backend);
-        if (since !== undefined) return Math.max(since, rest.fromMs) + rest.ms - clock();
-        return (downSince.get(backend.name) ?? -Infinity) + maxRestMs - clock();
+        if (since !== undefined) return Math.max(since, rest.fromMs) + rest.ms - lookedAt;
+        return (downSince.get(backend.name) ?? -Infinity) + maxRestMs - lookedAt;
       });
       const toCome = waits.filter((ms) => ms > 0);
       return toCome.length === 0 ? 0 : Math.min(...toCome);

@@ -72,6 +72,20 @@ describe("createIsolation", () => {
     assert.notEqual(isolation.take("b"), null);
   });
 
+  test("tells what is still to be waited for, although that is over while it is asked", () => {
+    const { isolation, add, time } = stage();
+    add("one");
+    isolation.take("a");
+    isolation.begin();
+    time.now += 100;
+    isolation.end("a", true);
+    time.now += 399;
+    assert.equal(isolation.take("b"), null);
+    time.now += 1;
+    assert.equal(isolation.restMs(), 1);
+    assert.notEqual(isolation.take("b"), null);
+  });
+
   test("waits, after a loss, until the backend has been up for that long, and prefers it to others", () => {
     const { isolation, add, time } = stage();
     const [one, other] = [add("one"), add("other")];
