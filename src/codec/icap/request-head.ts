@@ -113,5 +113,9 @@ export function soleValue(fields: IcapFields, name: string): string | null {
 }
 
 function hasControl(text: string): boolean {
-  return [...text].some((character) => character < " " || character === "\x7f");
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code < 0x20 || code === 0x7f) return true;
+  }
+  return false;
 }
