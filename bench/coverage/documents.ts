@@ -11,11 +11,15 @@ export function mail(bytes: Uint8Array): Buffer {
   return Buffer.from(`${head}\n${lines}\n--x--\n`);
 }
 
-/** A PDF of one deflated stream with these keys in its dictionary. */
+/** A PDF of one deflated stream with these keys in its dictionary; object 3 is the name of its filter. */
 export function pdfOf(keys: string, bytes: Uint8Array): Buffer {
   const data = deflateSync(bytes);
   const head = `%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n2 0 obj\n<< ${keys} /Length ${data.length} >>\nstream\n`;
-  return Buffer.concat([Buffer.from(head), data, Buffer.from("\nendstream\nendobj\ntrailer << >>\n")]);
+  return Buffer.concat([
+    Buffer.from(head),
+    data,
+    Buffer.from("\nendstream\nendobj\n3 0 obj\n/FlateDecode\nendobj\ntrailer << >>\n"),
+  ]);
 }
 
 /** MS-OFFCRYPTO 2.3.4: an OLE2 file (MS-CFB 2.6) whose stream is EncryptedPackage; as far as its directory. */
@@ -37,6 +41,9 @@ export function encryptedOpenDocument(): Buffer {
   const namespace = "urn:oasis:names:tc:opendocument:xmlns:manifest:1.0";
   const entry = '<manifest:file-entry manifest:full-path="content.xml"><manifest:encryption-data/></manifest:file-entry>';
   const manifest = `<?xml version="1.0"?><manifest:manifest xmlns:manifest="${namespace}">${entry}</manifest:manifest>`;
-  const mimetype = { name: "mimetype", bytes: Buffer.from("application/vnd.oasis.opendocument.text") };
-  return madeZip([mimetype, { name: "content.xml" }, { name: "META-INF/manifest.xml", bytes: Buffer.from(manifest) }]);
+  // Stored (part 3, 3.3): its beginning tells what the file is.
+  const stored = { method: 0 };
+  const mimetype = Buffer.from("application/vnd.oasis.opendocument.text");
+  const first = { name: "mimetype", bytes: mimetype, packed: mimetype, local: stored, central: stored };
+  return madeZip([first, { name: "content.xml" }, { name: "META-INF/manifest.xml", bytes: Buffer.from(manifest) }]);
 }

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createScanner, type Scanner } from "../../client/src/index.ts";
 import { namesOf } from "../../src/core/verdict.ts";
-import { marker } from "../../test/live/clamd.ts";
+import { markerName, testSignatures } from "../../test/live/clamd.ts";
 import { describeMachine } from "../machine.ts";
 import { type Gateway, startGateway } from "../subjects/gateway.ts";
 import { type Sample, tables } from "./samples.ts";
@@ -25,7 +25,7 @@ try {
 async function renew(): Promise<void> {
   const database = join(directory, "database");
   await mkdir(database);
-  await writeFile(join(database, "marker.ndb"), `Clamgate.Coverage.Marker:0:*:${Buffer.from(marker).toString("hex")}\n`);
+  for (const [name, content] of Object.entries(testSignatures)) await writeFile(join(database, name), content);
   await using byDefault = await gatewayIn("default", database, {});
   await using withArchives = await gatewayIn("archives", database, { UNSUPPORTED_FORMATS: "archives" });
   using workshop = new Workshop();
@@ -43,7 +43,9 @@ async function renew(): Promise<void> {
   }
   for (const scanner of scanners) await scanner[Symbol.asyncDispose]();
   const before = await readFile(page, "utf8");
-  const head = before.slice(0, before.indexOf(mark) + mark.length);
+  const markAt = before.indexOf(mark);
+  if (markAt === -1) throw new Error(`docs/coverage.md does not say where its tables begin: ${mark}`);
+  const head = before.slice(0, markAt + mark.length);
   const { clamd } = await describeMachine();
   await writeFile(page, `${head}\n\nBy ${clamd.replace("ClamAV", "clamd")}.\n\n${written.join("\n\n")}\n`);
 }
@@ -68,7 +70,7 @@ async function cellOf(scanner: Scanner, bytes: Buffer): Promise<string> {
     case "clean":
       return "OK";
     case "infected":
-      return "found";
+      return verdict.signatures.includes(markerName) ? "found" : namesOf(verdict).join(", ");
     case "unscannable":
       return namesOf(verdict).join(", ");
   }

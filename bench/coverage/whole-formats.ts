@@ -20,9 +20,7 @@ export function wholeFormats(evil: Uint8Array): readonly Sample[] {
   /** Of a folder with the marker in it. */
   const built = (format: string, file: string, command: string, ...args: readonly string[]) =>
     made(format, (workshop) => {
-      const folder = workshop.folder({});
-      workshop.run("mkdir", ["a"], { cwd: folder });
-      workshop.run("tee", [`a/${name}`], { cwd: folder, input: packed });
+      const folder = workshop.folder({ [`a/${name}`]: packed });
       return workshop.file(file, folder, command, args);
     });
   const disk = (format: string, type: string, ...args: readonly string[]) =>
@@ -72,9 +70,9 @@ export function wholeFormats(evil: Uint8Array): readonly Sample[] {
     built("EROFS", "a.erofs", "mkfs.erofs", "--quiet", "a.erofs", "a"),
     built("ext4", "a.ext4", "mke2fs", "-q", "-t", "ext4", "-d", "a", "a.ext4", "4M"),
     made("FAT", (workshop) => {
-      const image = workshop.file("a.fat", workshop.folder({}), "mkfs.vfat", ["-C", "a.fat", "1440"]);
-      packed.copy(image, image.length / 2); // no file of a directory: nobody who looks for marks reads one
-      return image;
+      const folder = workshop.folder({ [name]: packed });
+      workshop.run("mkfs.vfat", ["-C", "a.fat", "1440"], { cwd: folder });
+      return workshop.file("a.fat", folder, "mcopy", ["-i", "a.fat", name, "::"]);
     }),
     head("NTFS (head)", "\xeb\x52\x90NTFS    "),
     disk("qcow2", "qcow2", "-c"),

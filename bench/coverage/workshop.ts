@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 /** Longer than any of them takes. */
 const toolMs = 60_000;
@@ -17,12 +17,15 @@ export class Workshop implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), "clamgate-coverage-"));
   #made = 0;
 
-  /** A new directory with these files, by name. */
+  /** A new directory with these files, by their paths in it. */
   folder(files: Readonly<Record<string, Uint8Array | string>>): string {
     this.#made += 1;
     const path = join(this.directory, `${this.#made}`);
     mkdirSync(path);
-    for (const [name, bytes] of Object.entries(files)) writeFileSync(join(path, name), bytes);
+    for (const [name, bytes] of Object.entries(files)) {
+      mkdirSync(dirname(join(path, name)), { recursive: true });
+      writeFileSync(join(path, name), bytes);
+    }
     return path;
   }
 
