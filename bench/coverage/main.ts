@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createScanner, type Scanner } from "../../client/src/index.ts";
 import { namesOf } from "../../src/core/verdict.ts";
-import { markerName, testSignatures } from "../../test/live/clamd.ts";
+import { marker, markerName, testSignatures } from "../../test/live/clamd.ts";
 import { describeMachine } from "../machine.ts";
 import { type Gateway, startGateway } from "../subjects/gateway.ts";
 import { type Sample, tables } from "./samples.ts";
@@ -59,6 +59,7 @@ async function rowOf({ format, make }: Sample, workshop: Workshop, scanners: rea
     console.log(`  ${format}: ${error.message} is not installed`);
     return line([format, "not made here", "", ""]);
   }
+  if (bytes.includes(marker)) throw new Error(`${format}: the marker is seen without opening it`);
   const cells = [];
   for (const scanner of scanners) cells.push(await cellOf(scanner, bytes));
   return line([format, ...cells]);

@@ -60,7 +60,7 @@ export function wholeFormats(evil: Uint8Array): readonly Sample[] {
     made("snappy, framed", () => snappy(packed)),
     made("zpaq", (workshop) => workshop.file("a.zpaq", workshop.folder({ a: evil }), "zpaq", ["a", "a.zpaq", "a"])),
     built("dar", "x.1.dar", "dar", "-Q", "-q", "-zgzip", "-c", "x", "-g", "a"),
-    made("zchunk", (workshop) => workshop.file("a.zck", workshop.folder({ a: evil }), "zck", ["-o", "a.zck", "a"])),
+    made("zchunk", (workshop) => workshop.file("a.zck", workshop.folder({ a: packed }), "zck", ["-o", "a.zck", "a"])),
     built("WIM, XPRESS", "a.wim", "wimcapture", "a", "a.wim", "--compress=XPRESS"),
     built("WIM, LZMS (ESD)", "a.esd", "wimcapture", "a", "a.esd", "--compress=LZMS", "--solid"),
     built("SquashFS, gzip", "a.sqfs", "mksquashfs", "a", "a.sqfs", "-quiet", "-no-progress", "-comp", "gzip"),
