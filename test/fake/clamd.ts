@@ -1,9 +1,13 @@
 /** A clamd that does what a test scripts: it reads commands like the real one, in sessions and one on a connection, and answers as told. */
 
 import { createServer, type Server, type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { alertProbes } from "../../src/clamd/alerts.ts";
 import type { ClamdAddress } from "../../src/clamd/connection.ts";
 import { RequestReader } from "../../src/codec/clamd/request.ts";
+
+const retryMs = 100;
+const mostTries = 100;
 
 /**
  * What the fake does with one command. In a session it puts the command's number before each reply in the strings, and before nothing that
@@ -114,10 +118,22 @@ class Fake implements FakeClamd {
   }
 
   async listen(port: number): Promise<void> {
-    await new Promise<void>((resolve, reject) => this.#server.once("error", reject).listen(port, "127.0.0.1", resolve));
+    // One that comes back finds its port taken where another program has just gone out from it.
+    for (let tries = 1; !(await this.#isListening(port, tries < mostTries)); tries += 1) await delay(retryMs);
     const address = this.#server.address();
     if (address === null || typeof address === "string") throw new Error("not listening on TCP");
     this.#port = address.port;
+  }
+
+  #isListening(port: number, mayBeTaken: boolean): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const onError = (error: NodeJS.ErrnoException) =>
+        mayBeTaken && error.code === "EADDRINUSE" ? resolve(false) : reject(error);
+      this.#server.once("error", onError).listen(port, "127.0.0.1", () => {
+        this.#server.off("error", onError);
+        resolve(true);
+      });
+    });
   }
 
   scanning(): number {
