@@ -23,7 +23,8 @@ const bodies: Readonly<Record<string, () => Buffer>> = {
 export const containers: Scenario = {
   name: "containers",
   async run(stage) {
-    const gateway = await stage.gateway("S-real");
+    // A zip of 10,000 entries is one file more than passes by default, and takes S-real over a minute.
+    const gateway = await stage.gateway("tiny", { MAX_FILES: "20000", MAX_FILE_SIZE: "100M", MAX_SCAN_SIZE: "400M" });
     const rows: Row[] = [];
     for (const [what, make] of Object.entries(bodies)) rows.push(await addedTime(what, make, gateway, stage.rounds));
     return [...rows, await lagOfOthers(gateway, stage.rounds)];
@@ -46,7 +47,7 @@ async function addedTime(what: string, make: () => Buffer, { url, socketPath }: 
   }
   return {
     scenario: containers.name,
-    what: `${what}, 1 client, S-real: time added to clamd's own`,
+    what: `${what}, 1 client, tiny: time added to clamd's own`,
     target: null,
     measured: spreadOf(times.gateway.map((ms, round) => ms - (times.clamd[round] ?? Number.NaN))),
     unit: "ms",
