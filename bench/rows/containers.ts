@@ -6,6 +6,7 @@ import { gzipSync } from "node:zlib";
 import { createScanner } from "../../client/src/index.ts";
 import { ar } from "../../test/containers/made-packages.ts";
 import { harmless, madeZip } from "../../test/containers/made-zip.ts";
+import { tar } from "../../test/fault/tar.ts";
 import { spreadOf } from "../load/statistics.ts";
 import type { Row } from "../row.ts";
 import type { Scenario } from "../scenario.ts";
@@ -64,7 +65,7 @@ async function lagOfOthers({ url }: RunningGateway, rounds: number): Promise<Row
   const meanwhile: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
     idle.push(p99(await timesOfLivez(url, new Promise((resolve) => setTimeout(resolve, 1_000)))));
-    const hostile = [zipOf(60_000), zipOf(60_000)].map((body) => upload(url, body));
+    const hostile = [zipOf(60_000), zipOf(60_000)].map(async (body) => assert.equal(await upload(url, body), 406));
     meanwhile.push(p99(await timesOfLivez(url, Promise.all(hostile))));
   }
   return {
@@ -120,19 +121,7 @@ function zipOf(entries: number): Buffer {
 function debOf(bytes: number): Buffer {
   return ar(
     ["debian-binary", Buffer.from("2.0\n")],
-    ["control.tar.gz", gzipSync(tarOf("./control", Buffer.from("Package: bench\n")))],
-    ["data.tar.gz", gzipSync(tarOf("./data", randomBytes(bytes)), { level: 1 })],
+    ["control.tar.gz", gzipSync(tar("./control", Buffer.from("Package: bench\n")))],
+    ["data.tar.gz", gzipSync(tar("./data", randomBytes(bytes)), { level: 1 })],
   );
-}
-
-function tarOf(name: string, bytes: Buffer): Buffer {
-  const head = Buffer.alloc(512);
-  head.write(name);
-  head.write("0000644\0", 100);
-  head.write(`${bytes.length.toString(8).padStart(11, "0")}\0`, 124);
-  head.write("        0", 148);
-  head.write("ustar\x0000", 257);
-  const sum = head.reduce((all, byte) => all + byte, 0);
-  head.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
-  return Buffer.concat([head, bytes, Buffer.alloc(-bytes.length & 511), Buffer.alloc(1024)]);
 }

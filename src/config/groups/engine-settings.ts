@@ -79,7 +79,7 @@ export const engineSettings = [
     parser: wholeNumber({ from: 1, to: mostThreads }),
     // One would let a single slow scan hold up all others.
     default: derived("available cores, at least 2", ({ cores }) => Math.min(Math.max(2, Math.floor(cores)), mostThreads)),
-    help: "Scans at once of the gateway's own clamd. Scanning is bound by the processor, so more than the cores only adds waiting; one body of at most 64 KiB is given to clamd besides, so that it never waits for the next.",
+    help: "Scans at once of the gateway's own clamd. Scanning is bound by the processor, so more than the cores only adds waiting; one small body (at most 64 KiB) more is sent ahead, so that clamd does not wait for it.",
   }),
 ] as const;
 
