@@ -41,7 +41,7 @@ import { wipeRuns } from "./engine/managed-clamd.ts";
 import { type Icap, startIcap } from "./icap.ts";
 import { openapiOptions } from "./openapi.ts";
 import { startDownloadProxy } from "./proxy.ts";
-import { type Servers, startServers } from "./servers.ts";
+import { type Servers, type ServersOptions, startServers } from "./servers.ts";
 import { settingFault } from "./setting-fault.ts";
 import { watchTroubles } from "./troubles.ts";
 
@@ -316,7 +316,13 @@ async function open(
     maxAgeHours: healthcheckMaxAgeHours,
   }) as FastifyPluginAsync;
   const servers = opened.adopt(
-    await listenOn({ config, fronts: [rest, ops, ...(page === null ? [] : [page.routes, docs])], version, emit }),
+    await listenOn({
+      config,
+      fronts: [rest.plugin, ops, ...(page === null ? [] : [page.routes, docs])],
+      take: rest.take,
+      version,
+      emit,
+    }),
     (made) => made.close(),
   );
 
@@ -411,11 +417,12 @@ async function lock(setting: "STATE_DIRECTORY" | "SPOOL_DIRECTORY", directory: s
 interface Listening {
   readonly config: Config;
   readonly fronts: readonly FastifyPluginAsync[];
+  readonly take: ServersOptions["take"];
   readonly version: string;
   readonly emit: Emit;
 }
 
-function listenOn({ config, fronts, version, emit }: Listening): Promise<Servers> {
+function listenOn({ config, fronts, take, version, emit }: Listening): Promise<Servers> {
   const clientCa = config.SSL_CLIENT_CA === null ? null : ({ setting: "SSL_CLIENT_CA", path: config.SSL_CLIENT_CA } as const);
   return startServers({
     host: config.HOST,
@@ -428,6 +435,7 @@ function listenOn({ config, fronts, version, emit }: Listening): Promise<Servers
     headTimeoutMs: config.CLIENT_HEAD_TIMEOUT,
     answerTimeoutMs: config.CLIENT_IDLE_TIMEOUT,
     fronts,
+    take,
     openapi: openapiOptions(config, version),
     emit,
   });

@@ -11,6 +11,7 @@ import { type Connections, cutUnreadAnswers, trackConnections } from "../http/co
 import { inTurn, type Turns } from "../http/in-turn.ts";
 import { type ListenerLimits, plainServer, secureServer, tlsOptions } from "../http/listener.ts";
 import { unparsableAnswers } from "../http/manners.ts";
+import type { RawRequest, RawResponse } from "../http/raw.ts";
 import {
   type CertificatePaths,
   type CertificateState,
@@ -33,6 +34,8 @@ export interface ServersOptions {
   readonly answerTimeoutMs: number;
   /** Registered on every server. */
   readonly fronts: readonly FastifyPluginAsync[];
+  /** Asked first: true where it answers the request, which the fronts do not see then. */
+  readonly take: (request: RawRequest, response: RawResponse) => boolean;
   readonly openapi: FastifyDynamicSwaggerOptions;
   readonly emit: Emit;
 }
@@ -118,7 +121,9 @@ async function listen(options: ListenOptions, tls: TlsFiles | null): Promise<Run
     routerOptions: { ignoreTrailingSlash: false, caseSensitive: true, maxParamLength: 4096 },
     serverFactory: (handler) => {
       let server: Server;
-      turns = inTurn(handler);
+      turns = inTurn((request, response) => {
+        if (!options.take(request, response)) handler(request, response);
+      });
       if (tls === null) server = plainServer(turns.listener, allLimits);
       else {
         const secure = openSecureServer(turns.listener, allLimits, tls);

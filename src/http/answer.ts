@@ -3,10 +3,10 @@
 import { type OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { IpRange } from "../codec/ip-address.ts";
-import { type Emit, routes } from "../core/events.ts";
+import { type Emit, type Route, routes } from "../core/events.ts";
 import { addressOf } from "./client-address.ts";
 import { answerEarly, type LingerBounds } from "./linger.ts";
-import { isWhollyRead, type RawRequest } from "./raw.ts";
+import { isWhollyRead, type RawRequest, type RawResponse, writeWhole } from "./raw.ts";
 
 export const jsonType = "application/json; charset=utf-8";
 /** What Go's server guesses where clamav-rest names no type (rest.md 23, 42, 47). */
@@ -21,6 +21,17 @@ export interface Answer {
   readonly body: string;
 }
 
+/** A request and the answer that it is owed. */
+export interface Exchange {
+  readonly request: RawRequest;
+  readonly response: RawResponse;
+  /** The gateway's own name for it. */
+  readonly id: string;
+  readonly route: Route;
+  /** Of its answer, whatever that will be; names in lower case. */
+  readonly headers: OutgoingHttpHeaders;
+}
+
 export interface AnswerOptions {
   /** Sent with each 503. */
   readonly retryAfterSeconds: number;
@@ -31,7 +42,7 @@ export interface AnswerOptions {
   /** The id of the client that has shown who it is; where it is missing nobody is asked. */
   readonly whoSends?: (request: RawRequest) => string | null;
   /** Asked once an answer has been told of: what is given in its place, or null. */
-  readonly replacement?: (request: FastifyRequest) => Answer | null;
+  readonly replacement?: (route: Route) => Answer | null;
   readonly emit: Emit;
 }
 
@@ -39,56 +50,71 @@ export interface AnswerOptions {
 const saneId = /^[\w.~+=:/@-]{1,64}$/;
 const requestIdHeader = "x-request-id";
 
-/**
- * Answers once. Headers that hooks have set on `reply` go along. To be returned by the handler that calls it.
- * @param isRead whether the request's body is known to have been read to its end.
- */
+/** As `answer`, with the headers that hooks have set on `reply`. To be returned by the handler that calls it. */
 export function sendAnswer(
   request: FastifyRequest,
   reply: FastifyReply,
-  decided: Answer,
+  content: Answer,
   options: AnswerOptions,
   isRead = false,
 ): FastifyReply {
-  const { retryAfterSeconds, linger } = options;
-  const givenId = givenIdOf(request);
-  tell(request, decided.status, givenId, options);
-  const { status, headers = {}, contentType, body } = options.replacement?.(request) ?? decided;
-  if (reply.raw.destroyed) return reply.hijack(); // nobody is there to read it
-  reply.code(status).headers(headers);
-  // Go's words, which clients may look for; Node has others. HTTP/2 has none.
-  if (status === 413 && reply.raw instanceof ServerResponse) reply.raw.statusMessage = "Request Entity Too Large";
-  reply.header(requestIdHeader, givenId ?? request.id);
-  if (body !== "") reply.header("content-type", contentType);
-  if (status === 503) reply.header("retry-after", String(retryAfterSeconds));
-  if (isRead || hasNothingLeft(request.raw)) return reply.send(body === "" ? undefined : body);
-  // Fastify would end the response, and Node the connection with it, while the client still sends: its answer would be lost.
   reply.hijack();
-  const all: OutgoingHttpHeaders = {};
-  for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) all[name] = value;
-  // The head may have just been parsed, and what came with it be no HTTP: then that is answered, and must be known before this is sent.
-  process.nextTick(() => {
-    if (!reply.raw.destroyed) void answerEarly(request.raw, reply.raw, { status, headers: all, body }, linger);
-  });
+  answer(exchangeOf(request, reply), content, options, isRead);
   return reply;
 }
 
-function givenIdOf({ raw }: FastifyRequest): string | null {
-  const given = raw.headers[requestIdHeader];
+export function exchangeOf(request: FastifyRequest, reply: FastifyReply): Exchange {
+  const { url } = request.routeOptions;
+  const route = routes.find((one) => one === url) ?? "other";
+  const headers: OutgoingHttpHeaders = {};
+  Object.assign(headers, reply.getHeaders());
+  return { request: request.raw, response: reply.raw, id: request.id, route, headers };
+}
+
+/**
+ * Answers once.
+ * @param isRead whether the request's body is known to have been read to its end.
+ */
+export function answer(exchange: Exchange, decided: Answer, options: AnswerOptions, isRead = false): void {
+  const { request, response, id, route } = exchange;
+  const { retryAfterSeconds, linger } = options;
+  const givenId = givenIdOf(request);
+  tell(exchange, decided.status, givenId, options);
+  const { status, headers, contentType, body } = options.replacement?.(route) ?? decided;
+  if (response.destroyed) return; // nobody is there to read it
+  const all = Object.assign(exchange.headers, headers);
+  all[requestIdHeader] = givenId ?? id;
+  if (body !== "") all["content-type"] = contentType;
+  if (status === 503) all["retry-after"] = String(retryAfterSeconds);
+  // Go's words, which clients may look for; Node has others. HTTP/2 has none.
+  if (status === 413 && response instanceof ServerResponse) response.statusMessage = "Request Entity Too Large";
+  if (isRead || hasNothingLeft(request)) {
+    all["content-length"] = Buffer.byteLength(body);
+    writeWhole(response, status, all, request.method === "HEAD" ? "" : body);
+    return;
+  }
+  // Node would end the connection with the response, while the client still sends: its answer would be lost.
+  // The head may have just been parsed, and what came with it be no HTTP: then that is answered, and must be known before this is sent.
+  process.nextTick(() => {
+    if (!response.destroyed) void answerEarly(request, response, { status, headers: all, body }, linger);
+  });
+}
+
+function givenIdOf({ headers }: RawRequest): string | null {
+  const given = headers[requestIdHeader];
   return typeof given === "string" && saneId.test(given) ? given : null;
 }
 
-function tell(request: FastifyRequest, status: number, givenId: string | null, options: AnswerOptions): void {
+function tell({ request, id, route }: Exchange, status: number, givenId: string | null, options: AnswerOptions): void {
   const { trustedProxies, whoSends, emit } = options;
-  const { url } = request.routeOptions;
   emit({
     kind: "answered",
-    requestId: request.id,
+    requestId: id,
     givenId,
-    client: addressOf(request.raw, trustedProxies),
-    who: whoSends?.(request.raw) ?? null,
-    method: request.method,
-    route: routes.find((route) => route === url) ?? "other",
+    client: addressOf(request, trustedProxies),
+    who: whoSends?.(request) ?? null,
+    method: request.method ?? null,
+    route,
     status,
   });
 }

@@ -1,7 +1,7 @@
 /** Cross-origin answers as rs/cors 1.11.1 gives them (rest.md 60-63), for every path, known or not. */
 
-import type { FastifyReply, FastifyRequest } from "fastify";
 import { trimBlanks } from "../core/blanks.ts";
+import type { Exchange } from "./answer.ts";
 
 export interface CorsOptions {
   /** ALLOW_ORIGINS, split: whole origins, each with at most one `*`, or `*` alone for all. Empty: same origin only. */
@@ -14,25 +14,27 @@ const allowedMethods = new Set(["GET", "POST", "OPTIONS"]);
 const alwaysAllowed = ["content-type", "accept-language", "accept"];
 const preflightVary = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
 
-/** Sets the headers of an answer, known or not yet. True where that is all there is to answer: a preflight. */
-export type Cors = (request: FastifyRequest, reply: FastifyReply) => boolean;
+/** Sets the headers of an answer, known or not yet. True where they are all there is to answer: to a preflight. */
+export type Cors = (exchange: Exchange) => boolean;
 
 export function createCors({ allowOrigins, allowHeaders }: CorsOptions): Cors {
   const allowedHeaders = new Set([...alwaysAllowed, ...allowHeaders]);
   const allowOrigin = createOriginRule(allowOrigins);
-  return ({ method, raw: { headers } }, reply) => {
-    const { origin, "access-control-request-method": requestedMethod } = headers;
+  return ({ request, headers }) => {
+    const { method = "" } = request;
+    const { origin, "access-control-request-method": requestedMethod } = request.headers;
     const allowed = origin === undefined ? null : allowOrigin(origin);
     if (method !== "OPTIONS" || !requestedMethod) {
-      reply.header("vary", "Origin");
-      if (allowed !== null && allowedMethods.has(method)) reply.header("access-control-allow-origin", allowed);
+      headers.vary = "Origin";
+      if (allowed !== null && allowedMethods.has(method)) headers["access-control-allow-origin"] = allowed;
       return false;
     }
-    reply.code(204).header("vary", preflightVary);
-    const requestedHeaders = headers["access-control-request-headers"];
+    headers.vary = preflightVary;
+    const requestedHeaders = request.headers["access-control-request-headers"];
     if (allowed !== null && allowedMethods.has(requestedMethod) && areAllowed(requestedHeaders, allowedHeaders)) {
-      reply.header("access-control-allow-origin", allowed).header("access-control-allow-methods", requestedMethod);
-      if (requestedHeaders) reply.header("access-control-allow-headers", requestedHeaders);
+      headers["access-control-allow-origin"] = allowed;
+      headers["access-control-allow-methods"] = requestedMethod;
+      if (requestedHeaders) headers["access-control-allow-headers"] = requestedHeaders;
     }
     return true;
   };

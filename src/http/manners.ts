@@ -7,7 +7,7 @@ import { randomUUID } from "node:crypto";
 import type { Socket } from "node:net";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { GatewayEvent } from "../core/events.ts";
-import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer } from "./answer.ts";
+import { type Answer, type AnswerOptions, answer, type Exchange, exchangeOf, jsonType, textAnswer } from "./answer.ts";
 import { type CorsOptions, createCors } from "./cors.ts";
 import {
   hasOtherTransferCoding,
@@ -17,6 +17,7 @@ import {
   transferCodingFault,
 } from "./expectations.ts";
 import type { Turns } from "./in-turn.ts";
+import { type RawRequest, writeWhole } from "./raw.ts";
 
 export interface MannersOptions extends AnswerOptions, CorsOptions {
   /** While true, every answer says `X-Clamgate-Signatures: test-only`. */
@@ -27,11 +28,10 @@ export interface MannersOptions extends AnswerOptions, CorsOptions {
 
 const methods = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"] as const;
 
-/**
- * One hook for the whole server, also for the routes that others add after it. It is a hook and not Fastify's 404 handler, since that
- * would have the body parsed before it.
- */
-export function addManners(server: FastifyInstance, options: MannersOptions): void {
+/** What is decided of a request before anybody looks at what it asks for. True where it has been answered. */
+export type Begin = (exchange: Exchange) => boolean;
+
+export function createBegin(options: MannersOptions): Begin {
   const cors = createCors(options);
   /** Who does not see the body as we do may see another request in it: the connection ends. */
   const transferCodingAnswer: Answer = {
@@ -41,19 +41,37 @@ export function addManners(server: FastifyInstance, options: MannersOptions): vo
     body: options.formatFault(transferCodingFault),
   };
 
-  server.addHook("onRequest", (request, reply, next) => {
-    if (options.isTestOnly()) reply.header("x-clamgate-signatures", "test-only");
-    if (cors(request, reply)) return void reply.send();
-    const answer = refusal(request);
-    if (answer === null) next();
-    else sendAnswer(request, reply, answer, options);
-  });
+  return (exchange) => {
+    const { request, response, headers } = exchange;
+    if (options.isTestOnly()) headers["x-clamgate-signatures"] = "test-only";
+    if (cors(exchange)) {
+      writeWhole(response, 204, headers, "");
+      return true;
+    }
+    const refusal = refusalOf(request);
+    if (refusal !== null) answer(exchange, refusal, options);
+    return refusal !== null;
+  };
 
-  function refusal(request: FastifyRequest): Answer | null {
-    if (hasUnknownExpectation(request.raw)) return textAnswer(417, "Only 100-continue can be expected\n");
-    if (hasOtherTransferCoding(request.raw)) return transferCodingAnswer;
-    return request.is404 ? noRouteAnswer(request) : null;
+  function refusalOf(request: RawRequest): Answer | null {
+    if (hasUnknownExpectation(request)) return textAnswer(417, "Only 100-continue can be expected\n");
+    return hasOtherTransferCoding(request) ? transferCodingAnswer : null;
   }
+}
+
+/**
+ * One hook for the whole server, also for the routes that others add after it. It is a hook and not Fastify's 404 handler, since that
+ * would have the body parsed before it.
+ */
+export function addManners(server: FastifyInstance, begin: Begin, options: MannersOptions): void {
+  server.addHook("onRequest", (request, reply, next) => {
+    const exchange = exchangeOf(request, reply);
+    const isAnswered = begin(exchange);
+    if (!isAnswered && request.is404) answer(exchange, noRouteAnswer(request), options);
+    if (isAnswered || request.is404) return void reply.hijack();
+    reply.headers(exchange.headers);
+    next();
+  });
 
   function noRouteAnswer(request: FastifyRequest): Answer {
     const target = request.raw.url ?? "/";

@@ -29,6 +29,7 @@ async function statuses(port: number, text: string): Promise<{ readonly statuses
 }
 
 async function startRest(fake: FakeScan) {
+  const front = restFront(frontOptions(fake, [], {}));
   const servers = await startServers({
     host: "127.0.0.1",
     port: 0,
@@ -36,7 +37,8 @@ async function startRest(fake: FakeScan) {
     maxConnections: 0,
     answerTimeoutMs: 10_000,
     headTimeoutMs: 10_000,
-    fronts: [restFront(frontOptions(fake, [], {}))],
+    fronts: [front.plugin],
+    take: front.take,
     openapi: {},
     emit: () => {},
   });

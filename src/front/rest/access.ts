@@ -1,19 +1,18 @@
 /** Lets a request in by its head alone, before anything of its body is taken: which route needs which scope, and the answers to who has it not. */
 
-import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Access, AccessDecision } from "../../auth/access.ts";
 import { setClient } from "../../auth/client.ts";
 import { type Refusal, refusalOf } from "../../auth/refusals.ts";
 import { asksForHtml } from "../../codec/accept.ts";
 import { ClamgateError } from "../../core/errors.ts";
+import type { Route } from "../../core/events.ts";
 import type { Scope } from "../../core/scope.ts";
-import { type Answer, type AnswerOptions, jsonType, sendAnswer } from "../../http/answer.ts";
+import { type Answer, type AnswerOptions, answer, type Exchange } from "../../http/answer.ts";
 import { RequestHead } from "../../http/request-head.ts";
 import { admit } from "./limits.ts";
-import { formatFault } from "./result.ts";
-import { type Problem, problemOfError, problemOfRefusal, problemType } from "./v3/problems.ts";
+import { faultAnswer, problemOfError, problemOfRefusal } from "./v3/problems.ts";
 
-export interface AccessHookOptions extends AnswerOptions {
+export interface AccessOptions extends AnswerOptions {
   readonly access: Access;
   /** METRICS_AUTH */
   readonly areMetricsOpen: boolean;
@@ -49,52 +48,43 @@ export function scopeNeeded(route: string, areMetricsOpen: boolean): Scope | nul
   return need === "open" ? null : need;
 }
 
-/** One hook for the whole server, behind that of the manners: what no route takes tells nobody anything. */
-export function addAccess(server: FastifyInstance, options: AccessHookOptions): void {
-  const { access, areMetricsOpen, trustedProxies, emit } = options;
-  server.addHook("onRequest", (request, reply, next) => {
-    const scope = isForPage(request) ? null : scopeNeeded(request.routeOptions.url ?? "", areMetricsOpen);
-    if (scope === null) return next();
-    const obey = (decision: AccessDecision): void => {
-      if (decision.client !== null) setClient(request.raw, decision.client);
-      if (decision.kind === "let-in") admit(request, reply, { ...options, limiter: access, client: decision.client, next });
-      else refuse(request, reply, decision, scope);
-    };
-    const decision = access.decide(new RequestHead(request.raw, trustedProxies), scope);
-    if (decision instanceof Promise) void decision.then(obey);
-    else obey(decision);
-  });
+/**
+ * Whether a request may go on; else it has been answered. A promise only where who sends it must be looked up.
+ * @param pattern of the route.
+ */
+export type LetIn = (exchange: Exchange, pattern: string) => boolean | Promise<boolean>;
 
-  function refuse(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    { reason, detail }: AccessDecision & { kind: "refused" },
-    scope: Scope,
-  ) {
-    emit({ kind: "access-refused", requestId: request.id, reason, detail });
-    sendAnswer(request, reply, refusalAnswer(request, refusalOf(reason, scope)), options);
-  }
+export function createLetIn(options: AccessOptions): LetIn {
+  const { access, areMetricsOpen, trustedProxies, emit } = options;
+  return (exchange, pattern) => {
+    const { request, id } = exchange;
+    const scope = isForPage(exchange) ? null : scopeNeeded(pattern, areMetricsOpen);
+    if (scope === null) return true;
+    const obey = (decision: AccessDecision): boolean | Promise<boolean> => {
+      if (decision.client !== null) setClient(request, decision.client);
+      if (decision.kind === "let-in") return admit(exchange, { ...options, limiter: access, client: decision.client });
+      const { reason, detail } = decision;
+      emit({ kind: "access-refused", requestId: id, reason, detail });
+      answer(exchange, refusalAnswer(exchange.route, refusalOf(reason, scope)), options);
+      return false;
+    };
+    const decision = access.decide(new RequestHead(request, trustedProxies), scope);
+    return decision instanceof Promise ? decision.then(obey) : obey(decision);
+  };
 }
 
 /** A browser gets the page and no figures: the page asks for a key itself. */
-function isForPage({ routeOptions, headers }: FastifyRequest): boolean {
-  return routeOptions.url === "/" && asksForHtml(headers.accept ?? "");
+function isForPage({ route, request }: Exchange): boolean {
+  return route === "/" && asksForHtml(request.headers.accept ?? "");
 }
 
-function refusalAnswer(request: FastifyRequest, refusal: Refusal): Answer {
+function refusalAnswer(route: Route, refusal: Refusal): Answer {
   const { challenge } = refusal;
   const headers = { "cache-control": "no-store", ...(challenge === null ? {} : { "www-authenticate": challenge }) };
-  return { ...problemAnswer(request, problemOfRefusal(refusal)), headers };
+  return { ...faultAnswer(route, problemOfRefusal(refusal)), headers };
 }
 
 /** In place of one that is not on record. */
-export function unrecordedAnswer(request: FastifyRequest): Answer {
-  return problemAnswer(request, problemOfError(new ClamgateError("unrecorded", "The request cannot be recorded")));
-}
-
-/** `/v3` has problems, all else clamav-rest's own shape. */
-function problemAnswer(request: FastifyRequest, problem: Problem): Answer {
-  const isV3 = request.routeOptions.url?.startsWith("/v3/") === true;
-  const body = isV3 ? JSON.stringify(problem) : formatFault(problem.detail);
-  return { status: problem.status, contentType: isV3 ? problemType : jsonType, body };
+export function unrecordedAnswer(route: Route): Answer {
+  return faultAnswer(route, problemOfError(new ClamgateError("unrecorded", "The request cannot be recorded")));
 }

@@ -1,10 +1,9 @@
 /** `POST /scanHandlerBody`: the request's body is the file (rest.md 35-38). */
 
-import type { FastifyInstance } from "fastify";
 import { possibleFormKind } from "../../codec/multipart/boundary.ts";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import { worstOf } from "../../core/scan-layers.ts";
-import { jsonType, sendAnswer } from "../../http/answer.ts";
+import { answer, type Exchange, jsonType } from "../../http/answer.ts";
 import { clientGone } from "../../http/client-gone.ts";
 import { linesOf } from "../../http/raw.ts";
 import { RequestBody } from "../../http/request-body.ts";
@@ -13,16 +12,19 @@ import { bodySchema } from "./schemas.ts";
 import { mostSevere } from "./status.ts";
 import { turnOf } from "./turn.ts";
 import { type ScanResult, scanOne } from "./upload.ts";
-import { type UploadRoutesOptions, uploadCodings } from "./upload-routes.ts";
+import { type ScanRoute, type UploadRoutesOptions, uploadCodings } from "./upload-routes.ts";
 import { scanWholeForm, type WholeForm } from "./whole-form.ts";
 
 export interface BodyRouteOptions extends UploadRoutesOptions {
   readonly maxBytes: number;
 }
 
-export function addBodyRoute(server: FastifyInstance, options: BodyRouteOptions): void {
-  server.post("/scanHandlerBody", { schema: bodySchema }, async (request, reply) => {
-    const declared = request.raw.headers["content-length"];
+export function bodyRoute(options: BodyRouteOptions): ScanRoute {
+  return { path: "/scanHandlerBody", schema: bodySchema, handle };
+
+  async function handle(exchange: Exchange): Promise<void> {
+    const { request, response, id } = exchange;
+    const declared = request.headers["content-length"];
     const expectedBytes = declared === undefined ? undefined : Number(declared);
     let isRead = false;
     const scanResult = isTooLarge(expectedBytes) ? tooLarge() : await scanRequest();
@@ -31,16 +33,16 @@ export function addBodyRoute(server: FastifyInstance, options: BodyRouteOptions)
     const isPlain = scanResult.kind === "scanned" && result.httpStatus !== 413;
     const body = isPlain ? formatGoStruct(result) : formatJson(result);
     const headers = verdictHeaders([scanResult]);
-    return sendAnswer(request, reply, { status: result.httpStatus, contentType: jsonType, headers, body }, options, isRead);
+    answer(exchange, { status: result.httpStatus, contentType: jsonType, headers, body }, options, isRead);
 
     async function scanRequest(): Promise<ScanResult> {
-      const signal = clientGone(request.raw, reply.raw);
-      const body = new RequestBody(request.raw, { ...options.upload, signal, response: reply.raw });
+      const signal = clientGone(request, response);
+      const body = new RequestBody(request, { ...options.upload, signal, response });
       const expected = expectedBytes === undefined ? {} : { expectedBytes };
       try {
-        const codings = uploadCodings(linesOf(request.raw, "content-encoding"));
-        const boundary = boundaryIn(linesOf(request.raw, "content-type"));
-        const asked = { requestId: request.id, client: turnOf(request.raw, options.trustedProxies), signal, codings };
+        const codings = uploadCodings(linesOf(request, "content-encoding"));
+        const boundary = boundaryIn(linesOf(request, "content-type"));
+        const asked = { requestId: id, client: turnOf(request, options.trustedProxies), signal, codings };
         if (boundary === null) return await scanOne(options.scan, body, { ...asked, name: "", ...expected });
         const declaredBytes = expectedBytes ?? null;
         return worstIn(await scanWholeForm(body, { ...options, ...asked, boundary, declaredBytes, isEveryPartScanned: true }));
@@ -51,7 +53,7 @@ export function addBodyRoute(server: FastifyInstance, options: BodyRouteOptions)
         body.leave();
       }
     }
-  });
+  }
 
   function isTooLarge(bytes: number | undefined): boolean {
     return bytes !== undefined && bytes > options.maxBytes;

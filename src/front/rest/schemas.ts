@@ -123,6 +123,6 @@ function responses(statuses: readonly (keyof typeof descriptions)[], type: strin
   return Object.fromEntries(statuses.map((status) => [status, described(descriptions[status], type, schema)]));
 }
 
-function described(description: string, type: string, schema: TSchema) {
+export function described(description: string, type: string, schema: TSchema) {
   return { description, content: { [type]: { schema } } };
 }

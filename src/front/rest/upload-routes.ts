@@ -1,13 +1,13 @@
 /** `POST /v2/scan` and the deprecated `POST /scan`: the files of a form (rest.md 16-34). */
 
-import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { FastifySchema } from "fastify";
 import { bodyKind } from "../../codec/multipart/boundary.ts";
 import { readCodings } from "../../core/content-coding.ts";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
-import type { Emit } from "../../core/events.ts";
+import type { Emit, Route } from "../../core/events.ts";
 import type { Scan } from "../../core/scan.ts";
 import type { Codings } from "../../core/scan-layers.ts";
-import { type Answer, type AnswerOptions, jsonType, sendAnswer, textAnswer, textType } from "../../http/answer.ts";
+import { type Answer, type AnswerOptions, answer, type Exchange, jsonType, textAnswer, textType } from "../../http/answer.ts";
 import { clientGone } from "../../http/client-gone.ts";
 import type { DrainLimits } from "../../http/multipart-reader.ts";
 import { linesOf } from "../../http/raw.ts";
@@ -35,36 +35,48 @@ export interface UploadRoutesOptions extends AnswerOptions {
   readonly emit: Emit;
 }
 
-export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOptions): void {
-  server.post("/v2/scan", { schema: uploadSchema }, (request, reply) => scanForm(request, reply, arrayAnswer));
+/** A POST of bodies to be scanned. */
+export interface ScanRoute {
+  readonly path: Route;
+  /** For people: the contract in the OpenAPI document. */
+  readonly schema: FastifySchema;
+  /** Answers it. What it rejects with is a fault of ours. */
+  readonly handle: (exchange: Exchange) => Promise<void>;
+}
 
-  server.post("/scan", { schema: deprecatedUploadSchema }, (request, reply) => {
-    options.emit({ kind: "deprecated-endpoint" });
-    const { host = request.raw.headers[":authority"] ?? "" } = request.raw.headers;
-    // Neither is how RFC 8288 or RFC 9745 would write it; clients of clamav-rest get what they know.
-    reply.header("deprecation", "version=v1").header("link", `${host}/v2/scan; rel=successor-version`);
-    return scanForm(request, reply, sequenceAnswer);
-  });
+export function uploadRoutes(options: UploadRoutesOptions): readonly ScanRoute[] {
+  return [
+    { path: "/v2/scan", schema: uploadSchema, handle: (exchange) => scanForm(exchange, arrayAnswer) },
+    {
+      path: "/scan",
+      schema: deprecatedUploadSchema,
+      async handle(exchange) {
+        options.emit({ kind: "deprecated-endpoint" });
+        const { host = exchange.request.headers[":authority"] ?? "" } = exchange.request.headers;
+        // Neither is how RFC 8288 or RFC 9745 would write it; clients of clamav-rest get what they know.
+        exchange.headers.deprecation = "version=v1";
+        exchange.headers.link = `${host}/v2/scan; rel=successor-version`;
+        await scanForm(exchange, sequenceAnswer);
+      },
+    },
+  ];
 
-  async function scanForm(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    write: (outcomes: readonly PartOutcome[]) => Answer,
-  ): Promise<FastifyReply> {
-    const form = bodyKind(linesOf(request.raw, "content-type"));
+  async function scanForm(exchange: Exchange, write: (outcomes: readonly PartOutcome[]) => Answer): Promise<void> {
+    const { request, response, id } = exchange;
+    const form = bodyKind(linesOf(request, "content-type"));
     switch (form.kind) {
       case "not-multipart":
-        return sendAnswer(request, reply, textAnswer(400, "request Content-Type isn't multipart/form-data\n"), options);
+        return answer(exchange, textAnswer(400, "request Content-Type isn't multipart/form-data\n"), options);
       case "no-boundary":
-        return sendAnswer(request, reply, textAnswer(400, "no multipart boundary param in Content-Type\n"), options);
+        return answer(exchange, textAnswer(400, "no multipart boundary param in Content-Type\n"), options);
       case "ambiguous": {
         const error = new ClamgateError("malformed", `Malformed multipart body: ${form.why}`);
-        return sendAnswer(request, reply, write([failed(error)]), options);
+        return answer(exchange, write([failed(error)]), options);
       }
       case "multipart": {
-        const signal = clientGone(request.raw, reply.raw);
-        const body = new RequestBody(request.raw, { ...options.upload, signal, response: reply.raw });
-        const declared = request.raw.headers["content-length"];
+        const signal = clientGone(request, response);
+        const body = new RequestBody(request, { ...options.upload, signal, response });
+        const declared = request.headers["content-length"];
         const { scan, maxParts, maxUnfinished, drain } = options;
         const asked = {
           scan,
@@ -72,16 +84,16 @@ export function addUploadRoutes(server: FastifyInstance, options: UploadRoutesOp
           maxUnfinished,
           drain,
           boundary: form.boundary,
-          requestId: request.id,
-          client: turnOf(request.raw, options.trustedProxies),
+          requestId: id,
+          client: turnOf(request, options.trustedProxies),
           signal,
           declaredBytes: declared === undefined ? null : Number(declared),
           isEveryPartScanned: false,
         };
-        const outcomes = await scanCoded(body, asked, linesOf(request.raw, "content-encoding"));
+        const outcomes = await scanCoded(body, asked, linesOf(request, "content-encoding"));
         // A read that still waits would stand in the way of the linger.
         body.leave();
-        return sendAnswer(request, reply, write(outcomes), options, body.isAtEnd);
+        return answer(exchange, write(outcomes), options, body.isAtEnd);
       }
     }
   }

@@ -48,7 +48,7 @@ export async function startPage({
     if (refuse?.(request, reply) !== true) next();
   });
   const options = { home: page.home, maxBytes, engineVersion: () => engine, ...front };
-  await server.register(restFront(frontOptions(fake, [], options)));
+  await server.register(restFront(frontOptions(fake, [], options)).plugin);
   await server.register(page.routes);
   await server.listen({ host: "127.0.0.1", port: 0 });
   const sockets = new Set<Socket>();

@@ -170,12 +170,34 @@ describe("the REST front with keys", () => {
     assert.equal((await exchange(server.port, request("GET /version", { accept: "text/html" }))).status, 401);
   });
 
+  for (const [what, decide] of [
+    [
+      "throws",
+      () => {
+        throw new Error("broken");
+      },
+    ],
+    ["rejects", () => Promise.reject(new Error("broken"))],
+  ] as const) {
+    // With a query Fastify finds the route, without one it is not asked.
+    for (const path of ["/scanHandlerBody", "/scanHandlerBody?x=1", "/v3/scan"]) {
+      test(`is 500 where what decides ${what}, and lets nobody in: ${path}`, async () => {
+        await using server = await startGuarded({ front: { access: { ...access, decide } } });
+        const answer = await exchange(server.port, request(`POST ${path}`, header, "x"));
+        assert.equal(answer.status, 500);
+        assert.ok(!answer.body.includes("broken"));
+        assert.equal(server.fake.begun.length, 0);
+        assert.equal((await exchange(server.port, request("GET /livez"))).status, 200);
+      });
+    }
+  }
+
   test("every route that the gateway has is in the list of who needs what", async () => {
     const routes: string[] = [];
     const server = Fastify();
     server.addHook("onRoute", ({ url }) => void routes.push(url));
     await server.register(swagger);
-    await server.register(restFront(frontOptions(createFakeScan({ maxBytes }), [], { access })));
+    await server.register(restFront(frontOptions(createFakeScan({ maxBytes }), [], { access })).plugin);
     await server.register(ops as FastifyPluginAsync);
     const options = { retryAfterSeconds: 1, linger: { maxMs: 1, idleMs: 1, maxBytes: 1 }, trustedProxies: [], emit: () => {} };
     await server.register((await loadPage(options)).routes);

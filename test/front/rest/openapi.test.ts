@@ -18,7 +18,7 @@ describe("the OpenAPI description", () => {
   test("names each route with its bodies and its statuses", async () => {
     const server = Fastify();
     await server.register(swagger, { openapi: { openapi: "3.1.0", info: { title: "clamgate", version: "0" } } });
-    await server.register(restFront(frontOptions(createFakeScan({ maxBytes }), [], {})));
+    await server.register(restFront(frontOptions(createFakeScan({ maxBytes }), [], {})).plugin);
     await server.ready();
     const { paths } = JSON.parse(JSON.stringify(server.swagger())) as {
       readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;

@@ -127,7 +127,7 @@ describe("HTTP/2 by prior knowledge (rest.md 64, 75)", () => {
 describe("the front on servers of Fastify's own", () => {
   test("answers over HTTP/2 alone", async () => {
     const server = Fastify({ http2: true });
-    await server.register(restFront(frontOptions(createFakeScan({ maxBytes }), [], {})));
+    await server.register(restFront(frontOptions(createFakeScan({ maxBytes }), [], {})).plugin);
     const session = connect(await server.listen({ host: "127.0.0.1", port: 0 }));
     assert.equal((await ask(session, { ":path": "/scanHandlerBody" }, Buffer.from("virus:P"))).body, "{FOUND P  406}");
     session.destroy();
@@ -136,7 +136,7 @@ describe("the front on servers of Fastify's own", () => {
 
   test("answers over HTTP/1.1 alone", async () => {
     const server = Fastify();
-    await server.register(restFront(frontOptions(createFakeScan({ maxBytes }), [], {})));
+    await server.register(restFront(frontOptions(createFakeScan({ maxBytes }), [], {})).plugin);
     const url = await server.listen({ host: "127.0.0.1", port: 0 });
     const response = await fetch(`${url}/scanHandlerBody`, { method: "POST", body: "virus:P", headers: { connection: "close" } });
     assert.deepEqual([response.status, await response.text()], [406, "{FOUND P  406}"]);

@@ -32,16 +32,19 @@ const access = key === null ? null : accessFor([entryOf("7hq2m4xd", { scopes: ["
 export async function startRest({ scan = {}, front = {}, beside }: RestServerOptions = {}): Promise<RestServer> {
   const fake = createFakeScan({ maxBytes, ...scan });
   const events: GatewayEvent[] = [];
+  const { plugin, take } = restFront(frontOptions(fake, events, { access, ...front }));
   const server = Fastify({
-    serverFactory: (handler) =>
-      eitherVersionServer(key === null || front.access !== undefined ? handler : showing(key, handler), {
+    serverFactory: (handler) => {
+      const listener: RequestListener = (request, response) => void (take(request, response) || handler(request, response));
+      return eitherVersionServer(key === null || front.access !== undefined ? listener : showing(key, listener), {
         http1: { requestTimeout: 0 },
         http2: {},
         firstBytesMs: 10_000,
         idleSessionMs: 60_000,
-      }) as never,
+      }) as never;
+    },
   });
-  await server.register(restFront(frontOptions(fake, events, { access, ...front })));
+  await server.register(plugin);
   if (beside) await server.register(beside);
   await server.listen({ host: "127.0.0.1", port: 0 });
   const { port } = server.server.address() as AddressInfo;

@@ -3,9 +3,11 @@
 import { type Static, Type } from "typebox";
 import type { Refusal } from "../../../auth/refusals.ts";
 import type { ClamgateError, ErrorCode } from "../../../core/errors.ts";
+import type { Route } from "../../../core/events.ts";
+import { type Answer, jsonType } from "../../../http/answer.ts";
+import { formatFault } from "../result.ts";
+import { described } from "../schemas.ts";
 import { errorStatus } from "../status.ts";
-
-export const problemType = "application/problem+json; charset=utf-8";
 
 export const Problem = Type.Object({
   type: Type.String({ description: "A page of this gateway that explains it", examples: ["/problems/queue-full"] }),
@@ -15,6 +17,23 @@ export const Problem = Type.Object({
   code: Type.String({ examples: ["queue-full"] }),
 });
 export type Problem = Static<typeof Problem>;
+
+export function problemAnswer(problem: Problem): Answer {
+  return { status: problem.status, contentType: "application/problem+json; charset=utf-8", body: JSON.stringify(problem) };
+}
+
+/** `/v3` has problems, all else clamav-rest's own shape, with `description`. */
+export function faultAnswer(route: Route, problem: Problem, description = problem.detail): Answer {
+  if (route.startsWith("/v3/")) return problemAnswer(problem);
+  return { status: problem.status, contentType: jsonType, body: formatFault(description) };
+}
+
+/** For the OpenAPI document. */
+export function problemResponses(...statuses: readonly (readonly [status: number, description: string])[]) {
+  return Object.fromEntries(statuses.map(([status, text]) => [status, described(text, "application/problem+json", Problem)]));
+}
+
+export const noVerdict = [503, "No verdict could be made; try again after Retry-After seconds."] as const;
 
 interface Page {
   readonly status: number;
