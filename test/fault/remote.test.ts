@@ -114,6 +114,6 @@ describe("a remote clamd", () => {
     context.diagnostic(`${verdicts} verdicts, the slowest after ${slowestMs.toFixed(0)} ms`);
     assert.equal(errors, 0);
     // Whoever is sent into the hole waits 3 s for a connection.
-    assert.ok(slowestMs < 2_500, `the slowest answer took ${slowestMs} ms`);
+    assert.ok(slowestMs < 3_000, `the slowest answer took ${slowestMs} ms`);
   });
 });

@@ -164,9 +164,9 @@ describe("watchLoads", () => {
       const watch = watchLoads(60_000);
       const line = `${unit.repeat(8_192 / unit.length)}:\u2028`;
       const ms = costMs(() => {
-        for (let turn = 0; turn < 10; turn += 1) watch.heard(line);
+        for (let turn = 0; turn < 100; turn += 1) watch.heard(line);
       });
-      assert.ok(ms < 20, `${ms} ms`);
+      assert.ok(ms < 200, `${ms} ms`);
     });
   }
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { createFairQueue } from "../../../src/core/queues/fair-queue.ts";
+import { costMs } from "../../cost.ts";
 
 describe("createFairQueue", () => {
   test("serves clients in turn, and those of one in the order they came", () => {
@@ -138,10 +139,11 @@ describe("createFairQueue", () => {
   test("takes no longer for each of 100,000 that leave at once, last first", () => {
     const { queue } = stage({ max: 100_000 });
     const leaving = Array.from({ length: 100_000 }, (_, number) => queue.add(`${number % 3}`, `${number}`));
-    const startedAt = performance.now();
-    for (const leave of leaving.reverse()) leave?.();
+    const ms = costMs(() => {
+      for (const leave of leaving.reverse()) leave?.();
+    });
     // With an array it took 3 s.
-    assert.ok(performance.now() - startedAt < 1_000);
+    assert.ok(ms < 1_000, `${ms} ms`);
     assert.equal(queue.size(), 0);
   });
 });

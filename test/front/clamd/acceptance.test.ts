@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { ClamgateError, type ErrorCode, errorCodes } from "../../../src/core/errors.ts";
 import type { Scan } from "../../../src/core/scan.ts";
 import { eventually } from "../../process/stage.ts";
+import { startQuietClock } from "../../quiet-clock.ts";
 import { scratchDirectory } from "../paths/scratch-directory.ts";
 import { verdictOf } from "../rest/fake-scan.ts";
 import { acceptanceCases, acceptanceFiles, type Case } from "./acceptance.ts";
@@ -112,10 +113,13 @@ for (const transport of transports) {
       await using door = await openDoor();
       const stalled = Array.from({ length: 110 }, () => open(door[transport]));
       await Promise.all(stalled.map((one) => one.send(`zINSTREAM\0${chunk("abc")}`)));
-      assert.ok((await converse(door[transport], "zPING\0")).ms < 1_000);
+      const pingMs = startQuietClock();
+      await converse(door[transport], "zPING\0");
+      assert.ok(pingMs() < 1_000);
+      const quietMs = startQuietClock();
       const heard = await converse(door[transport], instream("hello"));
       assert.equal(heard.text, "stream: OK\0");
-      assert.ok(heard.ms < 1_000);
+      assert.ok(quietMs() < 1_000);
       for (const { socket } of stalled) socket.destroy();
     });
 
@@ -135,9 +139,10 @@ for (const transport of transports) {
 
     test("refuses a length that no body has within a second (A16)", async () => {
       await using door = await openDoor();
+      const quietMs = startQuietClock();
       const heard = await converse(door[transport], `nINSTREAM\n${chunk("ab")}${length(0x20fe_0101)}`);
       assert.equal(heard.text, "INSTREAM size limit exceeded. ERROR\n");
-      assert.ok(heard.ms < 1_000);
+      assert.ok(quietMs() < 1_000);
     });
 
     test("names what the engine could not look into, and has one name for a body (A20, A21, A22)", async () => {
@@ -203,10 +208,12 @@ for (const transport of transports) {
     }, async () => {
       await using door = await openDoor({ front: { commandTimeoutMs: 300, readTimeoutMs: 600 } });
       for (const sent of ["", "zPIN", "zIDSESSION\0", `zINSTREAM\0${chunk("abc")}`, "zINSTREAM\0", "zIDSESSION\0zPI"]) {
+        const quietMs = startQuietClock();
         const heard = await converse(door[transport], ...(sent === "" ? [] : [sent]));
+        const tookMs = quietMs();
         assertAnswer(heard, "COMMAND READ TIMED OUT\n");
         const limit = sent === "" || sent === "zPIN" ? 300 : 600;
-        assert.ok(heard.ms >= limit - 5 && heard.ms < limit + 2_000, `${sent}: ${heard.ms}`);
+        assert.ok(heard.ms >= limit - 5 && tookMs < limit + 2_000, `${sent}: ${tookMs}`);
       }
       assert.equal(door.events.filter(({ kind }) => kind === "clamd-read-timeout").length, 6);
     });
