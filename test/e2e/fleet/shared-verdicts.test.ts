@@ -12,11 +12,12 @@ import { upload } from "../client.ts";
 import { type GatewayProcess, startGatewayProcess } from "../gateway-process.ts";
 import { unknownBytes } from "../samples.ts";
 
+const late = 'clamgate_cache_errors_total{operation="get"}';
 const byEngine = 'clamgate_verdict_source_total{source="engine"}';
 const bodiesEach = 6;
 const common = unknownBytes(3_000);
 
-describe("gateways on one Redis", () => {
+describe("gateways on one Redis", { concurrency: 3 }, () => {
   test("with own clamds share verdicts while they are alike; in a rolling update no old clean is given", async (context) => {
     await using opened = new AsyncDisposableStack();
     const redis = opened.use(await startRedis());
@@ -64,7 +65,7 @@ describe("gateways on one Redis", () => {
     ]);
     opened.use(first);
     opened.use(second);
-    const ttl = { GIVEN_VERDICT_TTL: "5s" };
+    const ttl = { GIVEN_VERDICT_TTL: "2s" };
     const [one, other, alike] = await start(opened, redis, [
       { CLAMD_PORT: portsOf([first]), ...ttl },
       { CLAMD_PORT: portsOf([second]), ...ttl },
@@ -81,8 +82,8 @@ describe("gateways on one Redis", () => {
     assert.equal(await alike.metric(byEngine), before, "of one pool they do");
 
     await first.reload({ "own.ndb": bodySignature("Own.Name", body.bytes) });
-    await delay(5_500);
-    await until("the reload is done", async () => (await upload(one.url, body)).status === 406);
+    // However often it is asked for meanwhile.
+    await until("what is remembered has ended, and the reload is done", async () => (await upload(one.url, body)).status === 406);
   });
 });
 
@@ -93,9 +94,13 @@ async function rollOver(
 ): Promise<string> {
   const bad = Array.from({ length: bodiesEach }, () => unknownBytes(1_000));
   const good = Array.from({ length: bodiesEach }, () => unknownBytes(1_000));
-  const scans = async () => sum(await Promise.all(gateways.map((gateway) => gateway.metric(byEngine))));
+  /** Those of the engines, and how often a gateway had to do without Redis, as on a machine that others use too. */
+  const counts = async () => {
+    const each = await Promise.all(gateways.map((gateway) => gateway.metrics(byEngine, late)));
+    return { scans: sum(each.map(([scans = 0]) => scans)), late: sum(each.map(([, late = 0]) => late)) };
+  };
   const askAll = async (updated: number) => {
-    const scansBefore = await scans();
+    const before = await counts();
     let wrong = 0;
     for (const [index, gateway] of gateways.entries()) {
       for (const body of good) assert.equal((await upload(gateway.url, body)).status, 200);
@@ -107,21 +112,24 @@ async function rollOver(
       }
     }
     assert.equal(wrong, 0, `${wrong} cleans after ${updated} updates`);
-    return (await scans()) - scansBefore;
+    const after = await counts();
+    return { scans: after.scans - before.scans, late: after.late - before.late };
   };
   const all = gateways.length * 2 * bodiesEach;
   const first = await askAll(0);
-  assert.equal(first, 2 * bodiesEach, "alike gateways scan each body once");
-  const counts = [`at first ${all - first} of ${all} answers without a scan`];
+  const surplus = first.scans - 2 * bodiesEach;
+  assert.ok(surplus >= 0 && surplus <= first.late, `alike gateways scan each body once, and ${surplus} again`);
+  const told = [`at first ${all - first.scans} of ${all} answers without a scan`];
   const names = bad.map(({ bytes }, index) => bodySignature(`Roll.${index}`, bytes)).join("");
   for (const index of gateways.keys()) {
     await update(index, { "roll.ndb": names });
     const isShared = (await scanOf(gateways, bad[0])).every((status) => status === 406);
-    const scanned = await askAll(isShared ? gateways.length : index + 1);
-    counts.push(`after update ${index + 1}: ${all - scanned} of ${all}, 0 wrong cleans`);
+    const { scans: scanned } = await askAll(isShared ? gateways.length : index + 1);
+    told.push(`after update ${index + 1}: ${all - scanned} of ${all}, 0 wrong cleans`);
   }
-  assert.equal(await askAll(gateways.length), 0, "in the end all is remembered");
-  return counts.join("; ");
+  const last = await askAll(gateways.length);
+  assert.ok(last.scans <= last.late, "in the end all is remembered");
+  return told.join("; ");
 }
 
 async function scanOf(gateways: readonly GatewayProcess[], body = common): Promise<number[]> {
