@@ -25,7 +25,9 @@ export class ClientSocket {
   readonly #queue: Buffer[] = [];
   #queuedBytes = 0;
   #isEnded = false;
-  #wake: (() => void) | null = null;
+  /** Of whoever waits for a change. */
+  #wait: (PromiseWithResolvers<void> & { readonly endsAt: number }) | null = null;
+  #timer: { readonly firesAt: number; readonly handle: NodeJS.Timeout } | null = null;
 
   constructor({ socket, accepted, answerTimeoutMs }: ClientSocketOptions) {
     this.#socket = socket;
@@ -49,18 +51,23 @@ export class ClientSocket {
     return this.#queue[0] ?? new Uint8Array(0);
   }
 
-  /** The next bytes; null where the client has ended. Throws `client-slow`. */
-  async take(timeoutMs: number): Promise<Buffer | null> {
-    for (;;) {
-      const chunk = this.#queue.shift();
-      if (chunk !== undefined) {
-        this.#queuedBytes -= chunk.length;
-        if (this.#queue.length === 0) this.#socket.resume();
-        return chunk;
-      }
-      if (this.#isEnded) return null;
-      if (!(await this.#change(timeoutMs))) throw new ClamgateError("client-slow", "The request came too slowly");
+  /** The next bytes, the reader's alone; null where the client has ended; undefined while nothing has come: then `change`. */
+  take(): Buffer | null | undefined {
+    const chunk = this.#queue.shift();
+    if (chunk === undefined) return this.#isEnded ? null : undefined;
+    this.#queuedBytes -= chunk.length;
+    if (this.#queue.length === 0 && this.#socket.isPaused()) this.#socket.resume();
+    return chunk;
+  }
+
+  /** Resolves when `take` may know more. One wait at a time. Rejects with `client-slow`. */
+  change(timeoutMs: number): Promise<void> {
+    if (this.#wait === null) {
+      const endsAt = performance.now() + timeoutMs;
+      this.#wait = { ...Promise.withResolvers<void>(), endsAt };
+      this.#setTimer(endsAt);
     }
+    return this.#wait.promise;
   }
 
   /** In one write. Resolves when the client has taken so much that there is room again; rejects where it has gone. */
@@ -97,7 +104,7 @@ export class ClientSocket {
   /** Has everything that waits for this client given up. */
   stop(reason: ClamgateError): void {
     this.#gone.abort(reason);
-    this.#wake?.();
+    this.#wake();
   }
 
   /** FIN behind what has been written; what still comes is discarded for a moment. Nothing may be unanswered. */
@@ -110,7 +117,7 @@ export class ClientSocket {
     this.#socket.resume();
     const timer = setTimeout(() => this.#socket.destroy(), lingerMs);
     this.#socket.once("close", () => clearTimeout(timer));
-    this.#wake?.();
+    this.#wake();
   }
 
   /** As `end`, for a client that goes on sending. */
@@ -140,27 +147,46 @@ export class ClientSocket {
   #receive(chunk: Buffer): void {
     this.#queue.push(chunk);
     this.#queuedBytes += chunk.length;
-    if (this.#queuedBytes >= maxEarlyBytes) this.#socket.pause();
-    this.#wake?.();
+    // Whoever waits for it takes it before the next one comes.
+    if (this.#wait === null && this.#queuedBytes >= maxEarlyBytes) this.#socket.pause();
+    this.#wake();
   }
 
   #leave(): void {
     this.#isEnded = true;
+    clearTimeout(this.#timer?.handle);
     this.#gone.abort(gone());
-    this.#wake?.();
+    this.#wake();
   }
 
-  /** False where nothing has come in time. */
-  async #change(timeoutMs: number): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
-    const isInTime = await new Promise<boolean>((resolve) => {
-      this.#wake = () => resolve(true);
-      // When the event loop was held up, timers come before the bytes that have been waiting for it.
-      timer = setTimeout(() => setImmediate(() => resolve(this.#queue.length > 0)), timeoutMs);
+  #wake(): void {
+    const wait = this.#wait;
+    this.#wait = null;
+    wait?.resolve();
+  }
+
+  /** One timer for all waits, as most of them end long before it: it looks whom it is for when it fires. */
+  #setTimer(endsAt: number): void {
+    if (this.#timer !== null && this.#timer.firesAt <= endsAt) return;
+    clearTimeout(this.#timer?.handle);
+    const handle = setTimeout(() => this.#onTime(), endsAt - performance.now());
+    this.#timer = { firesAt: endsAt, handle };
+  }
+
+  #onTime(): void {
+    this.#timer = null;
+    const wait = this.#wait;
+    if (wait === null) return;
+    if (wait.endsAt - performance.now() > 1) {
+      this.#setTimer(wait.endsAt);
+      return;
+    }
+    // When the event loop was held up, timers come before the bytes that have been waiting for it.
+    setImmediate(() => {
+      if (this.#wait !== wait) return;
+      this.#wait = null;
+      wait.reject(new ClamgateError("client-slow", "The request came too slowly"));
     });
-    clearTimeout(timer);
-    this.#wake = null;
-    return isInTime || this.#isEnded;
   }
 }
 

@@ -68,6 +68,7 @@ export class IcapConnection {
         options: this.#options,
         isDraining: () => this.#isDraining,
         nextEvent: (timeoutMs) => this.#nextEvent(timeoutMs),
+        event: () => this.#event(),
       });
     } finally {
       record.seconds = (clock() - startedAt) / 1000;
@@ -92,9 +93,10 @@ export class IcapConnection {
         this.#isIdle = headSince === null;
         if (this.#isIdle && this.#isDraining) break;
         const leftMs = headSince === null ? openedAt + firstMs - clock() : headSince + headTimeoutMs - clock();
-        const chunk = await this.#client.take(Math.max(1, leftMs));
+        const chunk = this.#client.take();
         if (chunk === null) break;
-        this.#reader.receive(chunk);
+        if (chunk === undefined) await this.#client.change(leftMs);
+        else this.#feed(chunk);
       }
     } catch (thrown) {
       return await this.#refuseHead(thrown);
@@ -121,12 +123,26 @@ export class IcapConnection {
 
   async #nextEvent(timeoutMs: number): Promise<IcapEvent> {
     for (;;) {
+      const event = this.#event();
+      if (event !== null) return event;
+      await this.#client.change(timeoutMs);
+    }
+  }
+
+  /** Null where more must come: then the client's `change`. */
+  #event(): IcapEvent | null {
+    for (;;) {
       const event = this.#reader.next();
       if (event !== null) return event;
-      const chunk = await this.#client.take(timeoutMs);
+      const chunk = this.#client.take();
+      if (chunk === undefined) return null;
       if (chunk === null) throw new ClamgateError("client-gone", "The request ended before it was whole");
-      this.#reader.receive(chunk);
+      this.#feed(chunk);
     }
+  }
+
+  #feed(chunk: Buffer): void {
+    this.#reader.receive(chunk);
   }
 
   async #serveOptions(request: IcapRequest, record: ModRecord): Promise<boolean> {

@@ -2,11 +2,14 @@
 
 import { IcapFault } from "../../codec/icap/fault.ts";
 import type { IcapEvent } from "../../codec/icap/reader.ts";
+import { ChunkSource } from "../../core/chunk-source.ts";
 import { ClamgateError } from "../../core/errors.ts";
 
 export interface MessageBodyOptions {
-  /** The reader's events, as the client sends them. */
-  readonly next: () => Promise<IcapEvent>;
+  /** The reader's next event; null where more must come. Throws IcapFault or `client-gone`. */
+  readonly next: () => IcapEvent | null;
+  /** Resolves when there may be one. Rejects with `client-slow`. */
+  readonly change: () => Promise<void>;
   /** Says 100 Continue, and has the reader go on. */
   readonly proceed: () => Promise<void>;
   /** A body that says itself that it is larger than may be scanned is not asked for. */
@@ -22,7 +25,7 @@ export type BodyState = "unread" | "preview" | "whole" | "broken";
 const prefixBytes = 64;
 
 /** Single use, one reader. Leaving it early leaves the connection as it is. */
-export class MessageBody implements AsyncIterable<Uint8Array> {
+export class MessageBody extends ChunkSource {
   readonly #options: MessageBodyOptions;
   readonly #prefix = Buffer.alloc(prefixBytes);
   #state: BodyState = "unread";
@@ -32,8 +35,11 @@ export class MessageBody implements AsyncIterable<Uint8Array> {
   #hasProceeded = false;
   #trailers: Buffer = Buffer.alloc(0);
   #first: Uint8Array | null = null;
+  #proceeding: Promise<void> | null = null;
+  #failure: { readonly thrown: unknown } | null = null;
 
   constructor(options: MessageBodyOptions) {
+    super();
     this.#options = options;
   }
 
@@ -75,15 +81,31 @@ export class MessageBody implements AsyncIterable<Uint8Array> {
     return this.#first !== null;
   }
 
-  [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
-    return {
-      next: async () => {
-        const bytes = this.#first ?? (await this.#read());
-        this.#first = null;
-        return bytes === null ? { done: true, value: undefined } : { done: false, value: bytes };
-      },
-    };
+  take(): Uint8Array | null | undefined {
+    const first = this.#first;
+    this.#first = null;
+    if (first !== null) return first;
+    if (this.#failure !== null) throw this.#failure.thrown;
+    if (this.#state === "whole") return null;
+    try {
+      return this.#takeEvent();
+    } catch (thrown) {
+      this.#failure = { thrown };
+      throw thrown;
+    }
   }
+
+  async ready(): Promise<void> {
+    try {
+      await (this.#proceeding ?? this.#options.change());
+    } catch (thrown) {
+      this.#state = "broken";
+      this.#failure = { thrown };
+    }
+    this.#proceeding = null;
+  }
+
+  leave(): void {}
 
   /** Reads what is left and drops it; false where it is more than may be dropped. Throws as reading does. */
   async discard(maxBytes: number, endsAt: () => boolean): Promise<boolean> {
@@ -94,37 +116,44 @@ export class MessageBody implements AsyncIterable<Uint8Array> {
 
   async #read(): Promise<Uint8Array | null> {
     for (;;) {
-      if (this.#state === "whole") return null;
-      const event = await this.#next();
-      switch (event.type) {
-        case "data":
-          if (this.#size < prefixBytes) this.#prefix.set(event.bytes.subarray(0, prefixBytes - this.#size), this.#size);
-          this.#size += event.bytes.length;
-          return event.bytes;
-        case "preview-end":
-          this.#state = "preview";
-          this.#previewBytes = this.#size;
-          if (this.#options.isTooLarge) throw new ClamgateError("too-large", "The body is larger than the limit");
-          this.#state = "unread";
-          this.#hasProceeded = true;
-          await this.#options.proceed();
-          break;
-        case "end":
-          this.#state = "whole";
-          this.#isInPreview = event.isInPreview;
-          if (event.isInPreview) this.#previewBytes = this.#size;
-          this.#trailers = event.trailers;
-          return null;
-        case "request":
-        case "message":
-          throw new ClamgateError("internal", "Internal error", { detail: `a body met the event ${event.type}` });
-      }
+      const chunk = this.take();
+      if (chunk !== undefined) return chunk;
+      await this.ready();
     }
   }
 
-  async #next(): Promise<IcapEvent> {
+  #takeEvent(): Uint8Array | null | undefined {
+    const event = this.#next();
+    switch (event?.type) {
+      case undefined:
+        return undefined;
+      case "data":
+        if (this.#size < prefixBytes) this.#prefix.set(event.bytes.subarray(0, prefixBytes - this.#size), this.#size);
+        this.#size += event.bytes.length;
+        return event.bytes;
+      case "preview-end":
+        this.#state = "preview";
+        this.#previewBytes = this.#size;
+        if (this.#options.isTooLarge) throw new ClamgateError("too-large", "The body is larger than the limit");
+        this.#state = "unread";
+        this.#hasProceeded = true;
+        this.#proceeding = this.#options.proceed();
+        return undefined;
+      case "end":
+        this.#state = "whole";
+        this.#isInPreview = event.isInPreview;
+        if (event.isInPreview) this.#previewBytes = this.#size;
+        this.#trailers = event.trailers;
+        return null;
+      case "request":
+      case "message":
+        throw new ClamgateError("internal", "Internal error", { detail: `a body met the event ${event.type}` });
+    }
+  }
+
+  #next(): IcapEvent | null {
     try {
-      return await this.#options.next();
+      return this.#options.next();
     } catch (thrown) {
       this.#state = "broken";
       throw malformedOf(thrown);

@@ -27,6 +27,8 @@ export interface ModParts {
   readonly isDraining: () => boolean;
   /** The reader's next event. Throws IcapFault, `client-slow` or `client-gone`. */
   readonly nextEvent: (timeoutMs: number) => Promise<IcapEvent>;
+  /** As `nextEvent`; null where more must come: then the client's `change`. */
+  readonly event: () => IcapEvent | null;
 }
 
 type Scanned = Extract<ScanResult, { kind: "scanned" }>;
@@ -113,10 +115,11 @@ class ModExchange {
   }
 
   #bodyOf(head: HttpHead | null): MessageBody {
-    const { reader, client, options, nextEvent } = this.#parts;
+    const { reader, client, options, event } = this.#parts;
     const declared = head === null ? null : contentLengthOf(head);
     return new MessageBody({
-      next: () => nextEvent(this.#waitMs),
+      next: event,
+      change: () => client.change(this.#waitMs),
       proceed: async () => {
         await client.write(continueBytes);
         reader.proceed();
