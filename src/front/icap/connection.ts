@@ -4,6 +4,7 @@ import { formatHead, formatOptions } from "../../codec/icap/answer.ts";
 import { IcapFault } from "../../codec/icap/fault.ts";
 import { type IcapEvent, IcapReader, type IcapRequest } from "../../codec/icap/reader.ts";
 import { hasToken } from "../../codec/icap/request-head.ts";
+import { freeChunk } from "../../core/chunk-source.ts";
 import { ClamgateError, toClamgateError } from "../../core/errors.ts";
 import type { ClientSocket } from "./client-socket.ts";
 import { type FailureStatus, failureWord } from "./failures.ts";
@@ -16,6 +17,8 @@ export class IcapConnection {
   readonly #peer: Peer;
   readonly #options: IcapFrontOptions;
   readonly #reader = new IcapReader();
+  /** What the reader was given last, and may have handed on a view of. */
+  #fed: Buffer | null = null;
   #served = 0;
   #isIdle = true;
   #isDraining = false;
@@ -141,8 +144,11 @@ export class IcapConnection {
     }
   }
 
+  /** With it the bytes before are read for good: what was taken of them has been copied, or asked for the next. */
   #feed(chunk: Buffer): void {
     this.#reader.receive(chunk);
+    if (this.#fed !== null) freeChunk(this.#fed);
+    this.#fed = chunk;
   }
 
   async #serveOptions(request: IcapRequest, record: ModRecord): Promise<boolean> {
