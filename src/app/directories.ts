@@ -1,8 +1,8 @@
 /** The directories that settings name, made before anything uses them: which setting was wrong is known here and nowhere deeper. */
 
+import { mkdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Config } from "../config/settings.ts";
-import { makeDirectory } from "./make-directory.ts";
 import { settingFault } from "./setting-fault.ts";
 
 type Named = Pick<Config, "STATE_DIRECTORY" | "SPOOL_DIRECTORY" | "VERDICT_CACHE">;
@@ -33,6 +33,22 @@ export async function makeDatabaseDirectory(setting: "DATABASE_DIRECTORY" | "FRE
   }
 }
 
+/**
+ * Makes it with its parents. Rejects with the system's error. Node's own recursive mkdir never comes back where the parent is there and no child can be, as
+ * below /proc: it takes the child's ENOENT for the parent's, again and again (node 26.10).
+ * @param path absolute; `mode` is that of each directory that is made.
+ */
+export async function makeDirectory(path: string, mode = 0o777): Promise<void> {
+  if (await isDirectory(path)) return;
+  await makeDirectory(dirname(path), mode);
+  try {
+    await mkdir(path, { mode });
+  } catch (error) {
+    // Somebody else may have made it meanwhile.
+    if (!(await isDirectory(path))) throw error;
+  }
+}
+
 async function make(setting: string, value: string, directory: string): Promise<void> {
   try {
     await makeDirectory(directory, 0o700);
@@ -43,4 +59,14 @@ async function make(setting: string, value: string, directory: string): Promise<
 
 function unusable(setting: string, value: string, error: unknown): Error {
   return settingFault(setting, `${value} cannot be used by user ${process.getuid?.() ?? "this user"}`, error);
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : null;
+    if (code === "ENOENT" || code === "ENOTDIR") return false;
+    throw error;
+  }
 }

@@ -10,10 +10,10 @@ import {
   okLine,
   readTimedOut,
 } from "../../codec/clamd/answer.ts";
+import { ChunkSource } from "../../core/chunk-source.ts";
 import type { Clock } from "../../core/clock.ts";
 import { ClamgateError, type ErrorCode, toClamgateError } from "../../core/errors.ts";
 import { findings, type Scan, type ScannedBody } from "../../core/scan.ts";
-import { IncomingBody } from "./incoming-body.ts";
 import type { LingerBounds } from "./wire.ts";
 
 export interface Peer {
@@ -176,4 +176,69 @@ function verdictLine(scanned: Pick<ScannedBody, "report" | "decision">): string 
 
 export function clientGone(): ClamgateError {
   return new ClamgateError("client-gone", "The client went away");
+}
+
+/** Each is a read of the socket, 64 KiB at most. */
+const maxPieces = 4;
+
+/** What has been received and not been taken by the scan, and how it ends. */
+class IncomingBody extends ChunkSource {
+  readonly #onRoom: () => void;
+  readonly #pieces: Uint8Array[] = [];
+  #waiter: PromiseWithResolvers<void> | null = null;
+  #end: { readonly error: unknown } | "whole" | null = null;
+
+  /** @param onRoom called when it is full no more. */
+  constructor(onRoom: () => void) {
+    super();
+    this.#onRoom = onRoom;
+  }
+
+  /** True while no more should be received. */
+  get isFull(): boolean {
+    return this.#end === null && this.#pieces.length >= maxPieces;
+  }
+
+  append(piece: Uint8Array): void {
+    if (this.#end !== null || piece.length === 0) return;
+    this.#pieces.push(piece);
+    this.#wake();
+  }
+
+  /** All of it has been received. */
+  finish(): void {
+    this.#end ??= "whole";
+    this.#wake();
+  }
+
+  /** It comes to no end: whoever reads it gets the error, and what follows is dropped. The first end stays. */
+  fail(error: unknown): void {
+    if (this.#end !== null) return;
+    this.#end = { error };
+    this.#pieces.length = 0;
+    this.#wake();
+  }
+
+  take(): Uint8Array | null | undefined {
+    if (this.#end !== null && this.#end !== "whole") throw this.#end.error;
+    const wasFull = this.isFull;
+    const piece = this.#pieces.shift();
+    if (piece === undefined) return this.#end === "whole" ? null : undefined;
+    if (wasFull) this.#onRoom();
+    return piece;
+  }
+
+  ready(): Promise<void> {
+    if (this.#pieces.length > 0 || this.#end !== null) return Promise.resolve();
+    this.#waiter ??= Promise.withResolvers();
+    return this.#waiter.promise;
+  }
+
+  /** Who reads no further says so to the conversation, by how the scan ends. */
+  leave(): void {}
+
+  #wake(): void {
+    this.#waiter?.resolve();
+    this.#waiter = null;
+  }
 }

@@ -3,7 +3,6 @@
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import { Type } from "typebox";
 import type { EngineVersion } from "../../core/verdict.ts";
-import { type Freshness, judgeFreshness } from "./freshness.ts";
 import type { Readiness } from "./readiness.ts";
 
 export interface OpsRoutesOptions {
@@ -17,6 +16,17 @@ export interface OpsRoutesOptions {
   readonly maxAgeHours: number;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
+}
+
+/** `unknown`: no engine is there to tell. */
+type Freshness = "fresh" | "old" | "unknown";
+
+interface FreshnessQuestion {
+  /** Null while no engine has proved itself. */
+  readonly version: EngineVersion | null;
+  readonly maxAgeHours: number;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
 }
 
 /** Readiness changes within seconds (reliability.md I7). */
@@ -91,4 +101,11 @@ export function opsRoutes(options: OpsRoutesOptions): FastifyPluginAsyncTypebox 
       return reply.type("text/plain").send("");
     });
   };
+}
+
+/** For `/healthcheck` (rest.md 59): an engine without a daily database has no fresh signatures, so it counts as old. */
+export function judgeFreshness({ version, maxAgeHours, now }: FreshnessQuestion): Freshness {
+  if (version === null) return "unknown";
+  if (version.databaseTime === null) return "old";
+  return now - version.databaseTime.getTime() <= maxAgeHours * 3_600_000 ? "fresh" : "old";
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { EngineVersion } from "../../../src/core/verdict.ts";
-import { judgeFreshness } from "../../../src/front/ops/freshness.ts";
+import { judgeFreshness } from "../../../src/front/ops/ops-routes.ts";
 
 const now = Date.UTC(2026, 0, 3);
 

@@ -3,7 +3,7 @@ import { mkdtemp, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { makeDirectory } from "../../src/app/make-directory.ts";
+import { makeDirectory } from "../../src/app/directories.ts";
 
 describe("makeDirectory", () => {
   let directory = "";
