@@ -57,8 +57,8 @@ export async function installDependencies({ machine, run, progress, directory })
 }
 
 /**
- * The other JavaScript runtimes that the tests try the library on. They are large, and so apart from what `npm start` needs; one that
- * this platform has no build of stays away. Rejects with a SetupFailure.
+ * What the tests try the library on besides: other JavaScript runtimes, an older NestJS. They are large, and so apart from what
+ * `npm start` needs; a runtime that this platform has no build of stays away. Rejects with a SetupFailure.
  * @param {object} need
  * @param {Machine} need.machine
  * @param {Run} need.run
@@ -71,7 +71,7 @@ export async function installRuntimes({ machine, run, progress, directory }) {
     .update(readIfThere(join(place, "package-lock.json")))
     .digest("hex");
   if (readIfThere(join(place, stampPath)) === stamp) return;
-  const label = "installing other JavaScript runtimes for the tests (npm ci)";
+  const label = "installing other runtimes and frameworks for the tests (npm ci)";
   await progress.step(label, async () => {
     const [command, ...args] = npmCommand(machine, directory, label);
     expectSuccess(

@@ -9,7 +9,7 @@ export interface Consumer extends AsyncDisposable {
   readonly packed: Packed;
   readonly directory: string;
   link(...names: readonly string[]): Promise<void>;
-  /** Packages by the names under which they are found here, in place of what was there. */
+  /** Packages of this checkout by the names under which they are found here, in place of what was there. */
   relink(names: Readonly<Record<string, string>>): Promise<void>;
 }
 
@@ -22,13 +22,14 @@ export async function openConsumer(): Promise<Consumer> {
   async function linkAs(name: string, installed: string): Promise<void> {
     const path = join(directory, "node_modules", name);
     await mkdir(dirname(path), { recursive: true });
-    await symlink(join(repository, "node_modules", installed), path);
+    await symlink(join(repository, installed), path);
   }
   return {
     packed,
     directory,
     async link(...names) {
-      for (const name of names) if (!existsSync(join(directory, "node_modules", name))) await linkAs(name, name);
+      for (const name of names)
+        if (!existsSync(join(directory, "node_modules", name))) await linkAs(name, `node_modules/${name}`);
     },
     async relink(names) {
       for (const [name, installed] of Object.entries(names)) {
