@@ -17,12 +17,12 @@ export interface CommandOptions {
   readonly input?: string | Uint8Array;
 }
 
-const main = new URL("../../src/main.ts", import.meta.url).pathname;
+export const mainPath = new URL("../../src/main.ts", import.meta.url).pathname;
 
 /** Without what the tests' own environment says of gateways. */
 export function startCommand(args: readonly string[], { env = {}, cwd, input }: CommandOptions = {}): ChildProcess {
   const { PATH = "", HOME = "/", NODE_COMPILE_CACHE = "", TMPDIR = "/tmp" } = process.env;
-  const child = spawn(process.execPath, [main, ...args], {
+  const child = spawn(process.execPath, [mainPath, ...args], {
     env: { PATH, HOME, NODE_COMPILE_CACHE, TMPDIR, ...env },
     stdio: ["pipe", "pipe", "pipe"],
     ...(cwd === undefined ? {} : { cwd }),
