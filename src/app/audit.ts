@@ -22,7 +22,7 @@ export function openAudit({ AUDIT, AUDIT_NAMES: names }: Config, standardOutput:
   if (AUDIT.kind === "stdout") {
     const write = (line: string) => {
       const before = standardOutput.lostLines ?? 0;
-      standardOutput.write(line, true);
+      standardOutput.write(line, "now");
       return (standardOutput.lostLines ?? 0) === before;
     };
     return { ...createAudit({ write, names, now }), reload: () => {}, close: () => {} };

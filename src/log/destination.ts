@@ -3,13 +3,13 @@
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
 import { isatty } from "node:tty";
-import type { LogDestination } from "./log.ts";
+import type { LogDestination, LogUrgency } from "./log.ts";
 
 /** How long, and how much, is kept for one write. */
 const keepMs = 10;
 const maxKeptLength = 64 * 1024;
 
-/** UTF-16 units that wait for a reader who has stopped reading. What is urgent may fill all of it, other lines half. */
+/** UTF-16 units that wait for a reader who has stopped reading. What may come later fills half of it at most. */
 const maxHeldLength = 2 * 1024 * 1024;
 
 /** A descriptor that refuses lines is tried again after `keepMs`, then after twice as long, and so on up to this. */
@@ -20,8 +20,9 @@ const maxFlushMs = 500;
 const flushStepMs = 5;
 
 /**
- * Lines to an open descriptor, as 1 for standard output. Those that are not urgent go together: a system call that wakes the reader
- * of a pipe is the dearest part of a small request (130 µs of 550, measured). Only a SIGKILL within that time loses them.
+ * Lines to an open descriptor, as 1 for standard output. They go together within `keepMs`: a system call that wakes the reader of a
+ * pipe is the dearest part of a small request (130 µs of 550, measured), and only a SIGKILL within that time loses them.
+ * Written at once are those that are to be written now, and of those that are to be soon the first in each `keepMs`, with all before it.
  * A reader that stalls or went away, and a full disk, cost lines, never time: what does not fit is left out and counted.
  */
 export function logTo(descriptor: number): LogDestination {
@@ -40,6 +41,8 @@ class DescriptorWriter implements LogDestination {
   #timer: NodeJS.Timeout | undefined;
   #retryMs = keepMs;
   #isRefusing = false;
+  /** When something to be written soon was last written at once. */
+  #soonMs = Number.NEGATIVE_INFINITY;
   #hasGivenUp = false;
   #lostLines = 0;
   #toldLines = 0;
@@ -57,16 +60,24 @@ class DescriptorWriter implements LogDestination {
     this.#tellLost = tell;
   }
 
-  write(line: string, isUrgent: boolean): void {
+  write(line: string, urgency: LogUrgency): void {
     const heldLength = this.#head.length + this.#kept.length + line.length;
-    if (heldLength > (isUrgent ? maxHeldLength : maxHeldLength / 2)) {
+    if (heldLength > (urgency === "later" ? maxHeldLength / 2 : maxHeldLength)) {
       this.#lostLines += 1;
       return;
     }
     this.#kept += line;
     // While lines are refused, each try would cost the time of an exception.
-    if (!this.#isRefusing && (isUrgent || this.#kept.length > maxKeptLength)) this.#writeKept();
+    if (!this.#isRefusing && (this.#kept.length > maxKeptLength || this.#isDue(urgency))) this.#writeKept();
     else this.#writeLater(keepMs);
+  }
+
+  #isDue(urgency: LogUrgency): boolean {
+    if (urgency !== "soon") return urgency === "now";
+    const nowMs = performance.now();
+    const isFirst = nowMs - this.#soonMs >= keepMs;
+    if (isFirst) this.#soonMs = nowMs;
+    return isFirst;
   }
 
   flush(): void {

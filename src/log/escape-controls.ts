@@ -9,6 +9,9 @@ const unsafe = /[\p{Cc}\p{Zl}\p{Zp}\p{Cf}\p{Cs}\p{Default_Ignorable_Code_Point}]
 /** The same, but for C0: JSON escapes it by itself, and a line of it ends with one. */
 const unsafeInJson = /[\u007f-\u009f\p{Zl}\p{Zp}\p{Cf}\p{Cs}\p{Default_Ignorable_Code_Point}]/gu;
 
+/** What stands for itself in a JSON string, and is safe everywhere: printable ASCII but `"` and `\`. Most names are no more than that. */
+const notPlain = /[^ !#-[\]-~]/;
+
 /** Each unsafe character becomes `\uXXXX`, twice that beyond U+FFFF: no text breaks a line, moves a cursor, or hides what stands beside it. */
 export function escapeControls(text: string): string {
   return text.replace(unsafe, escaped);
@@ -17,6 +20,11 @@ export function escapeControls(text: string): string {
 /** The same for a line of JSON, where such characters stand inside strings only: its meaning does not change. */
 export function escapeControlsInJson(json: string): string {
   return json.replace(unsafeInJson, escaped);
+}
+
+/** A string of JSON, quotes included, that is safe in a line. */
+export function jsonString(text: string): string {
+  return notPlain.test(text) ? escapeControlsInJson(JSON.stringify(text)) : `"${text}"`;
 }
 
 /** At most `maxLength` UTF-16 units, never half a character at the end. */

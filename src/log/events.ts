@@ -3,7 +3,7 @@
 import type { ErrorCode } from "../core/errors.ts";
 import type { ClamdRefusal, DownloadOutcome, Emit, GatewayEvent, IcapAnswer } from "../core/events.ts";
 import type { Verdict } from "../core/verdict.ts";
-import { cut } from "./escape-controls.ts";
+import { cut, escapeControlsInJson, jsonString } from "./escape-controls.ts";
 import type { Log, LogFields, LogLevel } from "./log.ts";
 
 /** A sender may send 64 KiB of name. */
@@ -68,14 +68,14 @@ const icapLevels = {
 
 type EventOf<K extends GatewayEvent["kind"]> = Extract<GatewayEvent, { readonly kind: K }>;
 
-/** One line per event, unless clients cause a flood of them: failures are counted then, verdicts never. What a scan has found is urgent, as errors are: it must be on record before its client knows. */
+/** One line per event, unless clients cause a flood of them: failures are counted then, verdicts never. A finding that comes alone is on record before its client knows, as errors are. */
 export function logEvents(log: Log): Emit {
   const held = holdScans(log);
   return (event) => {
     switch (event.kind) {
       case "scanned":
       case "scan-failed":
-        return event.via === "rest" ? held.hold(event) : scan(log, event, {});
+        return event.via === "rest" ? held.hold(event) : scan(log, event, null);
       case "answered":
         return answered(log, event, held.release(event.requestId));
       case "access-refused":
@@ -193,7 +193,7 @@ function holdScans(log: Log) {
       this.write(oldest);
     },
     write(requestId: string): void {
-      for (const one of this.release(requestId)) scan(log, one, {});
+      for (const one of this.release(requestId)) scan(log, one, null);
     },
     release(requestId: string): readonly Scan[] {
       const ofOne = held.get(requestId);
@@ -217,7 +217,9 @@ function answered(
   else if (log.isOn("debug")) log.write("debug", "answered", fields);
 }
 
-function scan(log: Log, event: Scan, answer: LogFields): void {
+type Answer = Pick<EventOf<"answered">, "client" | "method" | "route" | "status">;
+
+function scan(log: Log, event: Scan, answer: Answer | null): void {
   if (event.kind === "scanned") scanned(log, event, answer);
   else scanFailed(log, event, answer);
 }
@@ -226,27 +228,33 @@ function levelOf({ verdict }: EventOf<"scanned">): LogLevel {
   return verdict.kind === "clean" ? "info" : "warn";
 }
 
-function scanned(log: Log, event: EventOf<"scanned">, answer: LogFields): void {
-  const isFinding = event.verdict.kind !== "clean";
+/** Text by hand: this line is made for each scan, and takes less than half of the time that it takes from an object by JSON.stringify. */
+function scanned(log: Log, event: EventOf<"scanned">, answer: Answer | null): void {
+  const { requestId, via, name, sha256, size, verdict, isAllowed, source, backend, seconds } = event;
   const level = levelOf(event);
   if (!log.isOn(level)) return;
-  const fields = {
-    id: event.requestId,
-    via: event.via,
-    name: cut(event.name, maxNameLength),
-    digest: event.sha256,
-    size: event.size,
-    ...verdictFields(event.verdict),
-    allowed: event.isAllowed,
-    source: event.source,
-    backend: event.backend,
-    seconds: rounded(event.seconds),
-    ...answer,
-  };
-  log.write(level, "scanned", fields, isFinding);
+  const body = `"id":${jsonString(requestId)},"via":"${via}","name":${jsonString(cut(name, maxNameLength))},"digest":"${sha256}","size":${size}`;
+  const result = `${verdictPairs(verdict)},"allowed":${isAllowed},"source":"${source}"`;
+  // Nobody scanned it where a verdict was remembered, as `source` says.
+  const scannedBy = backend === null ? "" : `,"backend":${jsonString(backend)}`;
+  const pairs = `${body},${result}${scannedBy},"seconds":${rounded(seconds)}${answer === null ? "" : answerPairs(answer)}`;
+  log.write(level, "scanned", pairs, verdict.kind !== "clean");
 }
 
-function scanFailed(log: Log, { via, requestId, name, code, detail, seconds }: EventOf<"scan-failed">, answer: LogFields): void {
+function verdictPairs(verdict: Verdict): string {
+  if (verdict.kind === "clean") return `"verdict":"clean"`;
+  return escapeControlsInJson(JSON.stringify(verdictFields(verdict)).slice(1, -1));
+}
+
+function answerPairs({ client, method, route, status }: Answer): string {
+  return `,"client":${jsonString(client)},"method":${method === null ? "null" : jsonString(method)},"route":"${route}","status":${status}`;
+}
+
+function scanFailed(
+  log: Log,
+  { via, requestId, name, code, detail, seconds }: EventOf<"scan-failed">,
+  answer: Answer | null,
+): void {
   const fields = {
     id: requestId,
     via,

@@ -1,7 +1,7 @@
 /** The log: one line per call, as JSON or for eyes. Nobody ever waits for it. */
 
 import { countLines } from "./counted-lines.ts";
-import { escapeControlsInJson } from "./escape-controls.ts";
+import { escapeControlsInJson, jsonString } from "./escape-controls.ts";
 import { textLine } from "./text-line.ts";
 
 export const logLevels = ["debug", "info", "warn", "error"] as const;
@@ -13,9 +13,10 @@ export type LogFields = Readonly<Record<string, string | number | boolean | null
 export interface Log {
   /**
    * One line at `level`, or nothing where the log is set to a higher one. Never throws.
-   * @param isUrgent whether even a SIGKILL that comes next must not lose it; default: an error is.
+   * @param fields or their text in JSON without the braces, one line of it: `"a":1,"b":"c"`.
+   * @param isFinding whether it tells what a scan has found.
    */
-  write(level: LogLevel, message: string, fields?: LogFields, isUrgent?: boolean): void;
+  write(level: LogLevel, message: string, fields?: LogFields | string, isFinding?: boolean): void;
   /**
    * As `write`, for what a client can cause at will: of a flood the first lines of each second are written, and one with the number of the others.
    * @param kind what the counted lines have in common, of a closed set; that one line shows it.
@@ -29,13 +30,16 @@ export interface Log {
   flush(): void;
 }
 
+/** `now`: on record whatever comes next. `soon`: the same, unless there is a flood of them. `later`: within a moment. */
+export type LogUrgency = "now" | "soon" | "later";
+
 /** Where whole lines go, each with its line feed. */
 export interface LogDestination {
   /**
-   * One that is urgent is written before the call returns, unless the reader has stalled; others may be kept for a moment.
+   * What is to be written `now` is so before the call returns, unless the reader has stalled.
    * Never waits: a line for which there is no room is left out and counted.
    */
-  write(line: string, isUrgent: boolean): void;
+  write(line: string, urgency: LogUrgency): void;
   /** Writes what is kept, or gives up soon. */
   flush?(): void;
   readonly lostLines?: number;
@@ -59,18 +63,18 @@ const order = ["trace", ...logLevels, "fatal", "silent"] as const satisfies read
 
 export function createLog(options: LogOptions): Log {
   const { destination, now = Date.now } = options;
-  const shape = options.format === "json" ? escapeControlsInJson : textLine({ isColored: options.isColored ?? false });
+  const shape = options.format === "json" ? (line: string) => line : textLine({ isColored: options.isColored ?? false });
   const timestamp = createTimestamp();
   const written = new Set<string>(order.slice(order.indexOf(options.level)));
   const counted = countLines();
   const log: Log = {
-    write(level, message, fields = {}, isUrgent = level === "error") {
+    write(level, message, fields = "", isFinding = false) {
       if (!written.has(level)) return;
       try {
         // In pieces: one object of all of them would be a copy of the fields for each line.
-        const pairs = JSON.stringify(fields).slice(1, -1);
-        const line = `{"level":"${level}","time":"${timestamp(now())}",${pairs}${pairs === "" ? "" : ","}"msg":${JSON.stringify(message)}}\n`;
-        destination.write(shape(line), isUrgent);
+        const pairs = typeof fields === "string" ? fields : escapeControlsInJson(JSON.stringify(fields).slice(1, -1));
+        const line = `{"level":"${level}","time":"${timestamp(now())}",${pairs}${pairs === "" ? "" : ","}"msg":${jsonString(message)}}\n`;
+        destination.write(shape(line), level === "error" ? "now" : isFinding ? "soon" : "later");
       } catch {
         // A log that cannot be written must not end the work it tells about, and there is no second place to say so.
       }

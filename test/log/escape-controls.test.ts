@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { cut, escapeControls, escapeControlsInJson } from "../../src/log/escape-controls.ts";
+import { cut, escapeControls, escapeControlsInJson, jsonString } from "../../src/log/escape-controls.ts";
 import { anyString } from "../any-string.ts";
 
 /** What a terminal does not show, or shows as a change of what stands beside it. */
@@ -49,6 +49,16 @@ describe("escapeControlsInJson", () => {
         assert.equal(escapeControls(json), json);
       }),
     );
+  });
+});
+
+describe("jsonString", () => {
+  test("gives each character of the first planes back to whoever parses it, and none that is unsafe", () => {
+    for (let code = 0; code < 0x11_000; code += 1) {
+      const text = `a${String.fromCodePoint(code)}b`;
+      const json = jsonString(text);
+      if (JSON.parse(json) !== text || json !== escapeControlsInJson(JSON.stringify(text))) assert.fail(code.toString(16));
+    }
   });
 });
 

@@ -177,7 +177,7 @@ describe("logEvents", () => {
   test("says where a remembered verdict came from", () => {
     const line = lineOf({ ...scanned, source: "cache", backend: null });
     assert.equal(line.source, "cache");
-    assert.equal(line.backend, null);
+    assert.equal("backend" in line, false);
   });
 
   test("cuts names after 200 characters and details after 1000", () => {
@@ -253,6 +253,29 @@ describe("logEvents", () => {
       status: 200,
     });
     assert.ok((written[0] ?? "").length <= 420, `${written[0]?.length}`);
+  });
+
+  test("has a line of no more than 420 bytes for a finding that is remembered", () => {
+    const { log, written } = capturedLog();
+    const emit = logEvents(log);
+    const requestId = "12345678-1234-1234-1234-123456789012";
+    const verdict = { kind: "infected", signatures: ["Eicar-Test-Signature.UNOFFICIAL"] } as const;
+    emit({ ...scanned, requestId, name: "f.txt", verdict, isAllowed: false, source: "cache", backend: null });
+    emit({ ...everyEvent.answered, requestId, status: 406 });
+    assert.ok((written[0] ?? "").length <= 420, `${written[0]?.length}`);
+  });
+
+  test("keeps whatever a stranger may have sent within its own field of a scan's line", () => {
+    const hostile = `a","x":"b\\\r\n\u2028\u202e\u0085\ud800é`;
+    const { log, written } = capturedLog();
+    const emit = logEvents(log);
+    const verdict = { kind: "infected", signatures: [hostile] } as const;
+    emit({ ...scanned, requestId: hostile, name: hostile, verdict, backend: hostile });
+    emit({ ...everyEvent.answered, requestId: hostile, client: hostile, method: hostile });
+    assert.match(written.join(""), /^[^\p{Cc}\p{Cf}\u2028]+\n$/u);
+    const { id, name, signatures, backend, client, method, ...rest } = JSON.parse(written[0] ?? "");
+    assert.deepEqual([id, name, signatures[0], backend, client, method], Array(6).fill(hostile));
+    assert.equal("x" in rest, false);
   });
 
   test("has a level for every error: the client's going is no news, faults of ours are errors", () => {
