@@ -44,7 +44,8 @@ function tarHeader(size: number): Buffer {
   header.write("member", 0);
   header.write("0000644\0", 100);
   header.write(`${size.toString(8).padStart(11, "0")}\0`, 124);
-  header.write("        0ustar\x0000", 148);
+  header.write("        0", 148);
+  header.write("ustar\x0000", 257);
   header.write(
     `${header
       .reduce((sum, byte) => sum + byte, 0)

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
+import { furtherReadings } from "../../src/clamd/overlooked.ts";
 import { tar } from "../fault/tar.ts";
 import { nameOf, opened } from "./inspecting.ts";
 import { ar, makeself, rpm } from "./made-packages.ts";
@@ -24,6 +25,14 @@ describe("what is opened", () => {
     assert.deepEqual(
       pieces.map(({ isScanned, bytes }) => [isScanned, membersOf(bytes)]),
       [[false, inside]],
+    );
+  });
+
+  test("the tar of ar's members needs one scan", async () => {
+    const { pieces } = await opened(ar(["a/", packed]));
+    assert.deepEqual(
+      pieces.map(({ bytes }) => furtherReadings(bytes)),
+      [null],
     );
   });
 
