@@ -8,32 +8,51 @@ import { finding } from "./finding.ts";
 const arHeadBytes = 8;
 const arHeaderBytes = 60;
 
-/** Members of ar (ar(5), "COMMON") in a tar: clamd opens that, and they take one scan. */
+interface Member {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** From this size on a scan of its own costs less than the copy and the scan of the tar around it. */
+const aloneBytes = 256 * 1024;
+
+/** Small members are handed over in a tar, which clamd opens: an ar may have thousands. Large ones each as it is. */
 export async function openAr(reader: BodyReader): Promise<Unscannable | null> {
-  let isWhole = false;
-  async function* tar(): AsyncGenerator<Uint8Array, void, undefined> {
-    let at = arHeadBytes;
-    for (let member = 0; at + 1 < reader.size; member += 1) {
-      if (member >= reader.maxEntries) throw new LimitReached("limit-files");
-      const header = (await reader.some(at, arHeaderBytes)).toString("latin1");
-      const written = /^(.{16}).{32}(\d{1,10}) *`\n$/s.exec(header);
-      if (written === null) return;
-      const size = Number(written[2]);
-      // BSD has long names in front of the bytes.
-      const nameBytes = Math.min(size, Number(/^#1\/(\d+)/.exec(header)?.[1] ?? 0));
-      const from = at + arHeaderBytes + nameBytes;
-      const to = Math.min(at + arHeaderBytes + size, reader.size);
-      if (from < to) {
-        yield tarHeader(to - from);
-        yield* reader.range(from, to);
-        yield Buffer.alloc((tarBlockBytes - ((to - from) % tarBlockBytes)) % tarBlockBytes);
-      }
-      at += arHeaderBytes + size + (size % 2);
-    }
-    isWhole = true;
-  }
-  await reader.handOver({ isScanned: false, read: tar });
+  const { members, isWhole } = await arMembers(reader);
+  const isLarge = ({ from, to }: Member) => to - from >= aloneBytes;
+  const small = members.filter((member) => !isLarge(member));
+  if (small.length > 0) await reader.handOver({ isScanned: false, read: () => tarOf(reader, small) });
+  for (const { from, to } of members.filter(isLarge))
+    await reader.handOver({ isScanned: false, read: () => reader.range(from, to) });
   return isWhole ? null : finding("Ar.Header");
+}
+
+/** Those that are not empty, of ar(5), "COMMON"; whole where nothing is left behind the last. */
+async function arMembers(reader: BodyReader): Promise<{ readonly members: readonly Member[]; readonly isWhole: boolean }> {
+  const members: Member[] = [];
+  let at = arHeadBytes;
+  for (let count = 0; at + 1 < reader.size; count += 1) {
+    if (count >= reader.maxEntries) throw new LimitReached("limit-files");
+    const header = (await reader.some(at, arHeaderBytes)).toString("latin1");
+    const written = /^(.{16}).{32}(\d{1,10}) *`\n$/s.exec(header);
+    if (written === null) return { members, isWhole: false };
+    const size = Number(written[2]);
+    // BSD has long names in front of the bytes.
+    const nameBytes = Math.min(size, Number(/^#1\/(\d+)/.exec(header)?.[1] ?? 0));
+    const from = at + arHeaderBytes + nameBytes;
+    const to = Math.min(at + arHeaderBytes + size, reader.size);
+    if (from < to) members.push({ from, to });
+    at += arHeaderBytes + size + (size % 2);
+  }
+  return { members, isWhole: true };
+}
+
+async function* tarOf(reader: BodyReader, members: readonly Member[]): AsyncGenerator<Uint8Array, void, undefined> {
+  for (const { from, to } of members) {
+    yield tarHeader(to - from);
+    yield* reader.range(from, to);
+    yield Buffer.alloc((tarBlockBytes - ((to - from) % tarBlockBytes)) % tarBlockBytes);
+  }
 }
 
 const tarBlockBytes = 512;

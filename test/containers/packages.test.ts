@@ -28,6 +28,18 @@ describe("what is opened", () => {
     );
   });
 
+  test("large members of ar are handed over each as it is, behind the tar of the others", async () => {
+    const [least, more] = [Buffer.alloc(256 * 1024, "large"), Buffer.alloc(256 * 1024 + 1, "larger")];
+    const most = least.subarray(1);
+    const { found, pieces } = await opened(ar(["a/", least], ["b/", most], ["c/", more], ["d/", packed]));
+    assert.equal(found, null);
+    const [first, ...others] = pieces.map(({ bytes }) => bytes);
+    assert.deepEqual(membersOf(first ?? harmless), [most, packed]);
+    assert.deepEqual(others, [least, more]);
+    assert.ok(pieces.every(({ isScanned }) => !isScanned));
+    assert.deepEqual((await opened(ar(["a/", least]))).pieces, [{ isScanned: false, bytes: least }]);
+  });
+
   test("the tar of ar's members needs one scan", async () => {
     const { pieces } = await opened(ar(["a/", packed]));
     assert.deepEqual(
