@@ -1,5 +1,6 @@
 /** Random access to a body for those who read its directories: within a time, in turn with whatever else the process does. */
 
+import { freeChunk } from "../core/chunk-source.ts";
 import type { Clock } from "../core/clock.ts";
 import { LimitReached, type Look, type Piece } from "../core/look-inside.ts";
 import type { SpooledBody } from "../core/spool.ts";
@@ -62,6 +63,7 @@ export class BodyReader {
 
   /**
    * The body in order, each piece with the last `overlap` bytes of the one before it in front, so that nothing shorter than that is cut.
+   * A piece is there until the next one is asked for.
    */
   async *pieces(
     overlap: number,
@@ -70,11 +72,14 @@ export class BodyReader {
   ): AsyncGenerator<{ readonly at: number; readonly bytes: Buffer }, void, undefined> {
     for (let at = from; at < Math.min(to, this.size); at += pieceBytes) {
       const start = Math.max(from, at - overlap);
-      yield { at: start, bytes: await this.some(start, Math.min(at + pieceBytes, to) - start) };
+      const bytes = await this.some(start, Math.min(at + pieceBytes, to) - start);
+      yield { at: start, bytes };
+      // What is no longer may be a page, which others still read.
+      if (this.#body.bytes === null && bytes.length > pageBytes) freeChunk(bytes);
     }
   }
 
-  /** From `from` on, to `to` or the end. */
+  /** As `pieces`, from `from` on, to `to` or the end. */
   async *range(from: number, to = this.size): AsyncGenerator<Buffer, void, undefined> {
     for await (const { bytes } of this.pieces(0, from, to)) yield bytes;
   }

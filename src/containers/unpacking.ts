@@ -12,6 +12,7 @@ import {
   gunzipSync,
   inflateRawSync,
 } from "node:zlib";
+import { freeChunk } from "../core/chunk-source.ts";
 import type { BodyReader } from "./body-reader.ts";
 
 export type Packing = "stored" | "gzip" | "zlib" | "deflate" | "zstd" | "brotli";
@@ -36,6 +37,7 @@ export class Unpacking {
     this.#range = range;
   }
 
+  /** A chunk is there until the next one is asked for. */
   async *read(): AsyncGenerator<Uint8Array, void, undefined> {
     const { packing, from, to } = this.#range;
     const decoder = decoderOf(packing);
@@ -44,12 +46,13 @@ export class Unpacking {
       this.isWhole = true;
       return;
     }
-    const running = pipeline(Readable.from(this.#reader.range(from, to), { objectMode: false }), decoder);
+    const running = pipeline(Readable.from(packed(this.#reader, from, to), { objectMode: false }), decoder);
     running.catch(() => {}); // told where the bytes are read
     try {
       for await (const bytes of decoder as AsyncIterable<Buffer>) {
         this.packedBytes = decoder.bytesWritten;
         yield bytes;
+        freeChunk(bytes);
       }
       this.isWhole = true;
     } catch (error) {
@@ -60,6 +63,14 @@ export class Unpacking {
       await running.catch(() => {}); // as above
     }
   }
+}
+
+const packedBytes = 256 * 1024;
+
+/** Not a `range`: streams ask for the next chunk while they still read this one. */
+async function* packed(reader: BodyReader, from: number, to: number): AsyncGenerator<Buffer, void, undefined> {
+  const end = Math.min(to, reader.size);
+  for (let at = from; at < end; at += packedBytes) yield await reader.some(at, Math.min(packedBytes, end - at));
 }
 
 /** Each piece is a turn in a thread of libuv: the 16 KiB that Node has by itself cost three times the processor time. */

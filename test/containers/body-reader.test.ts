@@ -50,6 +50,25 @@ describe("BodyReader", () => {
     });
   }
 
+  test("frees each piece of a file that it has read, and nothing that others read", async () => {
+    const size = 256 * 1024 + 16 * 1024;
+    for (const [body, whole] of [
+      [inFile(bytes.subarray(0, size)), 0],
+      [inMemory(bytes.subarray(0, size)), 256 * 1024],
+    ] as const) {
+      const reader = new BodyReader(body, options());
+      const page = await reader.some(256 * 1024, 16 * 1024);
+      const read: Buffer[] = [];
+      for await (const piece of reader.range(0)) read.push(piece);
+      assert.deepEqual(
+        read.map(({ length }) => length),
+        [whole, 16 * 1024],
+      );
+      assert.deepEqual(page, bytes.subarray(256 * 1024, size));
+      assert.deepEqual(await reader.some(256 * 1024, 16 * 1024), page);
+    }
+  });
+
   test("reaches its limit of time, whatever it does", async () => {
     let left = 0;
     const reader = new BodyReader(bodies["in memory"], options({ look: looking({ remainingMs: () => left }) }));

@@ -1,6 +1,7 @@
 /** Packages, packed files and messages that are opened rather than refused: what of them is handed over, and what is said where that cannot be. */
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { furtherReadings } from "../../src/clamd/overlooked.ts";
@@ -161,6 +162,16 @@ describe("what is opened", () => {
     for (const bytes of [Buffer.from(mail.replace(lines, lines.slice(4))), tar("a.txt", harmless), gzipSync(gzipSync(harmless))])
       assert.deepEqual(await opened(bytes), { found: null, pieces: [] });
     assert.equal((await opened(gzipSync(gzipSync(tar("a", harmless))))).pieces.length, 1);
+  });
+
+  test("what is unpacked in many chunks is what was packed", async () => {
+    // It packs to more than is read at once, and unpacks to more than that.
+    const random = createHash("shake256", { outputLength: 600_000 }).digest();
+    const inner = tar("a", Buffer.concat([random, Buffer.alloc(2_000_000)]));
+    const [gzip, packedInZstd] = [gzipSync(inner), zstdCompressSync(inner)];
+    assert.ok(Math.min(gzip.length, packedInZstd.length) >= random.length);
+    assert.deepEqual(await opened(gzip), { found: null, pieces: [{ isScanned: true, bytes: inner }] });
+    assert.deepEqual(await opened(packedInZstd), { found: null, pieces: [{ isScanned: false, bytes: inner }] });
   });
 
   test("a piece that the operator calls unsupported is told", async () => {
