@@ -34,13 +34,8 @@ export interface AnswerHead {
 export const continueBytes = Buffer.from("ICAP/1.0 100 Continue\r\n\r\n");
 
 export function formatHead({ status, istag, requestId, closes, lines = [], encapsulated }: AnswerHead): string {
-  return icapHead(status, [
-    ["Server", "clamgate"],
-    ["ISTag", `"${istag}"`],
-    ...lines,
-    ...ends(closes, requestId),
-    ...(encapsulated === null ? [] : [["Encapsulated", encapsulated] as const]),
-  ]);
+  const composition = encapsulated === null ? "" : `Encapsulated: ${encapsulated}\r\n`;
+  return `${start(status)}ISTag: "${istag}"\r\n${linesOf(lines)}${ends(closes, requestId)}${composition}\r\n`;
 }
 
 export interface OptionsAnswer {
@@ -57,8 +52,7 @@ export interface OptionsAnswer {
  * must be there, as Squid would send no preview without.
  */
 export function formatOptions({ istag, requestId, closes, maxConnections, preview }: OptionsAnswer): string {
-  return icapHead(200, [
-    ["Server", "clamgate"],
+  const lines = linesOf([
     ["Methods", "REQMOD, RESPMOD"],
     ["Service", "clamgate antivirus"],
     ["Service-ID", "clamgate"],
@@ -73,17 +67,16 @@ export function formatOptions({ istag, requestId, closes, maxConnections, previe
           ["Transfer-Preview", "*"],
         ] as const)),
     ["X-Include", "X-Client-IP, X-Authenticated-User"],
-    ...ends(closes, requestId),
-    ["Encapsulated", "null-body=0"],
   ]);
+  return `${start(200)}${lines}${ends(closes, requestId)}Encapsulated: null-body=0\r\n\r\n`;
 }
 
-function ends(closes: boolean, requestId: string): Lines {
-  return [...(closes ? [["Connection", "close"] as const] : []), ["X-Clamgate-Request", requestId]];
+function start(status: IcapStatus): string {
+  return `ICAP/1.0 ${status} ${reasons[status]}\r\nServer: clamgate\r\n`;
 }
 
-function icapHead(status: IcapStatus, lines: Lines): string {
-  return `ICAP/1.0 ${status} ${reasons[status]}\r\n${linesOf(lines)}\r\n`;
+function ends(closes: boolean, requestId: string): string {
+  return `${closes ? "Connection: close\r\n" : ""}X-Clamgate-Request: ${requestId}\r\n`;
 }
 
 function linesOf(lines: Lines): string {

@@ -277,10 +277,11 @@ export class IcapReader {
   /** A copy, whole: from one offset to the next (RFC 3507 §4.4.1). One that points into a head or a body is how requests are smuggled. */
   #takeHead(bytes: number): Buffer | null {
     const piece = this.#chunk.subarray(this.#at, this.#at + bytes - this.#held.length);
-    this.#held.append(piece);
+    const isWhole = piece.length === bytes;
+    if (!isWhole) this.#held.append(piece);
     this.#advance(piece.length);
-    if (this.#held.length < bytes) return null;
-    const head = Buffer.from(this.#held.view());
+    if (!isWhole && this.#held.length < bytes) return null;
+    const head = Buffer.from(isWhole ? piece : this.#held.view());
     this.#held.clear();
     if (head.indexOf(headEnd) !== head.length - headEnd.length)
       throw badRequest("Encapsulated has an offset that is not the end of a head");

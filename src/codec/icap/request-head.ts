@@ -42,6 +42,7 @@ export function parseRequestLine(line: Buffer): RequestLine {
  * Only known methods: what else stands there is more likely the rest of a body that was taken for shorter than it is.
  */
 export function mayBeginRequest(bytes: Uint8Array): boolean {
+  if (bytes.length === 0) return true;
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 64)).toString("latin1");
   const begun = text.replace(/^(?:\r\n)*/, "");
   return (

@@ -16,6 +16,7 @@ export interface ClientSocketOptions {
 const maxEarlyBytes = 16 * 1024;
 /** How long what a client still sends is read after the end of the last answer: a connection that is closed on unread bytes is reset. */
 const lingerMs = 1000;
+const nothing = new Uint8Array(0);
 
 export class ClientSocket {
   readonly #socket: Socket;
@@ -48,7 +49,7 @@ export class ClientSocket {
 
   /** What has come and nobody has asked for. */
   get early(): Uint8Array {
-    return this.#queue[0] ?? new Uint8Array(0);
+    return this.#queue[0] ?? nothing;
   }
 
   /** The next bytes, the reader's alone; null where the client has ended; undefined while nothing has come: then `change`. */

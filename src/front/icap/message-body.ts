@@ -14,6 +14,8 @@ export interface MessageBodyOptions {
   readonly proceed: () => Promise<void>;
   /** A body that says itself that it is larger than may be scanned is not asked for. */
   readonly isTooLarge: boolean;
+  /** Whether some of its bytes may go back before the verdict. */
+  readonly mayTrickle: boolean;
 }
 
 /**
@@ -23,17 +25,18 @@ export type BodyState = "unread" | "preview" | "whole" | "broken";
 
 /** Bytes that are kept of its beginning, for a trickle. */
 const prefixBytes = 64;
+const nothing = Buffer.alloc(0);
 
 /** Single use, one reader. Leaving it early leaves the connection as it is. */
 export class MessageBody extends ChunkSource {
   readonly #options: MessageBodyOptions;
-  readonly #prefix = Buffer.alloc(prefixBytes);
+  readonly #prefix: Buffer;
   #state: BodyState = "unread";
   #size = 0;
   #previewBytes = 0;
   #isInPreview = false;
   #hasProceeded = false;
-  #trailers: Buffer = Buffer.alloc(0);
+  #trailers: Buffer = nothing;
   #first: Uint8Array | null = null;
   #proceeding: Promise<void> | null = null;
   #failure: { readonly thrown: unknown } | null = null;
@@ -41,6 +44,7 @@ export class MessageBody extends ChunkSource {
   constructor(options: MessageBodyOptions) {
     super();
     this.#options = options;
+    this.#prefix = options.mayTrickle ? Buffer.alloc(prefixBytes) : nothing;
   }
 
   get state(): BodyState {
@@ -70,9 +74,9 @@ export class MessageBody extends ChunkSource {
     return this.#trailers;
   }
 
-  /** Its first bytes, at most 64. */
+  /** Its first bytes, at most 64; none of a body that may not trickle. */
   get prefix(): Uint8Array {
-    return this.#prefix.subarray(0, Math.min(prefixBytes, this.#size));
+    return this.#prefix.subarray(0, this.#size);
   }
 
   /** Reads to its first byte; false where it has none. */
@@ -128,7 +132,7 @@ export class MessageBody extends ChunkSource {
       case undefined:
         return undefined;
       case "data":
-        if (this.#size < prefixBytes) this.#prefix.set(event.bytes.subarray(0, prefixBytes - this.#size), this.#size);
+        if (this.#size < this.#prefix.length) this.#prefix.set(event.bytes.subarray(0, prefixBytes - this.#size), this.#size);
         this.#size += event.bytes.length;
         return event.bytes;
       case "preview-end":

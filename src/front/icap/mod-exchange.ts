@@ -44,6 +44,8 @@ class ModExchange {
   readonly #parts: ModParts;
   #message: IcapMessage = { requestHead: null, responseHead: null, hasBody: false, preview: null };
   #body: MessageBody;
+  /** By the head of the message whose body it is. */
+  #declaredBytes: number | null = null;
   #waitMs: number;
   #released = 0;
   /** Of a body that may trickle: what its address is remembered by when that is cut. */
@@ -52,7 +54,7 @@ class ModExchange {
   constructor(parts: ModParts) {
     this.#parts = parts;
     this.#waitMs = parts.options.idleTimeoutMs;
-    this.#body = this.#bodyOf(null);
+    this.#body = this.#makeBody();
   }
 
   async run(): Promise<boolean> {
@@ -97,7 +99,8 @@ class ModExchange {
     record.httpStatus = responseHead.status;
     record.url = shownUrl(requestHead);
     record.isPartial = isPartialContent(head);
-    this.#body = this.#bodyOf(head);
+    this.#declaredBytes = contentLengthOf(head);
+    this.#body = this.#makeBody();
     const scanning = scanMessage(this.#body, {
       scan: options.scan,
       policy: options.policy,
@@ -114,9 +117,9 @@ class ModExchange {
     return await scanning;
   }
 
-  #bodyOf(head: HttpHead | null): MessageBody {
+  #makeBody(): MessageBody {
     const { reader, client, options, event } = this.#parts;
-    const declared = head === null ? null : contentLengthOf(head);
+    const declared = this.#declaredBytes;
     return new MessageBody({
       next: event,
       change: () => client.change(this.#waitMs),
@@ -125,6 +128,7 @@ class ModExchange {
         reader.proceed();
       },
       isTooLarge: declared !== null && declared > options.maxBytes,
+      mayTrickle: options.trickle !== null,
     });
   }
 
@@ -148,9 +152,9 @@ class ModExchange {
   #faultOfWhole(): ClamgateError | null {
     const { reader, client, request } = this.#parts;
     if (this.#body.state === "unread" && this.#message.hasBody) return null;
-    if (!mayBeginRequest(Buffer.concat([reader.rest, client.early])))
-      return malformed("bytes stand behind the end of the message");
-    const declared = request.method === "REQMOD" ? contentLengthOf(readHttpHead(this.#message.requestHead)) : null;
+    const behind = reader.rest.length === 0 ? client.early : Buffer.concat([reader.rest, client.early]);
+    if (!mayBeginRequest(behind)) return malformed("bytes stand behind the end of the message");
+    const declared = request.method === "REQMOD" ? this.#declaredBytes : null;
     if (this.#body.state !== "whole" || declared === null || declared === this.#body.size) return null;
     return malformed(`the request has Content-Length ${declared} and a body of ${this.#body.size} bytes`);
   }

@@ -115,13 +115,14 @@ function formIn(layers: ScannedLayers, asked: Parameters<typeof scanLayers>[2], 
 function found(findings: readonly Finding[], fault: Unscannable | null, { policy }: ScanMessageOptions): Found {
   const [whole] = findings;
   if (whole === undefined) throw new RangeError("nothing was found of nothing");
-  const { report, decision } = worstOf(whole, findings);
+  const { report, decision } = findings.length === 1 ? whole : worstOf(whole, findings);
   if (decision.isAllowed && fault !== null) {
     return { verdict: fault, decision: decide(fault, policy), names: namesOf(fault), report: { ...report, verdict: fault } };
   }
   const { verdict } = report;
+  if (verdict.kind !== "infected") return { verdict, decision, names: namesOf(verdict), report };
   const infections = findings.filter((one) => one.report.verdict.kind === "infected");
-  const names = verdict.kind === "infected" ? infections.flatMap((one) => namesOf(one.report.verdict)) : namesOf(verdict);
+  const names = infections.flatMap((one) => namesOf(one.report.verdict));
   return { verdict, decision, names: [...new Set(names)], report };
 }
 
