@@ -3,19 +3,28 @@
 import { IcapFault } from "../../codec/icap/fault.ts";
 import type { IcapEvent } from "../../codec/icap/reader.ts";
 import { ChunkSource } from "../../core/chunk-source.ts";
+import type { Clock } from "../../core/clock.ts";
 import { ClamgateError } from "../../core/errors.ts";
 
 export interface MessageBodyOptions {
   /** The reader's next event; null where more must come. Throws IcapFault or `client-gone`. */
   readonly next: () => IcapEvent | null;
   /** Resolves when there may be one. Rejects with `client-slow`. */
-  readonly change: () => Promise<void>;
+  readonly change: (timeoutMs: number) => Promise<void>;
   /** Says 100 Continue, and has the reader go on. */
   readonly proceed: () => Promise<void>;
   /** A body that says itself that it is larger than may be scanned is not asked for. */
   readonly isTooLarge: boolean;
   /** Whether some of its bytes may go back before the verdict. */
   readonly mayTrickle: boolean;
+  /** For each next byte. */
+  readonly waitMs: number;
+}
+
+export interface DiscardBounds {
+  readonly maxBytes: number;
+  readonly maxMs: number;
+  readonly clock: Clock;
 }
 
 /**
@@ -31,6 +40,7 @@ const nothing = Buffer.alloc(0);
 export class MessageBody extends ChunkSource {
   readonly #options: MessageBodyOptions;
   readonly #prefix: Buffer;
+  #waitMs: number;
   #state: BodyState = "unread";
   #size = 0;
   #previewBytes = 0;
@@ -44,6 +54,7 @@ export class MessageBody extends ChunkSource {
   constructor(options: MessageBodyOptions) {
     super();
     this.#options = options;
+    this.#waitMs = options.waitMs;
     this.#prefix = options.mayTrickle ? Buffer.alloc(prefixBytes) : nothing;
   }
 
@@ -101,7 +112,7 @@ export class MessageBody extends ChunkSource {
 
   async ready(): Promise<void> {
     try {
-      await (this.#proceeding ?? this.#options.change());
+      await (this.#proceeding ?? this.#options.change(this.#waitMs));
     } catch (thrown) {
       this.#state = "broken";
       this.#failure = { thrown };
@@ -111,10 +122,12 @@ export class MessageBody extends ChunkSource {
 
   leave(): void {}
 
-  /** Reads what is left and drops it; false where it is more than may be dropped. Throws as reading does. */
-  async discard(maxBytes: number, endsAt: () => boolean): Promise<boolean> {
+  /** Reads what is left and drops it; false where it is more than may be dropped, or takes longer. Throws as reading does. */
+  async discard({ maxBytes, maxMs, clock }: DiscardBounds): Promise<boolean> {
     const limit = this.#size + maxBytes;
-    while ((await this.#read()) !== null) if (this.#size > limit || endsAt()) return false;
+    const endsAt = clock() + maxMs;
+    this.#waitMs = maxMs;
+    while ((await this.#read()) !== null) if (this.#size > limit || clock() >= endsAt) return false;
     return true;
   }
 

@@ -3,6 +3,7 @@
 import type { IcapRequest } from "../../codec/icap/reader.ts";
 import { hasToken } from "../../codec/icap/request-head.ts";
 import { parseIpAddress } from "../../codec/ip-address.ts";
+import type { ClamgateError } from "../../core/errors.ts";
 import type { GatewayEvent, IcapRequestMethod } from "../../core/events.ts";
 
 type IcapFact = Extract<GatewayEvent, { readonly kind: "icap" }>;
@@ -44,6 +45,12 @@ export function openRecord(request: IcapRequest | null, peer: Peer, requestId: s
     releasedBytes: 0,
     seconds: 0,
   };
+}
+
+/** Why there is no verdict, or none that could be told. */
+export function noteFailure(record: ModRecord, { code, message }: ClamgateError): void {
+  record.code = code;
+  record.detail = message;
 }
 
 function clientAddress({ fields }: IcapRequest): string | null {
