@@ -1,4 +1,4 @@
-/** F31: the ICAP server of a whole gateway, at its limit of connections, with clients that leave, and at its end (icap.md 48, 53, 54). */
+/** F31: the ICAP server of a whole gateway, at its limits of time, room and connections, with clients that leave, and at its end (icap.md 25, 48, 53, 54). */
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -16,6 +16,24 @@ async function icapPortOf(gateway: { line(text: string): Promise<string> }): Pro
 
 const ask = (body: string, service = "avscan") => respmod({ service, fields: "Allow: 204\r\n", body: chunked(body) });
 const options = "OPTIONS icap://x/avscan ICAP/1.0\r\n\r\n";
+
+/** One for each way of failing. */
+const services = ["avscan", "told", "proxy"] as const;
+
+async function failsEverywhere(port: number, request: (service: string) => string): Promise<void> {
+  const [reset, told, page] = await Promise.all(
+    services.map(async (service) => {
+      using client = rawIcap(port);
+      await client.send(request(service));
+      const answer = await client.answerOrEnd();
+      return { answer, end: answer === null ? await client.ended() : null };
+    }),
+  );
+  assert.equal(reset?.end, "reset");
+  assert.equal(told?.answer?.status, 503);
+  assert.equal(page?.answer?.status, 200);
+  assert.match(page?.answer?.httpHead ?? "", /^HTTP\/1\.1 503 /);
+}
 
 async function opened(port: number, count: number): Promise<readonly RawIcap[]> {
   const clients = Array.from({ length: count }, () => rawIcap(port));
@@ -43,6 +61,47 @@ describe("the ICAP server of a whole gateway", () => {
     using client = rawIcap(port);
     await client.send(ask("clean"));
     assert.equal((await client.answer()).status, 204);
+  });
+
+  test("ends a scan without end, a full queue and a full spool each as its path has it, and says which it was (25)", async () => {
+    await using clamd = await startScriptedClamd({
+      manner: (_, body) => (body.includes("endless") ? "never" : "honest"),
+    });
+    const env = {
+      ...givenClamd({ ports: [clamd.address.port], slots: services.length }),
+      ICAP_PORT: "0",
+      ICAP_ON_ERROR: "reset,told=status,proxy=page",
+      SCAN_TIMEOUT: "3s",
+      QUEUE_MAX: "0",
+      MAX_FILE_SIZE: "1M",
+      SPOOL_MAX: "1M",
+      SPOOL_MEMORY: "0",
+    };
+    await using gateway = await startGatewayProcess({ env });
+    await gateway.ready();
+    const port = await icapPortOf(gateway);
+    using filling = rawIcap(port);
+    await filling.send(respmod({ body: `ffffff\r\n${"x".repeat(700_000)}` }));
+    await eventually("half of it is in the spool", async () => (await gateway.metric("clamgate_spool_file_bytes")) > 500_000);
+    await failsEverywhere(port, (service) => ask(`${service} ${"y".repeat(900_000)}`, service));
+    filling.socket.destroy();
+
+    const endless = failsEverywhere(port, (service) => ask(`endless ${service}`, service));
+    await clamd.received(services.length);
+    await failsEverywhere(port, (service) => ask(`one too many ${service}`, service));
+    await endless;
+    // A line is written when its client has been told.
+    const told = () =>
+      gateway.lines.map((line) => JSON.parse(line)).filter(({ msg, answer }) => msg === "icap" && answer !== "gone");
+    await eventually("each has its line", () => told().length === 9);
+    assert.deepEqual(
+      told()
+        .map(({ code, answer }) => `${code} ${answer}`)
+        .toSorted(),
+      ["queue-full", "scan-timeout", "spool-full"].flatMap((code) =>
+        ["503", "page", "reset"].map((answer) => `${code} ${answer}`),
+      ),
+    );
   });
 
   test("resets connection 1,001, counts it, and takes another when one has gone (48)", async () => {
