@@ -129,6 +129,7 @@ export function createScanner(target?: string | URL, options: ScannerOptions = {
       if (signal?.aborted || closed.signal.aborted) onAbort();
       ended.signal.throwIfAborted();
       const moved = () => {
+        if (ended.signal.aborted) return; // what has lost its race may still move: it would begin another timer
         clearTimeout(idle);
         idle = setTimeout(onIdle, idleTimeoutMs);
       };

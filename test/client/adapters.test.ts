@@ -23,6 +23,7 @@ import { type ScannedBodyEnv, scannedBody } from "../../client/src/hono.ts";
 import { createScanner, type Scanner } from "../../client/src/index.ts";
 import { ClamgateModule, CleanFilePipe } from "../../client/src/nest.ts";
 import { withScannedForm } from "../../client/src/next.ts";
+import { startRest } from "../front/rest/rest-server.ts";
 import { type ScriptedClamd, startScriptedClamd } from "./scripted-clamd.ts";
 
 /** Its types are those of Express 5 here: what the adapter needs of it is alike. */
@@ -36,22 +37,43 @@ const form = (...contents: readonly string[]) => {
 const fine = () => form("fine", "also fine");
 const oneBad = () => form("fine", "a virus", "also fine");
 
+/** As Express does by itself, which writes it to the console too. */
+function answerError(
+  error: { readonly status?: number; readonly headers?: Readonly<Record<string, string>> },
+  _request: express.Request,
+  response: express.Response,
+  _next: express.NextFunction,
+): void {
+  response
+    .status(error.status ?? 500)
+    .set(error.headers)
+    .json(String(error));
+}
+
 describe("adapters", () => {
   let clamd: ScriptedClamd;
   let scanner: Scanner;
   let away: Scanner;
+  let stopped: string;
   let directory: string;
   before(async () => {
     clamd = await startScriptedClamd();
     scanner = createScanner(clamd.url);
-    // Port 1 of this machine: nobody listens there.
-    away = createScanner("tcp://127.0.0.1:1", { retries: 0 });
+    stopped = await stoppedGateway();
+    away = createScanner(stopped, { retries: 0 });
     directory = await mkdtemp(join(tmpdir(), "adapters-"));
   });
   after(async () => {
     await clamd[Symbol.asyncDispose]();
     await rm(directory, { recursive: true });
   });
+
+  /** It has scanned, and is there no more (L11); client/README.md's examples are run with a clamd gone. */
+  async function stoppedGateway(): Promise<string> {
+    await using gateway = await startRest();
+    assert.ok((await createScanner(gateway.url).scan(Buffer.from("fine"))).allowed);
+    return gateway.url;
+  }
 
   async function served<T>(server: Server, ask: (url: string) => Promise<T>): Promise<T> {
     server.listen(0, "127.0.0.1");
@@ -102,15 +124,17 @@ describe("adapters", () => {
 
   test("Express with scannedStorage: the inner storage never sees a blocked file", async () => {
     const { createServer } = await import("node:http");
-    const app = express();
-    const upload = multer({ storage: scannedStorage(scanner, multer.diskStorage({ destination: directory })) });
-    app.post("/up", upload.array("f"), (_request, response) => void response.json("stored"));
-    app.use((error: { status?: number }, _request: express.Request, response: express.Response, _next: express.NextFunction) => {
-      response.status(error.status ?? 500).json(String(error));
-    });
-    assert.equal((await served(createServer(app), (url) => post(url, fine()))).status, 200);
+    const appWith = (used: Scanner) => {
+      const app = express();
+      const upload = multer({ storage: scannedStorage(used, multer.diskStorage({ destination: directory })) });
+      app.post("/up", upload.array("f"), (_request, response) => void response.json("stored"));
+      return createServer(app.use(answerError));
+    };
+    assert.equal((await served(appWith(scanner), (url) => post(url, fine()))).status, 200);
     for (const name of await readdir(directory)) await rm(join(directory, name));
-    assert.equal((await served(createServer(app), (url) => post(url, oneBad()))).status, 422);
+    assert.equal((await served(appWith(scanner), (url) => post(url, oneBad()))).status, 422);
+    const failed = await served(appWith(away), (url) => post(url, fine()));
+    assert.deepEqual([failed.status, failed.retryAfter], [503, "5"]);
     assert.deepEqual(await readdir(directory), []);
   });
 
@@ -177,7 +201,10 @@ describe("adapters", () => {
     assert.deepEqual(await (await ask(appWith(scanner), "raw text")).json(), [8, 1]);
     assert.equal((await ask(appWith(scanner), oneBad())).status, 422);
     assert.equal((await ask(appWith(scanner), "a virus")).status, 422);
-    assert.equal((await ask(appWith(away), "raw text")).status, 503);
+    for (const body of [fine(), "raw text"]) {
+      const failed = await ask(appWith(away), body);
+      assert.deepEqual([failed.status, failed.headers.get("retry-after")], [503, "5"]);
+    }
   });
 
   test("NestJS: only allowed files reach the handler of a real server, and none stays behind", async () => {
@@ -208,7 +235,7 @@ describe("adapters", () => {
     const later = ClamgateModule.forRootAsync({ useFactory: async () => ({ target }) });
     const blocked = await served(await serverWith(later), (url) => post(url, oneBad()));
     assert.deepEqual([blocked.status, JSON.parse(blocked.text).files[0].name, handled], [422, "1.txt", 1]);
-    const gone = ClamgateModule.forRoot({ target: "tcp://127.0.0.1:1", retries: 0 });
+    const gone = ClamgateModule.forRoot({ target: stopped, retries: 0 });
     const failed = await served(await serverWith(gone), (url) => post(url, fine()));
     assert.deepEqual([failed.status, failed.retryAfter, handled], [503, "5", 1]);
     assert.deepEqual(await readdir(directory), []);
