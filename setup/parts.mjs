@@ -42,6 +42,9 @@ const parts = [
   // Debian's plain one speaks no TLS to ICAP servers.
   program("squid", "tests", ["squid-openssl"], ["squid"], ["squid"], ["squid"]),
   program("openssl", "tests", ["openssl"], ["openssl"], ["openssl"], ["openssl"]),
+  // Shells that are to complete the command line.
+  program("zsh", "tests", ["zsh"], ["zsh"], ["zsh"], ["zsh"]),
+  program("fish", "tests", ["fish"], ["fish"], ["fish"], ["fish"]),
   {
     // The pinned Node is linked with it, and a small Debian or Fedora comes without. Elsewhere nothing says whose package it is.
     name: "libatomic.so.1",

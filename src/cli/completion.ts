@@ -33,8 +33,21 @@ ${values.join("\n")}
   });
   return `# bash completion for clamgate; made by: clamgate completion bash
 _clamgate() {
-  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]}
+  # For bash --to=http://x is five words; what it puts in stands behind the last colon.
+  local at=$COMP_CWORD current=\${COMP_WORDS[COMP_CWORD]} head=
   COMPREPLY=()
+  if [[ $current == : ]]; then head=\${COMP_WORDS[--at]}: current=
+  elif ((at > 2)) && [[ \${COMP_WORDS[at-1]} == : ]]; then head=\${COMP_WORDS[at-=2]}:
+  fi
+  if [[ $current == = ]]; then current=
+  elif [[ \${COMP_WORDS[at-1]} == = ]]; then ((at -= 1))
+  fi
+  current=$head$current
+  _clamgate_offer "\${COMP_WORDS[at-1]}"
+  COMPREPLY=("\${COMPREPLY[@]#"$head"}")
+}
+_clamgate_offer() {
+  local previous=$1
   if ((COMP_CWORD == 1)); then ${words(commands.map(({ name }) => name))}; return; fi
   case "\${COMP_WORDS[1]}" in
 ${cases.join("\n")}
@@ -55,7 +68,7 @@ complete -F _clamgate clamgate
 
 function zsh(): string {
   const functions = commands.map((command) => {
-    const specs = command.options.map((option) => `    ${quoted(zshSpec(option))}`);
+    const specs = command.options.flatMap(zshSpecs).map((spec) => `    ${quoted(spec)}`);
     const { completes } = command;
     const operands =
       completes === "files"
@@ -87,8 +100,8 @@ compdef _clamgate clamgate
 `;
 }
 
-/** Of \`_arguments\`: \`(-f --file-list)'{-f,--file-list}'[text]:FILE:_files\`, written twice where there is a short name. */
-function zshSpec({ name, value, isRepeatable, help }: Option): string {
+/** Of `_arguments`: `(-f --file-list)--file-list=[text]:FILE:_files`, and the same of `-f+` where there is a short name. */
+function zshSpecs({ name, short, value, isRepeatable, help }: Option): readonly string[] {
   const text = firstSentence(help).replace(/[[\]\\:]/g, "\\$&");
   const action =
     value?.completes === "files"
@@ -96,12 +109,15 @@ function zshSpec({ name, value, isRepeatable, help }: Option): string {
       : value?.completes == null
         ? ""
         : `(${value.completes.join(" ").replaceAll(":", "\\:")})`;
-  return `${isRepeatable ? "*" : ""}--${name}${value === undefined ? "" : "="}[${text}]${value === undefined ? "" : `:${value.name}:${action}`}`;
+  const [long, brief] = value === undefined ? [`--${name}`, `-${short}`] : [`--${name}=`, `-${short}+`];
+  const once = isRepeatable ? "*" : short === undefined ? "" : `(-${short} --${name})`;
+  const rest = `[${text}]${value === undefined ? "" : `:${value.name}:${action}`}`;
+  return (short === undefined ? [long] : [brief, long]).map((each) => `${once}${each}${rest}`);
 }
 
 function fish(): string {
   const lines = commands.flatMap(({ name, summary, options, completes }) => {
-    const within = `__fish_seen_subcommand_from ${name}`;
+    const within = `__clamgate_runs ${name}`;
     const operands =
       completes === "files" ? [] : [`complete -c clamgate -n ${quoted(within)} -f -a ${quoted(wordsOf(completes).join(" "))}`];
     return [
@@ -112,7 +128,13 @@ function fish(): string {
       ...operands,
     ];
   });
-  return `# fish completion for clamgate; made by: clamgate completion fish\n${lines.join("\n")}\n`;
+  return `# fish completion for clamgate; made by: clamgate completion fish
+function __clamgate_runs # a later word may be a file with the name of a command
+    set -l words (commandline -opc)
+    test "$words[2]" = "$argv[1]"
+end
+${lines.join("\n")}
+`;
 }
 
 function fishFlags({ name, short, value }: Option): string {

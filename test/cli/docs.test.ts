@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
-import { promisify } from "node:util";
 import { commandNamed, commands } from "../../src/cli/commands.ts";
 import { completionFor } from "../../src/cli/completion.ts";
 import { helpOf, optionsAsMarkdown } from "../../src/cli/help.ts";
@@ -25,18 +23,6 @@ describe("the table of commands", () => {
     }
     assert.throws(() => completionFor([]), /name one shell/);
     assert.throws(() => completionFor(["tcsh"]), /name one shell/);
-  });
-
-  test("completes commands, options and their values in bash", async () => {
-    const offered = async (...words: string[]) => {
-      const line = words.map((word) => `'${word}'`).join(" ");
-      const script = `${completionFor(["bash"])}COMP_WORDS=(${line}); COMP_CWORD=${words.length - 1}; _clamgate; printf '%s\\n' "\${COMPREPLY[@]}"`;
-      return (await promisify(execFile)("bash", ["-c", script])).stdout.trimEnd().split("\n");
-    };
-    assert.deepEqual(await offered("clamgate", "s"), ["serve", "scan", "settings"]);
-    assert.deepEqual(await offered("clamgate", "scan", "--f"), ["--file-list", "--format"]);
-    assert.deepEqual(await offered("clamgate", "scan", "--format", "js"), ["json", "jsonl"]);
-    assert.deepEqual(await offered("clamgate", "completion", "z"), ["zsh"]);
   });
 
   test("lets no quote of its texts end one of a shell's", async () => {

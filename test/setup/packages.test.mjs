@@ -204,6 +204,8 @@ describe("installParts for the tests", () => {
     "/usr/bin/aria2c",
     "/usr/sbin/squid",
     "/usr/bin/openssl",
+    "/bin/zsh",
+    "/usr/bin/fish",
   ];
 
   /** @param {Record<string, string>} env */

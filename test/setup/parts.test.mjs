@@ -40,6 +40,8 @@ describe("missingParts", () => {
         "aria2c",
         "squid",
         "openssl",
+        "zsh",
+        "fish",
         "ClamAV's test files",
       ],
     );
@@ -80,17 +82,17 @@ describe("packagesFor", () => {
   const cases = [
     [
       "debian",
-      "clamav-daemon clamav-freshclam clamav redis-server nginx haproxy caddy prometheus curl wget aria2 squid-openssl openssl libatomic1 systemd clamdscan rspamd clamav-milter chromium c-icap clamav-testfiles python3-pyclamd libclamav-client-perl python3-werkzeug python3-django python3-multipart python3-aiohttp python3-urllib3 python3-requests",
+      "clamav-daemon clamav-freshclam clamav redis-server nginx haproxy caddy prometheus curl wget aria2 squid-openssl openssl zsh fish libatomic1 systemd clamdscan rspamd clamav-milter chromium c-icap clamav-testfiles python3-pyclamd libclamav-client-perl python3-werkzeug python3-django python3-multipart python3-aiohttp python3-urllib3 python3-requests",
     ],
     [
       "alpine",
-      "clamav-daemon freshclam clamav-scanner valkey valkey-compat nginx haproxy caddy prometheus curl wget aria2 squid openssl",
+      "clamav-daemon freshclam clamav-scanner valkey valkey-compat nginx haproxy caddy prometheus curl wget aria2 squid openssl zsh fish",
     ],
     [
       "fedora",
-      "clamd clamav-freshclam clamav valkey valkey-compat-redis nginx haproxy caddy golang-github-prometheus curl wget aria2 squid openssl libatomic systemd",
+      "clamd clamav-freshclam clamav valkey valkey-compat-redis nginx haproxy caddy golang-github-prometheus curl wget aria2 squid openssl zsh fish libatomic systemd",
     ],
-    ["macos", "clamav redis nginx haproxy caddy prometheus curl wget aria2 squid openssl"],
+    ["macos", "clamav redis nginx haproxy caddy prometheus curl wget aria2 squid openssl zsh fish"],
     ["unknown", ""],
   ];
   for (const [kind, packages] of cases) {
