@@ -10,7 +10,7 @@ import { createPool } from "../../../src/clamd/pool.ts";
 import { eicarCanary } from "../../../src/clamd/proof.ts";
 import { type Act, type FakeClamd, found, startFakeClamd } from "../../fake/clamd.ts";
 
-describe("the start against given clamds", () => {
+describe("the start against given clamds", { concurrency: true }, () => {
   test("waits for one that is busy for longer than it would for one that is not there", async () => {
     const canary = Promise.withResolvers<Act>();
     await using fake = await startFakeClamd({ canary: () => canary.promise });

@@ -110,7 +110,7 @@ function blameOf(result: LoadResult): string {
   return result.ok ? "nothing" : result.blame;
 }
 
-describe("createManagedClamd", () => {
+describe("createManagedClamd", { concurrency: 3 }, () => {
   test("loads a set though it was stopped when it was asked, for longer than any other answer is waited for", async () => {
     await using stage = await openStage();
     assert.deepEqual(await stage.load(one), { ok: true, faults: [] });

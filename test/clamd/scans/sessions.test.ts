@@ -14,7 +14,7 @@ const oneProof = { ...quickTiming, proofIntervalMs: 60_000 };
 /** As long as nothing cuts what is silent: a session that ends then is one that clamd has lost. */
 const restMs = 300;
 
-describe("sessions", () => {
+describe("sessions", { concurrency: true }, () => {
   test("are kept from scan to scan, for bodies from memory, from files and by their paths", async () => {
     for (const sharesSpool of [false, true]) {
       await using stage = await open({}, { backend: { sharesSpool, timing: oneProof } });
