@@ -11,7 +11,7 @@ import { readFileSync } from "node:fs";
 export function startQuietClock(pids: readonly number[] = [process.pid]): (laterPids?: readonly number[]) => number {
   const startedAt = performance.now();
   const before = waitedMs(pids);
-  return (laterPids = []) => performance.now() - startedAt - (waitedMs([...pids, ...laterPids]) - before);
+  return (laterPids = []) => performance.now() - startedAt - Math.max(0, waitedMs([...pids, ...laterPids]) - before);
 }
 
 /** Of their first threads, which is where Node runs JavaScript. */
@@ -19,7 +19,8 @@ function waitedMs(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => sum + waitedMsOf(pid), 0);
 }
 
-function waitedMsOf(pid: number): number {
+/** All that a process has waited for a processor; 0 where nobody tells, and once it has ended. */
+export function waitedMsOf(pid: number): number {
   try {
     const [, nanoseconds] = readFileSync(`/proc/${pid}/schedstat`, "latin1").split(" ");
     return Number(nanoseconds) / 1e6;

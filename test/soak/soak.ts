@@ -80,7 +80,7 @@ async function soak(): Promise<boolean> {
   const stage: SoakStage = { gateway, databaseDirectory, random, subjects, rest, bomb: bombOf(maxScanBytes) };
   const record = new SoakRecord({ capacity, perSecond });
   const over = AbortSignal.timeout(minutes * 60_000);
-  const pulse = feelPulse(gateway.url, 500);
+  const pulse = feelPulse(gateway, 500);
   const traffic = steadyTraffic(perSecond, async () => record.answered(await send()));
   const watch = setInterval(() => {
     residueOf(gateway).then(

@@ -87,14 +87,14 @@ export interface PulseBounds {
   readonly maxMs: number;
 }
 
-/** I7: it lives whatever its engines do, and answers at once: within the bounds, beside what a bare server takes at the same time. */
+/** I7: it lives whatever its engines do, and answers at once: within the bounds, without what the machine itself takes at the same time. */
 export function assertResponsive({ beats }: Pulse, { p99Ms, maxMs }: PulseBounds): void {
   assert.deepEqual(
     beats.filter(({ liveStatus }) => liveStatus !== 200),
     [],
     "I7: /livez",
   );
-  const times = beats.map(({ liveMs, bareMs }) => liveMs - bareMs).sort((a, b) => a - b);
+  const times = beats.map(({ liveMs, bareMs, heldMs }) => liveMs - bareMs - heldMs).sort((a, b) => a - b);
   const p99 = times[Math.floor(times.length * 0.99)] ?? 0;
   // Of fewer, it would be the slowest.
   assert.ok(times.length < 200 || p99 <= p99Ms, `I7: 1 % of /livez took longer than ${p99.toFixed(0)} ms`);

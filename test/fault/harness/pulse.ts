@@ -4,6 +4,8 @@ import { once } from "node:events";
 import { get } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
+import type { GatewayProcess } from "../../e2e/gateway-process.ts";
+import { waitedMsOf } from "../../quiet-clock.ts";
 
 export interface Beat {
   readonly atMs: number;
@@ -12,6 +14,8 @@ export interface Beat {
   readonly liveMs: number;
   /** How long a server that does nothing else took just then: what the machine and this process cost any answer. */
   readonly bareMs: number;
+  /** How long the gateway had to wait for a processor meanwhile, since others had them. */
+  readonly heldMs: number;
   readonly readyStatus: number | null;
 }
 
@@ -31,7 +35,7 @@ const bareServer = `
 `;
 
 /** Opens a connection for each question: a gateway that takes no connections must not look alive. */
-export function feelPulse(url: string, intervalMs = 100): Pulse {
+export function feelPulse({ url, pid }: Pick<GatewayProcess, "url" | "pid">, intervalMs = 100): Pulse {
   const ended = new AbortController();
   const beats: Beat[] = [];
   const waiting = new Set<() => void>();
@@ -40,13 +44,19 @@ export function feelPulse(url: string, intervalMs = 100): Pulse {
 
   async function beat(bareUrl: string): Promise<void> {
     const atMs = performance.now();
+    const heldBefore = waitedMsOf(pid);
+    let heldMs = 0;
+    const living = ask(`${url}/livez`).finally(() => {
+      heldMs = Math.max(0, waitedMsOf(pid) - heldBefore);
+    });
     // At once: while it stands still nothing of it may go by unasked.
-    const [live, ready, beside] = await Promise.all([ask(`${url}/livez`), ask(`${url}/readyz`), ask(bareUrl)]);
+    const [live, ready, beside] = await Promise.all([living, ask(`${url}/readyz`), ask(bareUrl)]);
     beats.push({
       atMs,
       liveStatus: live.status,
       liveMs: live.elapsedMs,
       bareMs: beside.elapsedMs,
+      heldMs,
       readyStatus: ready.status,
     });
     for (const wake of waiting) wake();

@@ -63,7 +63,7 @@ export async function openFaultStage(options: FaultStageOptions = {}): Promise<F
     const account = openAccount({ mayDoubt });
     const held = await residueOf(gateway);
     const before = { ...held, descriptors: held.descriptors + laterDescriptors };
-    const pulse = opened.use(feelPulse(gateway.url));
+    const pulse = opened.use(feelPulse(gateway));
     return {
       gateway,
       databaseDirectory: database.path,
