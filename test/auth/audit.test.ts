@@ -6,7 +6,7 @@ import { type AuditOptions, createAudit } from "../../src/auth/audit.ts";
 import { openAuditFile } from "../../src/auth/audit-file.ts";
 import type { GatewayEvent } from "../../src/core/events.ts";
 import { everyEvent, scanned } from "../log/every-event.ts";
-import { scratchDirectory } from "../spool/scratch-directory.ts";
+import { scratchDirectory } from "../scratch-directory.ts";
 
 const now = () => Date.parse("2026-01-02T03:04:05.678Z");
 const answered = { ...everyEvent.answered, who: "7hq2m4xd", route: "/v3/scan", status: 200 } as const;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { openKeys } from "../../src/auth/keys.ts";
 import type { GatewayEvent } from "../../src/core/events.ts";
-import { scratchDirectory } from "../spool/scratch-directory.ts";
+import { scratchDirectory } from "../scratch-directory.ts";
 import { entryOf } from "./known-clients.ts";
 
 const fileWith = (...entries: readonly unknown[]) => JSON.stringify({ keys: entries });

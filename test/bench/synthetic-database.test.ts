@@ -1,23 +1,19 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { promisify } from "node:util";
 import { writeSignatures } from "../../bench/database/synthetic-database.ts";
+import { suiteDirectory } from "../scratch-directory.ts";
 
 const counts = { hdb: 50, hsb: 50, mdb: 50, ndb: 50, ldb: 50, pcre: 5 };
 
 describe("the synthetic database", () => {
-  let root: string;
-  before(async () => {
-    root = await mkdtemp(join(tmpdir(), "clamgate-test-"));
-  });
-  after(() => rm(root, { recursive: true }));
+  const root = suiteDirectory();
 
   test("is the same every time it is made", async () => {
-    const [first, second] = [join(root, "first"), join(root, "second")];
+    const [first, second] = [root.at("first"), root.at("second")];
     await writeSignatures(first, counts);
     await writeSignatures(second, counts);
     for (const name of await readdir(first)) {
@@ -26,7 +22,7 @@ describe("the synthetic database", () => {
   });
 
   test("holds as many signatures of each kind as were ordered", async () => {
-    const directory = join(root, "counted");
+    const directory = root.at("counted");
     await writeSignatures(directory, { ...counts, hdb: 2501 });
     const lines = (await readFile(join(directory, "synthetic.hdb"), "utf8")).split("\n");
     assert.equal(lines.length, 2502);
@@ -36,7 +32,7 @@ describe("the synthetic database", () => {
   });
 
   test("is loaded by ClamAV to the last signature", async () => {
-    const directory = join(root, "loaded");
+    const directory = root.at("loaded");
     await writeSignatures(directory, counts);
     const { stdout } = await promisify(execFile)("clamscan", ["--database", directory, join(directory, "synthetic.hdb")]);
     assert.match(stdout, /^Known viruses: 250$/m);

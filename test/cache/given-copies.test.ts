@@ -22,7 +22,7 @@ import type { GatewayEvent } from "../../src/core/events.ts";
 import { type Copy, type GivenCopies, givenAgainSeconds, givenSeconds } from "../../src/core/given-copies.ts";
 import { copyOf, describeGivenCopies } from "../contract/given-copies.ts";
 import { type LiveRedis, startRedis, untilTrue } from "../live/redis.ts";
-import { scratchDirectory } from "../spool/scratch-directory.ts";
+import { scratchDirectory } from "../scratch-directory.ts";
 import { ManualTime } from "./manual-time.ts";
 
 const address = "ab".repeat(32);

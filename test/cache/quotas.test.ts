@@ -7,7 +7,7 @@ import { sqliteQuotas } from "../../src/cache/sqlite/quotas.ts";
 import type { GatewayEvent } from "../../src/core/events.ts";
 import type { QuotaStore, QuotaUse } from "../../src/core/quota-store.ts";
 import { type LiveRedis, startRedis } from "../live/redis.ts";
-import { scratchDirectory } from "../spool/scratch-directory.ts";
+import { scratchDirectory } from "../scratch-directory.ts";
 import { ManualTime } from "./manual-time.ts";
 
 const dayMs = 86_400_000;

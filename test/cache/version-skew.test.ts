@@ -10,7 +10,7 @@ import { VerdictFile } from "../../src/cache/sqlite/verdict-file.ts";
 import { engineTag } from "../../src/clamd/proof.ts";
 import { coverage, type Verdict } from "../../src/core/verdict.ts";
 import { type LiveRedis, startRedis, untilTrue } from "../live/redis.ts";
-import { scratchDirectory } from "../spool/scratch-directory.ts";
+import { scratchDirectory } from "../scratch-directory.ts";
 import { olderReleases } from "./older-releases.ts";
 
 const key = { sha256: "5e".repeat(32), tag: "the same by chance" };

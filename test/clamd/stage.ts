@@ -10,7 +10,7 @@ import type { GatewayEvent } from "../../src/core/events.ts";
 import type { Spool, SpooledBody } from "../../src/core/spool.ts";
 import { openSpool } from "../../src/spool/spool.ts";
 import { eventually } from "../process/stage.ts";
-import { scratchDirectory } from "../spool/scratch-directory.ts";
+import { scratchDirectory } from "../scratch-directory.ts";
 
 export const clock = () => performance.now();
 

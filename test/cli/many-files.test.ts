@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { linkSync, mkdirSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { scratchDirectory } from "../scratch-directory.ts";
 import { type JsonDocument, runCommand } from "./command-line.ts";
 
 const report = {
@@ -55,24 +55,20 @@ async function startScriptedGateway() {
 describe("100,000 files (C4)", () => {
   test("are scanned in a heap that could not hold their results", { timeout: 400_000 }, async () => {
     await using gateway = await startScriptedGateway();
-    const root = await mkdtemp(join(tmpdir(), "clamgate-many-"));
-    try {
-      // Links, each directory's to a file of its own: a file may have no more than 65,000 of them.
-      for (let directory = 0; directory < 100; directory += 1) {
-        const path = join(root, `d${directory}`);
-        mkdirSync(path);
-        await writeFile(join(path, "f0"), "fine");
-        for (let file = 1; file < 1_000; file += 1) linkSync(join(path, "f0"), join(path, `f${file}`));
-      }
-      // Kept, 100,000 results would take more than the heap that it has here.
-      const NODE_OPTIONS = "--max-old-space-size=96";
-      const args = ["scan", "--to", gateway.url, "--format", "json", "-i", "-j", "16", root];
-      const { code, stdout, stderr } = await runCommand(args, { env: { NODE_OPTIONS } });
-      assert.equal(code, 0, stderr);
-      const { summary } = JSON.parse(stdout) as JsonDocument;
-      assert.deepEqual([summary.files, summary.clean, summary.errors], [100_000, 100_000, 0]);
-    } finally {
-      await rm(root, { recursive: true });
+    await using root = await scratchDirectory();
+    // Links, each directory's to a file of its own: a file may have no more than 65,000 of them.
+    for (let directory = 0; directory < 100; directory += 1) {
+      const path = root.at(`d${directory}`);
+      mkdirSync(path);
+      await writeFile(join(path, "f0"), "fine");
+      for (let file = 1; file < 1_000; file += 1) linkSync(join(path, "f0"), join(path, `f${file}`));
     }
+    // Kept, 100,000 results would take more than the heap that it has here.
+    const NODE_OPTIONS = "--max-old-space-size=96";
+    const args = ["scan", "--to", gateway.url, "--format", "json", "-i", "-j", "16", root.path];
+    const { code, stdout, stderr } = await runCommand(args, { env: { NODE_OPTIONS } });
+    assert.equal(code, 0, stderr);
+    const { summary } = JSON.parse(stdout) as JsonDocument;
+    assert.deepEqual([summary.files, summary.clean, summary.errors], [100_000, 100_000, 0]);
   });
 });

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { describe, test } from "node:test";
 import { BlockedError, createScanner, requireAllowed, ScanError, type ScannerOptions } from "../../client/src/index.ts";
+import { scratchDirectory } from "../scratch-directory.ts";
 import { type ClamdScript, startScriptedClamd } from "./scripted-clamd.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -245,46 +245,37 @@ describe("through()", () => {
 
 describe("files and directories", () => {
   test("are read whatever their names are; links and special files are passed over", async () => {
-    const root = await mkdtemp(join(tmpdir(), "client-files-"));
-    try {
-      const odd = ["with blank", "quo'te\"", "new\nline", "-dash", "ümlaut"];
-      for (const name of odd) await writeFile(join(root, name), name === "-dash" ? "a virus" : "fine");
-      await writeFile(Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0xe9, 0xff])]), "fine");
-      await mkdir(join(root, "deep", ".git"), { recursive: true });
-      await writeFile(join(root, "deep", "inner"), "fine");
-      await writeFile(join(root, "deep", ".git", "left"), "a virus");
-      await symlink(root, join(root, "loop"));
-      await using clamd = await startScriptedClamd();
-      await using scanner = createScanner(clamd.url);
-      const found = new Map<string, boolean>();
-      for await (const result of scanner.scanDirectory(root, { exclude: [".git"] })) {
-        assert.ok("report" in result, JSON.stringify(result));
-        found.set(result.path.slice(root.length + 1), result.report.allowed);
-      }
-      assert.equal(found.size, odd.length + 2);
-      assert.equal(found.get("-dash"), false);
-      assert.equal(found.get("new\nline"), true);
-      assert.equal(found.has("deep/.git/left"), false);
-    } finally {
-      await rm(root, { recursive: true });
+    await using root = await scratchDirectory();
+    const odd = ["with blank", "quo'te\"", "new\nline", "-dash", "ümlaut"];
+    for (const name of odd) await writeFile(root.at(name), name === "-dash" ? "a virus" : "fine");
+    await writeFile(Buffer.concat([Buffer.from(`${root.path}/`), Buffer.from([0xe9, 0xff])]), "fine");
+    await mkdir(root.at("deep", ".git"), { recursive: true });
+    await writeFile(root.at("deep", "inner"), "fine");
+    await writeFile(root.at("deep", ".git", "left"), "a virus");
+    await symlink(root.path, root.at("loop"));
+    await using clamd = await startScriptedClamd();
+    await using scanner = createScanner(clamd.url);
+    const found = new Map<string, boolean>();
+    for await (const result of scanner.scanDirectory(root.path, { exclude: [".git"] })) {
+      assert.ok("report" in result, JSON.stringify(result));
+      found.set(result.path.slice(root.path.length + 1), result.report.allowed);
     }
+    assert.equal(found.size, odd.length + 2);
+    assert.equal(found.get("-dash"), false);
+    assert.equal(found.get("new\nline"), true);
+    assert.equal(found.has("deep/.git/left"), false);
   });
 
   test("of a list come in its order, each with its report or its error", async () => {
-    const root = await mkdtemp(join(tmpdir(), "client-files-"));
-    try {
-      await writeFile(join(root, "a"), "fine");
-      await writeFile(join(root, "b"), "a virus");
-      await using clamd = await startScriptedClamd();
-      await using scanner = createScanner(clamd.url, { concurrency: 2 });
-      const told: (boolean | string)[] = [];
-      const paths = ["a", "missing", "b", "."].map((name) => join(root, name));
-      for await (const result of scanner.scanMany(paths))
-        told.push("report" in result ? result.report.allowed : result.error.code);
-      assert.deepEqual(told, [true, "not-found", false, "input"]);
-      await assert.rejects(scanner.scanFile(join(root, "missing")), failsWith("not-found"));
-    } finally {
-      await rm(root, { recursive: true });
-    }
+    await using root = await scratchDirectory();
+    await writeFile(root.at("a"), "fine");
+    await writeFile(root.at("b"), "a virus");
+    await using clamd = await startScriptedClamd();
+    await using scanner = createScanner(clamd.url, { concurrency: 2 });
+    const told: (boolean | string)[] = [];
+    const paths = ["a", "missing", "b", "."].map((name) => root.at(name));
+    for await (const result of scanner.scanMany(paths)) told.push("report" in result ? result.report.allowed : result.error.code);
+    assert.deepEqual(told, [true, "not-found", false, "input"]);
+    await assert.rejects(scanner.scanFile(root.at("missing")), failsWith("not-found"));
   });
 });

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { writeFile } from "node:fs/promises";
 import { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { after, before, describe, test } from "node:test";
+import { before, describe, test } from "node:test";
 import NodeClam, { type ClamscanOptions } from "../../client/src/clamscan.ts";
+import { suiteDirectory } from "../scratch-directory.ts";
 import { type ClamdScript, startScriptedClamd } from "./scripted-clamd.ts";
 
 async function started(script: ClamdScript, options: ClamscanOptions = {}) {
@@ -16,14 +15,12 @@ async function started(script: ClamdScript, options: ClamscanOptions = {}) {
 }
 
 describe("clamscan's calls", () => {
-  let root: string;
-  const path = (name: string) => join(root, name);
+  const root = suiteDirectory();
+  const path = (name: string) => root.at(name);
   before(async () => {
-    root = await mkdtemp(join(tmpdir(), "clamscan-"));
     await writeFile(path("good.txt"), "fine");
     await writeFile(path("bad.txt"), "a virus");
   });
-  after(() => rm(root, { recursive: true }));
 
   test("tell version, files, directories and streams as its README has them", async () => {
     await using stage = await started({});
@@ -31,7 +28,7 @@ describe("clamscan's calls", () => {
     assert.match(await clamscan.getVersion(), /^ClamAV 1\.4\.6\/27800\//);
     assert.deepEqual(await clamscan.isInfected(path("good.txt")), { file: path("good.txt"), isInfected: false, viruses: [] });
     assert.deepEqual(await clamscan.scanFile(path("bad.txt")), { file: path("bad.txt"), isInfected: true, viruses: ["A.Virus"] });
-    const directory = await clamscan.scanDir(root);
+    const directory = await clamscan.scanDir(root.path);
     assert.deepEqual(
       [directory.isInfected, directory.badFiles, directory.goodFiles, directory.numGoodFiles],
       [true, [path("bad.txt")], [path("good.txt")], 1],

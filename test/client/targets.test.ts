@@ -1,26 +1,23 @@
 /** The library on each kind of address that it takes: the same bodies, the same verdicts. */
 
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { readFile } from "node:fs/promises";
+import { before, describe, test } from "node:test";
 import { createScanner, ScanError, type ScannerOptions } from "../../client/src/index.ts";
 import { makeCertificate } from "../e2e/certificate.ts";
 import { startRest } from "../front/rest/rest-server.ts";
+import { suiteDirectory } from "../scratch-directory.ts";
 import { type ClamdScript, startScriptedClamd } from "./scripted-clamd.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 describe("a scanner", () => {
-  let directory: string;
+  const directory = suiteDirectory();
   let tls: { readonly cert: Buffer; readonly key: Buffer };
   before(async () => {
-    directory = await mkdtemp(join(tmpdir(), "client-targets-"));
-    const { cert, key } = await makeCertificate(directory);
+    const { cert, key } = await makeCertificate(directory.path);
     tls = { cert: await readFile(cert), key: await readFile(key) };
   });
-  after(() => rm(directory, { recursive: true }));
 
   async function verdicts(url: string, options: ScannerOptions = {}): Promise<readonly string[]> {
     await using scanner = createScanner(url, { retries: 0, ...options });
@@ -37,7 +34,7 @@ describe("a scanner", () => {
 
   test("asks a clamd by tcp, by a Unix socket with a blank in its path, and by tls", async () => {
     assert.deepEqual(await ofClamd({}), expected);
-    assert.deepEqual(await ofClamd({ path: join(directory, "a clamd.ctl") }), expected);
+    assert.deepEqual(await ofClamd({ path: directory.at("a clamd.ctl") }), expected);
     assert.deepEqual(await ofClamd({ tls }, () => ({ tls: { ca: tls.cert } })), expected);
   });
 

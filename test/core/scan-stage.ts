@@ -10,7 +10,7 @@ import { openSpool } from "../../src/spool/spool.ts";
 import { type FakeEngine, fakeEngine } from "../fake/engine.ts";
 import { type FakeCache, fakeCache } from "../fake/verdict-cache.ts";
 import { eventually } from "../process/stage.ts";
-import { scratchDirectory } from "../spool/scratch-directory.ts";
+import { scratchDirectory } from "../scratch-directory.ts";
 
 export const clean: Verdict = { kind: "clean" };
 export const infected: Verdict = { kind: "infected", signatures: ["Eicar"] };

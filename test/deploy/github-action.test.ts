@@ -2,14 +2,14 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { validateAction, validateWorkflow } from "@action-validator/core";
 import { parse } from "yaml";
 import { eicar, eicarName, testSignatures } from "../live/clamd.ts";
+import { suiteDirectory } from "../scratch-directory.ts";
 import { deployDirectory } from "./image.ts";
 
 interface Step {
@@ -28,14 +28,13 @@ const action = parse(text) as Action;
 const main = fileURLToPath(new URL("../src/main.ts", deployDirectory));
 
 describe("the GitHub Action", () => {
-  let directory: string;
+  const directory = suiteDirectory();
   let workspace: string;
 
   before(async () => {
-    directory = await mkdtemp(join(tmpdir(), "clamgate-action-"));
-    workspace = join(directory, "workspace");
-    const signatures = join(directory, "clamgate-signatures");
-    for (const made of [signatures, join(directory, "bin"), join(workspace, "a b"), join(workspace, "a b", ".git")])
+    workspace = directory.at("workspace");
+    const signatures = directory.at("clamgate-signatures");
+    for (const made of [signatures, directory.at("bin"), join(workspace, "a b"), join(workspace, "a b", ".git")])
       await mkdir(made, { recursive: true });
     for (const [name, content] of Object.entries(testSignatures)) await writeFile(join(signatures, name), content);
     await writeFile(join(workspace, "fine"), "fine");
@@ -43,14 +42,13 @@ describe("the GitHub Action", () => {
     await writeFile(join(workspace, "a b", ".git", "eicar.com"), eicar);
     const programs = {
       npx: `test "$1 $2" = "--yes clamgate@${action.inputs.version?.default}" || exit 99\nshift 2\nexec ${process.execPath} ${main} "$@"`,
-      freshclam: `for one; do echo "$one"; done > ${directory}/fetched`,
+      freshclam: `for one; do echo "$one"; done > ${directory.path}/fetched`,
     };
     for (const [name, script] of Object.entries(programs)) {
-      await writeFile(join(directory, "bin", name), `#!/bin/sh\n${script}\n`);
-      await chmod(join(directory, "bin", name), 0o755);
+      await writeFile(directory.at("bin", name), `#!/bin/sh\n${script}\n`);
+      await chmod(directory.at("bin", name), 0o755);
     }
   });
-  after(() => rm(directory, { recursive: true }));
 
   /** As the runner has it for `shell: bash`. */
   function run(name: string, env: Readonly<Record<string, string>>) {
@@ -59,18 +57,24 @@ describe("the GitHub Action", () => {
     const { status, stdout, stderr } = spawnSync("bash", ["--noprofile", "--norc", "-eo", "pipefail", "-c", script], {
       cwd: workspace,
       encoding: "utf8",
-      env: { PATH: `${directory}/bin:${process.env.PATH}`, HOME: directory, TMPDIR: directory, RUNNER_TEMP: directory, ...env },
+      env: {
+        PATH: `${directory.path}/bin:${process.env.PATH}`,
+        HOME: directory.path,
+        TMPDIR: directory.path,
+        RUNNER_TEMP: directory.path,
+        ...env,
+      },
     });
     return { status, text: stdout + stderr };
   }
 
   async function scan(given: Readonly<Record<string, string>>) {
-    const outputs = join(directory, "outputs");
+    const outputs = directory.at("outputs");
     await writeFile(outputs, "");
     const inputs = Object.entries(action.inputs).map(([name, input]) => [name.toUpperCase().replaceAll("-", "_"), input.default]);
     const env = {
       ...Object.fromEntries(inputs),
-      DATABASE_DIRECTORY: join(directory, "clamgate-signatures"),
+      DATABASE_DIRECTORY: directory.at("clamgate-signatures"),
       GITHUB_OUTPUT: outputs,
     };
     return { ...run("Scan", { ...env, ...given }), outputs: (await readFile(outputs, "utf8")).trimEnd().split("\n") };
@@ -119,11 +123,11 @@ describe("the GitHub Action", () => {
   });
 
   test("fetches signatures into the directory that is cached by day", async () => {
-    const { status, text } = run("Fetch signatures", { SIGNATURES: join(directory, "fresh") });
+    const { status, text } = run("Fetch signatures", { SIGNATURES: directory.at("fresh") });
     assert.equal(status, 0, text);
-    assert.equal(await readFile(join(directory, "fetched"), "utf8"), `--config-file=${directory}/freshclam.conf\n`);
-    const conf = await readFile(join(directory, "freshclam.conf"), "utf8");
-    assert.match(conf, new RegExp(`^DatabaseMirror \\S+\nDatabaseDirectory ${directory}/fresh\nDatabaseOwner \\S+\n$`));
-    assert.deepEqual(await readdir(join(directory, "fresh")), []);
+    assert.equal(await readFile(directory.at("fetched"), "utf8"), `--config-file=${directory.path}/freshclam.conf\n`);
+    const conf = await readFile(directory.at("freshclam.conf"), "utf8");
+    assert.match(conf, new RegExp(`^DatabaseMirror \\S+\nDatabaseDirectory ${directory.path}/fresh\nDatabaseOwner \\S+\n$`));
+    assert.deepEqual(await readdir(directory.at("fresh")), []);
   });
 });

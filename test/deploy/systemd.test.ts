@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFile, writeFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
 import { settings } from "../../src/config/settings.ts";
+import { scratchDirectory } from "../scratch-directory.ts";
 import { deployDirectory } from "./image.ts";
 
 const unit = await readFile(new URL("systemd/clamgate.service", deployDirectory), "utf8");
@@ -21,17 +20,13 @@ function valuesOf(name: string): readonly string[] {
 
 /** `systemd-analyze` knows every name and value; it looks whether the program is there, too. */
 async function analyze(...words: readonly string[]): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), "clamgate-unit-"));
-  try {
-    const path = join(directory, "clamgate.service");
-    await writeFile(path, unit.replaceAll("/opt/clamgate/clamgate", process.execPath));
-    const { stdout, stderr } = await run("systemd-analyze", [...words, path], {
-      env: { PATH: process.env.PATH, SYSTEMD_PAGER: "" },
-    });
-    return stdout + stderr;
-  } finally {
-    await rm(directory, { recursive: true });
-  }
+  await using directory = await scratchDirectory();
+  const path = directory.at("clamgate.service");
+  await writeFile(path, unit.replaceAll("/opt/clamgate/clamgate", process.execPath));
+  const { stdout, stderr } = await run("systemd-analyze", [...words, path], {
+    env: { PATH: process.env.PATH, SYSTEMD_PAGER: "" },
+  });
+  return stdout + stderr;
 }
 
 describe("clamgate.service", () => {

@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { freePort } from "../live/free-port.ts";
-import { scratchDirectory } from "../spool/scratch-directory.ts";
+import { scratchDirectory } from "../scratch-directory.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 

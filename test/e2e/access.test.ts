@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
-import { scratchDirectory } from "../spool/scratch-directory.ts";
+import { scratchDirectory } from "../scratch-directory.ts";
 import { makeCertificate } from "./certificate.ts";
 import { form } from "./client.ts";
 import { startGatewayProcess } from "./gateway-process.ts";

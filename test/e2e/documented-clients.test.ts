@@ -3,13 +3,13 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
+import { scratchDirectory } from "../scratch-directory.ts";
 import { type GatewayProcess, startGatewayProcess } from "./gateway-process.ts";
 import { eicar } from "./samples.ts";
 
@@ -61,28 +61,24 @@ async function runAgainst(
 ): Promise<{ readonly output: string; readonly isDone: boolean }> {
   const program = blockOf(await readFile(join(root, document), "utf8"), fence);
   assert.ok(program.includes(written), `the program in ${fence} asks the gateway on its usual port`);
-  const directory = await mkdtemp(join(tmpdir(), "clamgate-documented-"));
-  try {
-    await writeFile(join(directory, file), program.replace(written, url));
-    await writeFile(join(directory, "upload.bin"), bytes);
-    const [executable = "", ...args] = command;
-    const env = {
-      PATH: "/usr/bin:/bin",
-      HOME: directory,
-      GOFLAGS: "-mod=mod",
-      GOTOOLCHAIN: "local",
-      GOCACHE: join(root, "node_modules/.cache/go"),
-    };
-    const child = spawn(executable, [...args, file], { cwd: directory, env, stdio: ["ignore", "pipe", "pipe"] });
-    const [out, err, code] = await Promise.all([
-      text(child.stdout),
-      text(child.stderr),
-      new Promise((resolve) => child.once("close", resolve)),
-    ]);
-    return { output: `${out}${err}`.trim(), isDone: code === 0 };
-  } finally {
-    await rm(directory, { recursive: true });
-  }
+  await using directory = await scratchDirectory();
+  await writeFile(directory.at(file), program.replace(written, url));
+  await writeFile(directory.at("upload.bin"), bytes);
+  const [executable = "", ...args] = command;
+  const env = {
+    PATH: "/usr/bin:/bin",
+    HOME: directory.path,
+    GOFLAGS: "-mod=mod",
+    GOTOOLCHAIN: "local",
+    GOCACHE: join(root, "node_modules/.cache/go"),
+  };
+  const child = spawn(executable, [...args, file], { cwd: directory.path, env, stdio: ["ignore", "pipe", "pipe"] });
+  const [out, err, code] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    new Promise((resolve) => child.once("close", resolve)),
+  ]);
+  return { output: `${out}${err}`.trim(), isDone: code === 0 };
 }
 
 function blockOf(document: string, fence: string): string {

@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
+import { suiteDirectory } from "../scratch-directory.ts";
 import { makeCertificate } from "./certificate.ts";
 import { type GatewayProcess, startGatewayProcess } from "./gateway-process.ts";
 
@@ -15,14 +13,12 @@ const request = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n
 const pauseMs = 11_000;
 
 describe("CLIENT_HEAD_TIMEOUT", { concurrency: true }, () => {
-  let directory = "";
+  const directory = suiteDirectory();
   let env: Readonly<Record<string, string>> = {};
   before(async () => {
-    directory = await mkdtemp(join(tmpdir(), "clamgate-heads-"));
-    const { cert, key } = await makeCertificate(directory);
+    const { cert, key } = await makeCertificate(directory.path);
     env = { SSL_PORT: "0", SSL_CERT: cert, SSL_KEY: key };
   });
-  after(() => rm(directory, { recursive: true, force: true }));
 
   test("leaves a new connection, and a head that pauses, its minute on every port", async () => {
     await using gateway = await startGatewayProcess({ env });

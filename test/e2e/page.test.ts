@@ -8,7 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import type { Browser } from "playwright-core";
 import { openBrowser, openPage } from "../front/page/browser.ts";
-import { scratchDirectory } from "../spool/scratch-directory.ts";
+import { scratchDirectory } from "../scratch-directory.ts";
 import { type GatewayProcess, startGatewayProcess } from "./gateway-process.ts";
 import { eicar } from "./samples.ts";
 

@@ -1,29 +1,24 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFile } from "node:fs/promises";
 import { before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { end, head, ok, redirect, reset, stall, startFakeOrigin } from "../fake/origin.ts";
 import { bytesOf, drain, type Given, loopback, recordedUpstream } from "../front/proxy/recorded-upstream.ts";
 import { failsWith } from "../front/proxy/refusing.ts";
+import { scratchDirectory } from "../scratch-directory.ts";
 
 const names = { "origin.example": [["127.0.0.1"]], "other.example": [["127.0.0.1"]] } as const;
 
 describe("TLS to an origin (P30)", () => {
   let tls = { cert: "", key: "" };
   before(async () => {
-    const directory = await mkdtemp(join(tmpdir(), "clamgate-"));
-    try {
-      const [cert, key] = [join(directory, "crt"), join(directory, "key")];
-      const subject = ["-subj", "/CN=x", "-addext", "subjectAltName=DNS:origin.example,IP:127.0.0.1"];
-      const kind = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
-      await promisify(execFile)("openssl", [...kind, ...subject, "-keyout", key, "-out", cert]);
-      tls = { cert: await readFile(cert, "utf8"), key: await readFile(key, "utf8") };
-    } finally {
-      await rm(directory, { recursive: true });
-    }
+    await using directory = await scratchDirectory();
+    const [cert, key] = [directory.at("crt"), directory.at("key")];
+    const subject = ["-subj", "/CN=x", "-addext", "subjectAltName=DNS:origin.example,IP:127.0.0.1"];
+    const kind = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+    await promisify(execFile)("openssl", [...kind, ...subject, "-keyout", key, "-out", cert]);
+    tls = { cert: await readFile(cert, "utf8"), key: await readFile(key, "utf8") };
   });
   const trusting = (given: Given = {}) => recordedUpstream({ allowPrivate: loopback, names, extraCa: tls.cert, ...given });
 

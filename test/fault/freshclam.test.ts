@@ -1,13 +1,13 @@
 /** F19: a freshclam that fails, hangs or does harm. */
 
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { startGatewayProcess } from "../e2e/gateway-process.ts";
 import { testSignatures } from "../live/clamd.ts";
 import { eventually, processesWith } from "../process/stage.ts";
+import { scratchDirectory } from "../scratch-directory.ts";
 import { traffic } from "./harness/rest-traffic.ts";
 import { openFaultStage } from "./harness/stage.ts";
 import { testDatabase } from "./test-database.ts";
@@ -25,63 +25,51 @@ describe("a freshclam that fails", { concurrency: true }, () => {
   };
   for (const [what, [script, outcome]] of Object.entries(scripts)) {
     test(`${what}: ${outcome}, not ready, nothing clean; signatures that then come are loaded (F19)`, async () => {
-      const directory = await mkdtemp(join(tmpdir(), "clamgate-freshclam-"));
-      try {
-        await writeFile(join(directory, "freshclam"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
-        await using database = await emptyDatabase();
-        await using gateway = await startFetching(directory, database.path);
-        const metric = `clamgate_signature_checks_total{outcome="${outcome}"}`;
-        await eventually(`a check is ${outcome}`, async () => (await gateway.metric(metric)) === 1);
-        assert.equal((await fetch(`${gateway.url}/readyz`)).status, 503);
-        assert.equal((await scan(gateway.url)).status, 503);
-        for (const [name, text] of Object.entries(testSignatures)) await writeFile(join(database.path, name), text);
-        await gateway.ready();
-        assert.equal((await scan(gateway.url)).status, 200);
-      } finally {
-        await rm(directory, { recursive: true, force: true });
-      }
+      await using directory = await scratchDirectory();
+      await writeFile(directory.at("freshclam"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+      await using database = await emptyDatabase();
+      await using gateway = await startFetching(directory.path, database.path);
+      const metric = `clamgate_signature_checks_total{outcome="${outcome}"}`;
+      await eventually(`a check is ${outcome}`, async () => (await gateway.metric(metric)) === 1);
+      assert.equal((await fetch(`${gateway.url}/readyz`)).status, 503);
+      assert.equal((await scan(gateway.url)).status, 503);
+      for (const [name, text] of Object.entries(testSignatures)) await writeFile(join(database.path, name), text);
+      await gateway.ready();
+      assert.equal((await scan(gateway.url)).status, 200);
     });
   }
 
   test("hangs, or writes a broken database: never ready by it, ended with the gateway (F19)", async () => {
-    const directory = await mkdtemp(join(tmpdir(), "clamgate-freshclam-"));
-    try {
-      await using database = await emptyDatabase();
-      const script = `#!/bin/sh\necho no database > '${database.path}/daily.cvd'\nexec tail -n 0 -f "$0"\n`;
-      await writeFile(join(directory, "freshclam"), script, { mode: 0o755 });
-      const isRunning = async () => (await processesWith(join(directory, "freshclam"))).length > 0;
-      await using gateway = await startFetching(directory, database.path);
-      await eventually("it runs", isRunning);
-      assert.equal((await fetch(`${gateway.url}/readyz`)).status, 503);
-      assert.equal((await scan(gateway.url)).status, 503);
-      gateway.signal("SIGTERM");
-      assert.equal(await gateway.ended, 0);
-      assert.equal(await isRunning(), false);
-    } finally {
-      await rm(directory, { recursive: true, force: true });
-    }
+    await using directory = await scratchDirectory();
+    await using database = await emptyDatabase();
+    const script = `#!/bin/sh\necho no database > '${database.path}/daily.cvd'\nexec tail -n 0 -f "$0"\n`;
+    await writeFile(directory.at("freshclam"), script, { mode: 0o755 });
+    const isRunning = async () => (await processesWith(directory.at("freshclam"))).length > 0;
+    await using gateway = await startFetching(directory.path, database.path);
+    await eventually("it runs", isRunning);
+    assert.equal((await fetch(`${gateway.url}/readyz`)).status, 503);
+    assert.equal((await scan(gateway.url)).status, 503);
+    gateway.signal("SIGTERM");
+    assert.equal(await gateway.ended, 0);
+    assert.equal(await isRunning(), false);
   });
 });
 
 describe("a freshclam that does harm while a gateway serves", () => {
   test("by emptying the directory, or by leaving rubbish in it, ends no scan and changes no verdict (F19)", async () => {
-    const directory = await mkdtemp(join(tmpdir(), "clamgate-freshclam-"));
-    try {
-      await using database = await testDatabase();
-      const harm = `rm -f '${database.path}'/*\necho rubbish > '${database.path}/daily.cvd'\nexit 0\n`;
-      await writeFile(join(directory, "freshclam"), `#!/bin/sh\n${harm}`, { mode: 0o755 });
-      await using stage = await openFaultStage({ env: fetchingEnv(directory, database.path) });
-      const rejected = () => stage.gateway.metric('clamgate_reloads_total{outcome="rejected"}');
-      await eventually("its rubbish is refused", async () => {
-        await traffic(stage, 0.2);
-        return (await rejected()) >= 1;
-      });
-      await traffic(stage, 0.5);
-      assert.equal((await fetch(`${stage.gateway.url}/readyz`)).status, 200);
-      assert.equal(stage.account.totals().errors, 0);
-    } finally {
-      await rm(directory, { recursive: true, force: true });
-    }
+    await using directory = await scratchDirectory();
+    await using database = await testDatabase();
+    const harm = `rm -f '${database.path}'/*\necho rubbish > '${database.path}/daily.cvd'\nexit 0\n`;
+    await writeFile(directory.at("freshclam"), `#!/bin/sh\n${harm}`, { mode: 0o755 });
+    await using stage = await openFaultStage({ env: fetchingEnv(directory.path, database.path) });
+    const rejected = () => stage.gateway.metric('clamgate_reloads_total{outcome="rejected"}');
+    await eventually("its rubbish is refused", async () => {
+      await traffic(stage, 0.2);
+      return (await rejected()) >= 1;
+    });
+    await traffic(stage, 0.5);
+    assert.equal((await fetch(`${stage.gateway.url}/readyz`)).status, 200);
+    assert.equal(stage.account.totals().errors, 0);
   });
 });
 

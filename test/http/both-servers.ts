@@ -9,7 +9,7 @@ import { buffer } from "node:stream/consumers";
 import { connect as connectTls } from "node:tls";
 import { type ListenerLimits, plainServer, secureServer } from "../../src/http/listener.ts";
 import { makeCertificate } from "../e2e/certificate.ts";
-import { scratchDirectory } from "../spool/scratch-directory.ts";
+import { scratchDirectory } from "../scratch-directory.ts";
 
 export interface Listening extends AsyncDisposable {
   readonly server: Server;

@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
+import { truncate, writeFile } from "node:fs/promises";
 import { connect as connectHttp2 } from "node:http2";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Readable } from "node:stream";
-import { after, before, describe, test } from "node:test";
+import { before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { answerEarly, type LingerBounds, type LingerOutcome } from "../../src/http/linger.ts";
 import { RequestBody } from "../../src/http/request-body.ts";
+import { suiteDirectory } from "../scratch-directory.ts";
 import { answer, RawClient, serve } from "./exchange.ts";
 import { frame, Http2Bytes } from "./http2-bytes.ts";
 
@@ -266,15 +265,13 @@ describe("answerEarly to a client that has left", () => {
 });
 
 describe("answerEarly and curl", () => {
-  let folder = "";
+  const folder = suiteDirectory();
   let file = "";
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), "early-answer-"));
-    file = join(folder, "body");
+    file = folder.at("body");
     await writeFile(file, "");
     await truncate(file, size);
   });
-  after(() => rm(folder, { recursive: true }));
 
   for (const [name, version, options] of [
     ["HTTP/1.1", 1, ["--http1.1"]],

@@ -10,7 +10,7 @@ import { connect as connectTls } from "node:tls";
 import { cutUnreadAnswers } from "../../src/http/connections.ts";
 import { type Certificate, plainServer, secureServer } from "../../src/http/listener.ts";
 import { makeCertificate } from "../e2e/certificate.ts";
-import { scratchDirectory } from "../spool/scratch-directory.ts";
+import { scratchDirectory } from "../scratch-directory.ts";
 
 const limits = { headersTimeoutMs: 5_000, keepAliveTimeoutMs: 60_000, maxHeaderBytes: 65_536, maxConnections: 0 };
 /** More than the sockets of both ends take. */

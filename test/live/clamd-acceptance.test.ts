@@ -6,7 +6,7 @@ import { mkdir } from "node:fs/promises";
 import { describe, test } from "node:test";
 import { acceptanceCases, acceptanceFiles } from "../front/clamd/acceptance.ts";
 import { type DoorAddress, open } from "../front/clamd/door-client.ts";
-import { scratchDirectory } from "../front/paths/scratch-directory.ts";
+import { scratchDirectory } from "../scratch-directory.ts";
 import { marker, markerName, startRealClamd } from "./clamd.ts";
 
 describe("clamd itself", () => {

@@ -6,7 +6,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type ScratchDirectory, scratchDirectory } from "../spool/scratch-directory.ts";
+import { type ScratchDirectory, scratchDirectory } from "../scratch-directory.ts";
 
 export interface LiveNginx extends AsyncDisposable {
   /** What it has written to its error log. */

@@ -12,7 +12,7 @@ import { readAgain } from "../../src/clamd/read-again.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
 import { memoryBytesPerBody, openPool, type PoolStage } from "../clamd/stage.ts";
 import { tar } from "../fault/tar.ts";
-import { scratchDirectory } from "../spool/scratch-directory.ts";
+import { scratchDirectory } from "../scratch-directory.ts";
 import { bodySignature, marker, mebibyte, type RealClamd, startRealClamd, testSignatures } from "./clamd.ts";
 import { iso } from "./iso.ts";
 import { zip } from "./zip.ts";

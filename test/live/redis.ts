@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { createClient } from "@redis/client";
-import { type ScratchDirectory, scratchDirectory } from "../spool/scratch-directory.ts";
+import { type ScratchDirectory, scratchDirectory } from "../scratch-directory.ts";
 import { freePort } from "./free-port.ts";
 
 export interface RedisOptions {

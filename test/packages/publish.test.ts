@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { cp, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { parse } from "yaml";
+import { suiteDirectory } from "../scratch-directory.ts";
 import { repository } from "./packed.ts";
 
 interface Step {
@@ -17,24 +17,22 @@ interface Step {
 
 describe("deploy/npm/publish.yaml", () => {
   let steps: readonly Step[];
-  let directory: string;
+  const directory = suiteDirectory();
   before(async () => {
     const { jobs } = parse(await readFile(join(repository, "deploy/npm/publish.yaml"), "utf8"));
     assert.deepEqual(jobs.publish.permissions, { contents: "read", "id-token": "write" });
     steps = jobs.publish.steps;
-    directory = await mkdtemp(join(tmpdir(), "clamgate-publish-"));
-    await mkdir(join(directory, "client"));
-    for (const name of ["package.json", "client/package.json"]) await cp(join(repository, name), join(directory, name));
+    await mkdir(directory.at("client"));
+    for (const name of ["package.json", "client/package.json"]) await cp(join(repository, name), directory.at(name));
   });
-  after(() => rm(directory, { recursive: true }));
 
   /** A step's own commands; what needs root is left out. */
   async function run(name: string, env: Readonly<Record<string, string>>): Promise<void> {
     const text = steps.find((step) => step.name === name)?.run ?? assert.fail(`there is no step ${name}`);
     const commands = text.replaceAll(/^sudo .*$/gm, "");
     const { PATH = "" } = process.env;
-    const own = { PATH, HOME: directory, npm_config_offline: "true", npm_config_update_notifier: "false" };
-    await promisify(execFile)("bash", ["-euc", commands], { cwd: directory, env: { ...own, ...env } });
+    const own = { PATH, HOME: directory.path, npm_config_offline: "true", npm_config_update_notifier: "false" };
+    await promisify(execFile)("bash", ["-euc", commands], { cwd: directory.path, env: { ...own, ...env } });
   }
 
   test("publishes nothing under a tag that is not the version", async () => {
@@ -45,7 +43,7 @@ describe("deploy/npm/publish.yaml", () => {
 
   test("names the repository in both packages, as provenance needs it", async () => {
     await run("Name the repository", { GITHUB_SERVER_URL: "https://example.test", GITHUB_REPOSITORY: "some/where" });
-    const read = async (path: string) => JSON.parse(await readFile(join(directory, path), "utf8")).repository;
+    const read = async (path: string) => JSON.parse(await readFile(directory.at(path), "utf8")).repository;
     const git = { type: "git", url: "git+https://example.test/some/where.git" };
     assert.deepEqual(await read("package.json"), git);
     assert.deepEqual(await read("client/package.json"), { ...git, directory: "client" });

@@ -7,7 +7,7 @@ import { watchDirectoryEpoch } from "../../src/signatures/directory-epoch.ts";
 import { readSignatureSet } from "../../src/signatures/signature-set.ts";
 import { bodySignature } from "../live/clamd.ts";
 import { eventually } from "../process/stage.ts";
-import { scratchDirectory } from "../spool/scratch-directory.ts";
+import { scratchDirectory } from "../scratch-directory.ts";
 
 describe("watchDirectoryEpoch", () => {
   test("names what is in the directory by a canary in it, and nothing from a change until the next one is there", async () => {

@@ -3,7 +3,7 @@ import { chmod, mkdir, readdir, stat, symlink, writeFile } from "node:fs/promise
 import { join, relative } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { claimDirectory, spoolFileName } from "../../src/spool/spool-directory.ts";
-import { type ScratchDirectory, scratchDirectory } from "./scratch-directory.ts";
+import { type ScratchDirectory, scratchDirectory } from "../scratch-directory.ts";
 
 const uniqueId = "0f8fad5b-d9cb-469f-a165-70867728950e";
 

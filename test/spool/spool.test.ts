@@ -11,7 +11,7 @@ import { openSpool, type SpoolSettings } from "../../src/spool/spool.ts";
 import type { FileSystem } from "../../src/spool/spool-file.ts";
 import { describeSpool } from "../contract/spool.ts";
 import { ReadyChunks } from "../fake/ready-chunks.ts";
-import { type ScratchDirectory, scratchDirectory } from "./scratch-directory.ts";
+import { type ScratchDirectory, scratchDirectory } from "../scratch-directory.ts";
 import { collect, cut, ScriptedBody, sampleBytes } from "./scripted-body.ts";
 
 const ample = { memoryBytesPerBody: 1 << 20, memoryBytesTotal: 1 << 24, maxFileBytesTotal: 1 << 26 };

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { runKeysCommand } from "../../../src/app/commands/keys.ts";
 import { accessFor } from "../../auth/known-clients.ts";
-import { scratchDirectory } from "../../spool/scratch-directory.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 
 async function stage() {
   const directory = await scratchDirectory();

@@ -18,8 +18,8 @@ import { readSignatureSet } from "../../../src/signatures/signature-set.ts";
 import { largeSignatures } from "../../fault/large-signatures.ts";
 import { testLimits } from "../../live/clamd.ts";
 import { eventually, processesWith } from "../../process/stage.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { textSignature, writeFiles } from "../../signatures/scratch.ts";
-import { scratchDirectory } from "../../spool/scratch-directory.ts";
 
 const one = { "own.ndb": textSignature("One", "aaaaaaaa") };
 const two = { "own.ndb": textSignature("Two", "bbbbbbbb") };

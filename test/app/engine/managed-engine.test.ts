@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { startGatewayProcess } from "../../e2e/gateway-process.ts";
 import { eventually } from "../../process/stage.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { textSignature, writeFiles } from "../../signatures/scratch.ts";
-import { scratchDirectory } from "../../spool/scratch-directory.ts";
 
 describe("managedEngine", () => {
   test("starts no clamd when it is stopped while the first set is made ready", async () => {

@@ -18,7 +18,7 @@ import {
   untilTrue,
 } from "../../live/redis.ts";
 import { startQuietClock } from "../../quiet-clock.ts";
-import { type ScratchDirectory, scratchDirectory } from "../../spool/scratch-directory.ts";
+import { type ScratchDirectory, scratchDirectory } from "../../scratch-directory.ts";
 import {
   clean,
   connectedCache,

@@ -9,7 +9,7 @@ import { maxReplyBytes } from "../../../src/codec/clamd/reply.ts";
 import { answer, type FakeClamdOptions, reset, stall, startFakeClamd } from "../../fake/clamd.ts";
 import { fakeBody } from "../../fake/spooled-body.ts";
 import { eventually } from "../../process/stage.ts";
-import { scratchDirectory } from "../../spool/scratch-directory.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { sampleBytes } from "../../spool/scripted-body.ts";
 import { startDeafListener } from "../deaf-listener.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { prefixedBody } from "../../../src/clamd/read-again.ts";
 import { openSpool } from "../../../src/spool/spool.ts";
-import { scratchDirectory } from "../../spool/scratch-directory.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { collect } from "../../spool/scripted-body.ts";
 
 const prefix = Buffer.from("before ");

@@ -5,7 +5,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { dialClamd, ExchangeError, exchange } from "../../../src/clamd/connection.ts";
-import { scratchDirectory } from "../../spool/scratch-directory.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { type RefusingPeer, startRefusingPeer } from "../refusing-peer.ts";
 
 const refusal = "INSTREAM size limit exceeded. ERROR\0";

@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseList } from "structured-headers";
 import { startRedis } from "../../live/redis.ts";
-import { scratchDirectory } from "../../spool/scratch-directory.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { openClientStage, type TestClient, testClient } from "./stage.ts";
 
 const quotaExceeded = "https://iana.org/assignments/http-problem-types#quota-exceeded";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Act, clean, type FakeClamd, startFakeClamd } from "../../fake/clamd.ts";
 import { oneOf } from "../../fake/threads.ts";
-import { scratchDirectory } from "../../spool/scratch-directory.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { type GatewayProcess, startGatewayProcess } from "../gateway-process.ts";
 
 /** One entry of API_KEYS_FILE, as far as a test has something to say of it. */

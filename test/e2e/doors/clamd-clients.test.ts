@@ -5,8 +5,8 @@ import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
 import { type TestDatabase, testDatabase } from "../../fault/test-database.ts";
-import { type ScratchDirectory, scratchDirectory } from "../../front/paths/scratch-directory.ts";
 import { marker, markerName } from "../../live/clamd.ts";
+import { type ScratchDirectory, scratchDirectory } from "../../scratch-directory.ts";
 import { type GatewayProcess, startGatewayProcess } from "../gateway-process.ts";
 
 interface Ran {

@@ -9,9 +9,9 @@ import { answer, startFakeClamd } from "../../fake/clamd.ts";
 import { givenClamd } from "../../fault/harness/given-clamd.ts";
 import { type TestDatabase, testDatabase } from "../../fault/test-database.ts";
 import { chunk, converse, type DoorAddress, instream, open } from "../../front/clamd/door-client.ts";
-import { scratchDirectory } from "../../front/paths/scratch-directory.ts";
 import { marker, markerName } from "../../live/clamd.ts";
 import { eventually } from "../../process/stage.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { type GatewayProcess, startGatewayProcess } from "../gateway-process.ts";
 
 const run = promisify(execFile);

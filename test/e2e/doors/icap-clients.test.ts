@@ -14,7 +14,7 @@ import { type Answer, chunked, onSocket, rawIcap, reqmod, respmod } from "../../
 import { eicarName } from "../../live/clamd.ts";
 import { zip } from "../../live/zip.ts";
 import { eventually } from "../../process/stage.ts";
-import { scratchDirectory } from "../../spool/scratch-directory.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { makeCertificate } from "../certificate.ts";
 import { eicar } from "../samples.ts";
 import { startIcapGateway } from "./icap-stage.ts";

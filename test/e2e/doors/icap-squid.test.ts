@@ -10,7 +10,7 @@ import { marker, markerName } from "../../live/clamd.ts";
 import { freePort } from "../../live/free-port.ts";
 import { type LiveSquid, type ProxiedAnswer, startSquid } from "../../live/squid.ts";
 import { eventually } from "../../process/stage.ts";
-import { scratchDirectory } from "../../spool/scratch-directory.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { makeCertificate } from "../certificate.ts";
 import { eicar } from "../samples.ts";
 import { type IcapGateway, startIcapGateway, startPacedOrigin } from "./icap-stage.ts";

@@ -11,7 +11,7 @@ import { testDatabase } from "../../fault/test-database.ts";
 import { type Connection, chunk, type DoorAddress, end, open } from "../../front/clamd/door-client.ts";
 import { chunked, rawIcap } from "../../front/icap/raw-icap.ts";
 import { freePort } from "../../live/free-port.ts";
-import { scratchDirectory } from "../../spool/scratch-directory.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { type GatewayProcess, startGatewayProcess } from "../gateway-process.ts";
 import { eicar } from "../samples.ts";
 

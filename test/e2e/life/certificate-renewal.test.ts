@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { connect } from "node:tls";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { makeCertificate } from "../certificate.ts";
 import { startGatewayProcess } from "../gateway-process.ts";
 
@@ -35,15 +36,11 @@ describe("the TLS certificate", { concurrency: true }, () => {
     await without.line("TLS is off");
     await without[Symbol.asyncDispose]();
 
-    const directory = await mkdtemp(join(tmpdir(), "clamgate-tls-"));
-    try {
-      const { key } = await makeCertificate(directory);
-      const cert = join(directory, "broken.crt");
-      await writeFile(cert, "no certificate");
-      await assert.rejects(startGatewayProcess({ env: { SSL_PORT: "0", SSL_CERT: cert, SSL_KEY: key } }), /ended with 1/);
-    } finally {
-      await rm(directory, { recursive: true });
-    }
+    await using directory = await scratchDirectory();
+    const { key } = await makeCertificate(directory.path);
+    const cert = directory.at("broken.crt");
+    await writeFile(cert, "no certificate");
+    await assert.rejects(startGatewayProcess({ env: { SSL_PORT: "0", SSL_CERT: cert, SSL_KEY: key } }), /ended with 1/);
   });
 });
 

@@ -6,7 +6,7 @@ import { connect as connectTls } from "node:tls";
 import { clean, startFakeClamd } from "../../fake/clamd.ts";
 import { givenClamd } from "../../fault/harness/given-clamd.ts";
 import { eventually } from "../../process/stage.ts";
-import { scratchDirectory } from "../../spool/scratch-directory.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { makeCertificate } from "../certificate.ts";
 import { form, http2 } from "../client.ts";
 import { type GatewayProcess, startGatewayProcess } from "../gateway-process.ts";

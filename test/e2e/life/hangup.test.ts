@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import { clean, startFakeClamd } from "../../fake/clamd.ts";
 import { head, keep, startFakeOrigin } from "../../fake/origin.ts";
 import { givenClamd } from "../../fault/harness/given-clamd.ts";
-import { scratchDirectory } from "../../spool/scratch-directory.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { makeCertificate } from "../certificate.ts";
 import { upload } from "../client.ts";
 import { startGatewayProcess } from "../gateway-process.ts";

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { upload } from "../client.ts";
 import { type GatewayProcess, startGatewayProcess } from "../gateway-process.ts";
 import { eicar, type Sample } from "../samples.ts";
@@ -12,20 +13,16 @@ const known: Sample = { name: "known.bin", bytes: Buffer.from("CLAMGATE-INFECTED
 const marker = Buffer.from("CLAMGATE-INFECTED-MARKER-0001").toString("hex");
 
 test("what freshclam is told can be read by its user alone, whatever an earlier release left", async () => {
-  const state = await mkdtemp(join(tmpdir(), "clamgate-signatures-"));
-  try {
-    const path = join(state, "freshclam.conf");
-    await writeFile(path, "# open to all\n");
-    await chmod(path, 0o644);
-    const secret = "not for others";
-    const env = { PROXY_SERVER: "http://127.0.0.1", PROXY_PORT: "1", PROXY_USERNAME: "someone", PROXY_PASSWORD: secret };
-    await using gateway = await startGatewayProcess({ state, env });
-    assert.match(await readFile(path, "utf8"), /^HTTPProxyPassword not for others$/m);
-    assert.equal((await stat(path)).mode & 0o777, 0o600);
-    assert.doesNotMatch(gateway.lines.join("\n"), /not for others/);
-  } finally {
-    await rm(state, { recursive: true, force: true });
-  }
+  await using state = await scratchDirectory();
+  const path = state.at("freshclam.conf");
+  await writeFile(path, "# open to all\n");
+  await chmod(path, 0o644);
+  const secret = "not for others";
+  const env = { PROXY_SERVER: "http://127.0.0.1", PROXY_PORT: "1", PROXY_USERNAME: "someone", PROXY_PASSWORD: secret };
+  await using gateway = await startGatewayProcess({ state: state.path, env });
+  assert.match(await readFile(path, "utf8"), /^HTTPProxyPassword not for others$/m);
+  assert.equal((await stat(path)).mode & 0o777, 0o600);
+  assert.doesNotMatch(gateway.lines.join("\n"), /not for others/);
 });
 
 describe("signatures of the operator's own", () => {

@@ -2,43 +2,39 @@ import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { access, mkdtemp, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { eventually } from "../../process/stage.ts";
+import { suiteDirectory } from "../../scratch-directory.ts";
 import { makeCertificate } from "../certificate.ts";
 
 const main = new URL("../../../src/main.ts", import.meta.url).pathname;
 
 describe("a start that cannot be", () => {
-  let directory = "";
-  before(async () => {
-    directory = await mkdtemp(join(tmpdir(), "clamgate-start-"));
-  });
-  after(() => rm(directory, { recursive: true, force: true }));
+  const directory = suiteDirectory();
 
   test("names FRESHCLAM_CONF when its file is not there", () => {
-    const path = join(directory, "none.conf");
+    const path = directory.at("none.conf");
     assertFails({ FRESHCLAM_CONF: path }, `FRESHCLAM_CONF: ${path} cannot be read (ENOENT)`);
   });
 
   test("names SSL_CERT and SSL_KEY when they are not PEM", async () => {
-    const path = join(directory, "junk.pem");
+    const path = directory.at("junk.pem");
     await writeFile(path, "junk\n");
     assertFails({ SSL_PORT: "0", SSL_CERT: path, SSL_KEY: path }, `SSL_CERT, SSL_KEY: ${path} and ${path} cannot be used (`);
   });
 
   test("names SSL_CERT and SSL_KEY when they cannot be read", () => {
     assertFails(
-      { SSL_PORT: "0", SSL_CERT: directory, SSL_KEY: directory },
-      `${directory} and ${directory} cannot be used (EISDIR`,
+      { SSL_PORT: "0", SSL_CERT: directory.path, SSL_KEY: directory.path },
+      `${directory.path} and ${directory.path} cannot be used (EISDIR`,
     );
   });
 
   test("names PORT and SSL_PORT where they are one and there is a certificate", async () => {
-    const { cert, key } = await makeCertificate(directory);
+    const { cert, key } = await makeCertificate(directory.path);
     const free = createServer().listen(0, "127.0.0.1");
     await once(free, "listening");
     const { port } = free.address() as AddressInfo; // it listens on TCP
@@ -98,10 +94,10 @@ describe("a start that cannot be", () => {
   });
 
   test("names SPOOL_DIRECTORY when another gateway uses it, whose files stay", async () => {
-    const spool = join(directory, "shared-spool");
+    const spool = directory.at("shared-spool");
     const settings = { SPOOL_DIRECTORY: spool, LOG_FORMAT: "json" };
     const holder = spawn(process.execPath, [main, "serve"], {
-      env: environment({ ...settings, STATE_DIRECTORY: join(directory, "holder") }),
+      env: environment({ ...settings, STATE_DIRECTORY: directory.at("holder") }),
       stdio: ["ignore", "pipe", "inherit"],
     });
     let said = "";
@@ -126,7 +122,7 @@ describe("a start that cannot be", () => {
   });
 
   test("names SPOOL_DIRECTORY when it cannot be made", async () => {
-    const path = join(directory, "file");
+    const path = directory.at("file");
     await writeFile(path, "");
     assertFails({ SPOOL_DIRECTORY: path }, `SPOOL_DIRECTORY: ${path} cannot be used by user `);
   });
@@ -166,7 +162,7 @@ describe("a start that cannot be", () => {
     const hanging = await startHanging({ SHUTDOWN_GRACE: "1h" });
     hanging.child.kill("SIGTERM");
     await eventually("the signal was heard", () => hanging.said().includes("SIGTERM: stopping"));
-    await writeFile(hanging.fifo, `DatabaseDirectory ${directory}\n`);
+    await writeFile(hanging.fifo, `DatabaseDirectory ${directory.path}\n`);
     assert.deepEqual(await hanging.ended, [0, null]);
     assert.match(hanging.said(), /"msg":"stopped"/);
     await assert.rejects(access(join(hanging.state, "gateway.lock")));
@@ -174,7 +170,7 @@ describe("a start that cannot be", () => {
 
   /** One that waits for somebody to write its FRESHCLAM_CONF. */
   async function startHanging(settings: Readonly<Record<string, string>>) {
-    const state = await mkdtemp(join(directory, "hanging-"));
+    const state = await mkdtemp(directory.at("hanging-"));
     const fifo = join(state, "freshclam.fifo");
     spawnSync("mkfifo", [fifo]);
     const child = spawn(process.execPath, [main, "serve"], {
@@ -193,7 +189,7 @@ describe("a start that cannot be", () => {
   function environment(settings: Readonly<Record<string, string>>): Record<string, string> {
     const { PATH = "", HOME = "/", NODE_COMPILE_CACHE = "" } = process.env;
     const own = { HOST: "127.0.0.1", PORT: "0", DOWNLOAD_PROXY_PORT: "off", SIGNATURE_CHECKS: "0" };
-    return { PATH, HOME, NODE_COMPILE_CACHE, ...own, STATE_DIRECTORY: join(directory, "state"), ...settings };
+    return { PATH, HOME, NODE_COMPILE_CACHE, ...own, STATE_DIRECTORY: directory.at("state"), ...settings };
   }
 
   function assertFails(settings: Readonly<Record<string, string>>, message: string): void {

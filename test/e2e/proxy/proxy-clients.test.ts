@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { marker } from "../../live/clamd.ts";
 import { freePort } from "../../live/free-port.ts";
 import { type LiveNginx, startNginx } from "../../live/nginx.ts";
-import { type ScratchDirectory, scratchDirectory } from "../../spool/scratch-directory.ts";
+import { type ScratchDirectory, scratchDirectory } from "../../scratch-directory.ts";
 import type { GatewayProcess } from "../gateway-process.ts";
 import { layOutDebian, layOutNpm, layOutPypi, type Registry, sampleText } from "./package-registries.ts";
 import { startDownloadGateway } from "./proxy-stage.ts";

@@ -8,7 +8,7 @@ import { ask } from "../../front/proxy/raw-client.ts";
 import { freePort } from "../../live/free-port.ts";
 import { startNginx } from "../../live/nginx.ts";
 import { startRedis, untilTrue } from "../../live/redis.ts";
-import { type ScratchDirectory, scratchDirectory } from "../../spool/scratch-directory.ts";
+import { type ScratchDirectory, scratchDirectory } from "../../scratch-directory.ts";
 import { eicar, unknownBytes } from "../samples.ts";
 import { type DownloadStage, openDownloads, startDownloadGateway } from "./proxy-stage.ts";
 

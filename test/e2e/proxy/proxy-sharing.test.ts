@@ -7,7 +7,7 @@ import { ask, RawClient, requestText } from "../../front/proxy/raw-client.ts";
 import { marker } from "../../live/clamd.ts";
 import { startRedis } from "../../live/redis.ts";
 import { eventually } from "../../process/stage.ts";
-import { scratchDirectory } from "../../spool/scratch-directory.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { unknownBytes } from "../samples.ts";
 import { openDownloads, startDownloadGateway } from "./proxy-stage.ts";
 

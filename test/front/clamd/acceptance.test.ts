@@ -8,7 +8,7 @@ import { ClamgateError, type ErrorCode, errorCodes } from "../../../src/core/err
 import type { Scan } from "../../../src/core/scan.ts";
 import { eventually } from "../../process/stage.ts";
 import { startQuietClock } from "../../quiet-clock.ts";
-import { scratchDirectory } from "../paths/scratch-directory.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { verdictOf } from "../rest/fake-scan.ts";
 import { acceptanceCases, acceptanceFiles, type Case } from "./acceptance.ts";
 import { type Door, maxBytes, openDoor } from "./door.ts";

@@ -5,7 +5,7 @@ import type { OnError } from "../../../src/codec/clamd/answer.ts";
 import type { GatewayEvent } from "../../../src/core/events.ts";
 import { type ClamdFront, type ClamdFrontOptions, createClamdFront } from "../../../src/front/clamd/front.ts";
 import { openListeners } from "../../../src/front/clamd/listeners.ts";
-import { scratchDirectory } from "../paths/scratch-directory.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { createFakeScan, type FakeScan, type FakeScanOptions, realVersion } from "../rest/fake-scan.ts";
 import type { DoorAddress } from "./door-client.ts";
 

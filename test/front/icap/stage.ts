@@ -16,7 +16,7 @@ import { openSpool } from "../../../src/spool/spool.ts";
 import { fakeVersion } from "../../fake/backend.ts";
 import { fakeCache } from "../../fake/verdict-cache.ts";
 import { eventually } from "../../process/stage.ts";
-import { scratchDirectory } from "../../spool/scratch-directory.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { type RawIcap, rawIcap } from "./raw-icap.ts";
 
 export interface IcapStage extends AsyncDisposable {

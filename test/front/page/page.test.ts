@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { mkdir, writeFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { type InPage, openBrowser, openPage } from "./browser.ts";
 import { problem, startPage, version } from "./stage.ts";
 
@@ -75,20 +74,16 @@ describe("the page", () => {
   });
 
   test("scans what is in a folder, with the paths in it", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "clamgate-page-"));
-    try {
-      await mkdir(join(folder, "deep/er"), { recursive: true });
-      for (const name of ["one.txt", "deep/two.txt", "deep/er/three.txt"]) await writeFile(join(folder, name), "harmless");
-      await using stage = await startPage();
-      await using opened = await openPage(browser, stage.url);
-      const { page } = opened;
-      await page.locator("#folder").setInputFiles(folder);
-      await page.locator(".row[data-look=clean]").nth(2).waitFor();
-      await row(page, "/deep/er/three.txt").waitFor();
-      await opened.assertQuiet();
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
+    await using folder = await scratchDirectory();
+    await mkdir(folder.at("deep/er"), { recursive: true });
+    for (const name of ["one.txt", "deep/two.txt", "deep/er/three.txt"]) await writeFile(folder.at(name), "harmless");
+    await using stage = await startPage();
+    await using opened = await openPage(browser, stage.url);
+    const { page } = opened;
+    await page.locator("#folder").setInputFiles(folder.path);
+    await page.locator(".row[data-look=clean]").nth(2).waitFor();
+    await row(page, "/deep/er/three.txt").waitFor();
+    await opened.assertQuiet();
   });
 
   test("takes what is dropped anywhere on it", async () => {

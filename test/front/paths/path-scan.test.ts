@@ -5,8 +5,8 @@ import { describe, test } from "node:test";
 import { createTurns } from "../../../src/core/queues/turns.ts";
 import { type PathScanOptions, scanPath } from "../../../src/front/paths/path-scan.ts";
 import { createScanRoots } from "../../../src/front/paths/scan-roots.ts";
+import { type ScratchDirectory, scratchDirectory } from "../../scratch-directory.ts";
 import { createFakeScan, type FakeScanOptions, realVersion } from "../rest/fake-scan.ts";
-import { type ScratchDirectory, scratchDirectory } from "./scratch-directory.ts";
 
 interface Asked extends Partial<Pick<PathScanOptions, "maxAtOnce" | "walkLimits" | "engineVersion">> {
   readonly scan?: Partial<FakeScanOptions>;

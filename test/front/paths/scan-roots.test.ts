@@ -10,7 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { ClamgateError, type ErrorCode } from "../../../src/core/errors.ts";
 import { createScanRoots, type ScanRoots } from "../../../src/front/paths/scan-roots.ts";
-import { scratchDirectory } from "./scratch-directory.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 
 async function refuses(roots: ScanRoots, path: string, code: ErrorCode): Promise<void> {
   await assert.rejects(roots.open(Buffer.from(path)), { name: "ClamgateError", code });

@@ -6,7 +6,7 @@ import { relative } from "node:path";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { type WalkLimits, walk } from "../../../src/front/paths/walk.ts";
-import { type ScratchDirectory, scratchDirectory } from "./scratch-directory.ts";
+import { type ScratchDirectory, scratchDirectory } from "../../scratch-directory.ts";
 
 const { signal: live } = new AbortController();
 

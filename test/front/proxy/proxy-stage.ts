@@ -19,7 +19,7 @@ import { type FakeOrigin, type OriginAct, type OriginRequest, startFakeOrigin } 
 import { type FakeUrlCache, fakeUrlCache } from "../../fake/url-verdict-cache.ts";
 import { type FakeCache, fakeCache } from "../../fake/verdict-cache.ts";
 import { eventually } from "../../process/stage.ts";
-import { scratchDirectory } from "../../spool/scratch-directory.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { ask, type RawAnswer, requestText } from "./raw-client.ts";
 import { loopbackOnly } from "./recorded-upstream.ts";
 import { origins, privates } from "./rules.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type ErrorCode, errorCodes } from "../../../src/core/errors.ts";
-import { scratchDirectory } from "../paths/scratch-directory.ts";
+import { scratchDirectory } from "../../scratch-directory.ts";
 import { form, upload } from "./form.ts";
 import { exchange, request, startRest } from "./rest-server.ts";
 

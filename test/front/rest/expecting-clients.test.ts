@@ -2,11 +2,10 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { truncate, writeFile } from "node:fs/promises";
+import { before, describe, test } from "node:test";
 import { promisify } from "node:util";
+import { suiteDirectory } from "../../scratch-directory.ts";
 import { startRest } from "./rest-server.ts";
 
 const mebibyte = 1024 * 1024;
@@ -30,10 +29,9 @@ const steps: readonly Step[] = [
 ];
 
 describe("curl, which expects 100 Continue", { timeout: 60_000 }, () => {
-  let folder = "";
-  const path = (file: "fits" | "tooLarge") => join(folder, file);
+  const folder = suiteDirectory();
+  const path = (file: "fits" | "tooLarge") => folder.at(file);
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), "expecting-"));
     for (const [file, bytes] of [
       ["fits", maxBytes],
       ["tooLarge", 3 * maxBytes],
@@ -42,7 +40,6 @@ describe("curl, which expects 100 Continue", { timeout: 60_000 }, () => {
       await truncate(path(file), bytes);
     }
   });
-  after(() => rm(folder, { recursive: true }));
 
   test("gets every answer of many on connections that it uses again, refusals in between", async () => {
     await using rest = await startRest({ scan: { maxBytes }, front: { maxBytes } });

@@ -5,7 +5,7 @@ import { chmod, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { connect as connectHttp2, type IncomingHttpHeaders } from "node:http2";
 import { describe, test } from "node:test";
 import type { Verdict } from "../../../src/core/verdict.ts";
-import { type ScratchDirectory, scratchDirectory } from "../paths/scratch-directory.ts";
+import { type ScratchDirectory, scratchDirectory } from "../../scratch-directory.ts";
 import {
   exchange,
   maxBytes,
