@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { linkSync, mkdirSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { listening } from "../listening.ts";
 import { scratchDirectory } from "../scratch-directory.ts";
 import { type JsonDocument, runCommand } from "./command-line.ts";
 
@@ -45,11 +45,8 @@ async function startScriptedGateway() {
       }
     });
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("it does not listen");
-  return { url: `http://127.0.0.1:${address.port}`, [Symbol.asyncDispose]: async () => void server.close() };
+  const port = await listening(server);
+  return { url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: async () => void server.close() };
 }
 
 describe("100,000 files (C4)", () => {

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
-import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import { describe, test } from "node:test";
 import { createScanner, ScanError } from "../../client/src/index.ts";
 import { startRest } from "../front/rest/rest-server.ts";
+import { listening } from "../listening.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const failsWith = (code: ScanError["code"]) => (error: unknown) => {
@@ -16,9 +16,8 @@ const failsWith = (code: ScanError["code"]) => (error: unknown) => {
 };
 
 async function startServer(handler: RequestListener): Promise<AsyncDisposable & { readonly url: string }> {
-  const server = createServer(handler).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
+  const server = createServer(handler);
+  const port = await listening(server);
   return {
     url: `http://127.0.0.1:${port}`,
     async [Symbol.asyncDispose]() {

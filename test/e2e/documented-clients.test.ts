@@ -5,10 +5,10 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
+import { listening } from "../listening.ts";
 import { scratchDirectory } from "../scratch-directory.ts";
 import { type GatewayProcess, startGatewayProcess } from "./gateway-process.ts";
 import { eicar } from "./samples.ts";
@@ -91,8 +91,7 @@ async function answering(status: number): Promise<AsyncDisposable & { readonly u
   const server = createServer((request, response) => {
     request.resume().once("end", () => response.writeHead(status, { "retry-after": "5" }).end("[]"));
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
+  const port = await listening(server);
   const closed = () => new Promise<void>((resolve) => void server.close(() => resolve()).closeAllConnections());
   return { url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: closed };
 }

@@ -2,8 +2,9 @@
 
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { type AddressInfo, createServer, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { parseIpAddress } from "../../src/codec/ip-address.ts";
+import { listening } from "../listening.ts";
 
 export type Kind = "A" | "AAAA";
 
@@ -50,9 +51,7 @@ export async function startNameServer(script: Script): Promise<NameServer> {
       socket.write(Buffer.concat([length, answer]));
     });
   });
-  tcp.listen(0, "127.0.0.1");
-  await once(tcp, "listening");
-  const { port } = tcp.address() as AddressInfo; // it listens on TCP
+  const port = await listening(tcp);
   udp.on("message", (data, from) => {
     const answer = answerTo(data, "udp");
     if (answer !== null) udp.send(answer, from.port, from.address, () => {}); // whoever asked may have gone

@@ -4,11 +4,12 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
-import { type AddressInfo, connect, type Server, type Socket } from "node:net";
+import { connect, type Server, type Socket } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { connect as connectTls } from "node:tls";
 import { type ListenerLimits, plainServer, secureServer } from "../../src/http/listener.ts";
 import { makeCertificate } from "../e2e/certificate.ts";
+import { listening } from "../listening.ts";
 import { scratchDirectory } from "../scratch-directory.ts";
 
 export interface Listening extends AsyncDisposable {
@@ -29,9 +30,7 @@ export async function listen(isSecure: boolean, handler: Handler, limits: Partia
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo; // it listens on TCP
+  const port = await listening(server);
   return {
     server,
     port,

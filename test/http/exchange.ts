@@ -1,10 +1,10 @@
 /** A plain HTTP/1.1 or h2c server for one test, whose exchanges are handed to the test as they come. */
 
-import { once } from "node:events";
 import { createServer } from "node:http";
 import { createServer as createHttp2 } from "node:http2";
-import { type AddressInfo, connect, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import type { RawRequest, RawResponse } from "../../src/http/raw.ts";
+import { listening } from "../listening.ts";
 
 export interface TestServer extends AsyncDisposable {
   readonly port: number;
@@ -23,9 +23,7 @@ export async function serve(
     socket.on("error", () => {});
   });
   server.on("sessionError", () => {});
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
+  const port = await listening(server);
   return {
     port,
     url: `http://127.0.0.1:${port}/`,

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
-import { type AddressInfo, connect, type Server } from "node:net";
+import { connect, type Server } from "node:net";
 import { describe, test } from "node:test";
 import { plainServer } from "../../src/http/listener.ts";
+import { listening } from "../listening.ts";
 
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", "latin1");
 const limits = { headersTimeoutMs: 5_000, maxHeaderBytes: 65_536, maxConnections: 0 };
@@ -14,9 +15,7 @@ async function listen(
   keepAliveTimeoutMs = 60_000,
 ) {
   const server = plainServer(handler, { ...limits, keepAliveTimeoutMs });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo; // it listens on TCP
+  const port = await listening(server);
   return { server, port, [Symbol.asyncDispose]: () => new Promise<void>((resolve) => server.close(() => resolve())) };
 }
 

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttp2 } from "node:http2";
-import { type AddressInfo, connect, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { endIdleConnections, endWhenIdle } from "../../src/http/idle-connections.ts";
+import { listening } from "../listening.ts";
 import { getText, type Listening, listen, openConnection, openSession, standStill, textUntilEnd } from "./both-servers.ts";
 
 const first = "GET /first HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -27,9 +28,7 @@ describe("a connection that has been idle for its time", { timeout: 120_000 }, (
   test("is ended; while the process stands still, only where no request has come", async () => {
     const server = createServer({ keepAliveTimeout: 100, keepAliveTimeoutBuffer: 0 }, echo);
     endIdleConnections(server);
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as AddressInfo; // it listens on TCP
+    const port = await listening(server);
     const sockets = [connect(port, "127.0.0.1"), connect(port, "127.0.0.1")] as const;
     const texts = sockets.map((socket) => textUntilEnd(socket.on("error", () => {})));
     for (const socket of sockets) socket.write(first);
@@ -63,9 +62,7 @@ describe("a connection that has been idle for its time", { timeout: 120_000 }, (
   test("is not ended over HTTP/2 where a request has come", async () => {
     const server = createHttp2((request, response) => void response.end(request.url));
     server.on("session", (session) => endWhenIdle(session, 100));
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as AddressInfo; // it listens on TCP
+    const port = await listening(server);
     const session = openSession({ port, isSecure: false });
     assert.equal(await getText(session, "/first"), "/first");
     const answer = getText(session, "/last");

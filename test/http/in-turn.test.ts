@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { type AddressInfo, connect, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { inTurn } from "../../src/http/in-turn.ts";
+import { listening } from "../listening.ts";
 import { textUntilEnd } from "./both-servers.ts";
 
 interface Exchange {
@@ -26,9 +27,7 @@ async function open() {
     turns.refuse(socket, () => socket.end("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
     wake();
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo; // it listens on TCP
+  const port = await listening(server);
   return {
     begun,
     client: () => connect({ port, host: "127.0.0.1", allowHalfOpen: true }).on("error", () => {}),

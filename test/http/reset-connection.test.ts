@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { resetConnection } from "../../src/http/connections.ts";
+import { listening } from "../listening.ts";
 import { eventually } from "../process/stage.ts";
 
 const moments: Readonly<Record<string, (reset: () => void) => void>> = {
@@ -59,11 +60,8 @@ function sockets(): number {
 async function connectedPair() {
   const socketsBefore = sockets();
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("not listening on TCP");
-  const near = connect({ host: "127.0.0.1", port: address.port, allowHalfOpen: true });
+  const port = await listening(server);
+  const near = connect({ host: "127.0.0.1", port, allowHalfOpen: true });
   const [[far]] = (await Promise.all([once(server, "connection"), once(near, "connect")])) as [[Socket], unknown];
   return {
     near,

@@ -3,13 +3,14 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { connect as connectHttp2, constants } from "node:http2";
-import { type AddressInfo, connect, type Server } from "node:net";
+import { connect, type Server } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { describe, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { cutUnreadAnswers } from "../../src/http/connections.ts";
 import { type Certificate, plainServer, secureServer } from "../../src/http/listener.ts";
 import { makeCertificate } from "../e2e/certificate.ts";
+import { listening } from "../listening.ts";
 import { scratchDirectory } from "../scratch-directory.ts";
 
 const limits = { headersTimeoutMs: 5_000, keepAliveTimeoutMs: 60_000, maxHeaderBytes: 65_536, maxConnections: 0 };
@@ -27,9 +28,7 @@ async function listen(patienceMs: number, certificate: Certificate | null = null
   };
   const server = certificate === null ? plainServer(answer, limits) : secureServer(answer, limits, certificate);
   cutUnreadAnswers(server, patienceMs);
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo; // it listens on TCP
+  const port = await listening(server);
   return { server, port, first: opened.promise, [Symbol.asyncDispose]: () => close(server) };
 }
 

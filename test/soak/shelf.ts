@@ -2,6 +2,7 @@
 
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { listening } from "../listening.ts";
 
 export interface Shelf extends AsyncDisposable {
   /** `http://127.0.0.1:port`. */
@@ -18,12 +19,9 @@ export async function openShelf(): Promise<Shelf> {
     if (bytes === undefined) response.writeHead(404, { "content-length": 0 }).end();
     else response.writeHead(200, { "content-type": "application/octet-stream", "content-length": bytes.length }).end(bytes);
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("not listening on TCP");
+  const port = await listening(server);
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url: `http://127.0.0.1:${port}`,
     files,
     async [Symbol.asyncDispose]() {
       server.close();

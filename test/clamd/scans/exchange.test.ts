@@ -8,6 +8,7 @@ import { dialClamd, ExchangeError, type ExchangeOptions, exchange } from "../../
 import { maxReplyBytes } from "../../../src/codec/clamd/reply.ts";
 import { answer, type FakeClamdOptions, reset, stall, startFakeClamd } from "../../fake/clamd.ts";
 import { fakeBody } from "../../fake/spooled-body.ts";
+import { listening } from "../../listening.ts";
 import { eventually } from "../../process/stage.ts";
 import { scratchDirectory } from "../../scratch-directory.ts";
 import { sampleBytes } from "../../spool/scripted-body.ts";
@@ -253,11 +254,9 @@ async function startUnread() {
     sockets.add(socket.on("error", () => {})); // it is cut at the end
     first.resolve();
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("not listening on TCP");
+  const port = await listening(server);
   return {
-    address: { kind: "tcp", host: "127.0.0.1", port: address.port } as const,
+    address: { kind: "tcp", host: "127.0.0.1", port } as const,
     connected: () => first.promise,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();

@@ -2,9 +2,9 @@
 
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { testDatabase } from "../../fault/test-database.ts";
+import { listening } from "../../listening.ts";
 import { type GatewayProcess, startGatewayProcess } from "../gateway-process.ts";
 
 export interface IcapGateway extends GatewayProcess {
@@ -48,9 +48,7 @@ export async function startPacedOrigin(): Promise<PacedOrigin> {
   const files = new Map<string, Buffer>();
   const uploads: { readonly path: string; readonly body: Buffer }[] = [];
   const server = createServer((request, response) => void serve(request, response).catch(() => response.destroy()));
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
+  const port = await listening(server);
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url ?? "/";

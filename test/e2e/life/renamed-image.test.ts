@@ -1,17 +1,8 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
 import { describe, test } from "node:test";
+import { freePort } from "../../live/free-port.ts";
 import { startGatewayProcess } from "../gateway-process.ts";
 import { eicar } from "../samples.ts";
-
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo; // it listens on TCP
-  await new Promise((resolve) => server.close(resolve));
-  return String(port);
-}
 
 describe("the gateway under the settings of clamav-rest's image", { timeout: 120_000 }, () => {
   const combinations: readonly (readonly [env: Readonly<Record<string, string>>, warnings: readonly string[]])[] = [
@@ -32,7 +23,7 @@ describe("the gateway under the settings of clamav-rest's image", { timeout: 120
     ],
   ];
   test("starts with one port for both where there is no certificate, as that image does without mounts", async () => {
-    const port = await freePort();
+    const port = String(await freePort());
     await using gateway = await startGatewayProcess({ env: { PORT: port, SSL_PORT: port, SSL_CERT: "/nowhere/server.crt" } });
     await gateway.line("TLS is off");
     assert.equal(String(gateway.port), port);

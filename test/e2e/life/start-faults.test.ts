@@ -3,9 +3,11 @@ import { spawn, spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { access, mkdtemp, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { listening } from "../../listening.ts";
+import { freePort } from "../../live/free-port.ts";
 import { eventually } from "../../process/stage.ts";
 import { suiteDirectory } from "../../scratch-directory.ts";
 import { makeCertificate } from "../certificate.ts";
@@ -35,10 +37,7 @@ describe("a start that cannot be", () => {
 
   test("names PORT and SSL_PORT where they are one and there is a certificate", async () => {
     const { cert, key } = await makeCertificate(directory.path);
-    const free = createServer().listen(0, "127.0.0.1");
-    await once(free, "listening");
-    const { port } = free.address() as AddressInfo; // it listens on TCP
-    await new Promise((resolve) => free.close(resolve));
+    const port = await freePort();
     const env = { PORT: String(port), SSL_PORT: String(port), SSL_CERT: cert, SSL_KEY: key };
     assertFails(env, `PORT and SSL_PORT must differ; both are ${port}.`);
   });
@@ -48,9 +47,8 @@ describe("a start that cannot be", () => {
     ["DOWNLOAD_PROXY_PORT", "DOWNLOAD_PROXY_HOST, DOWNLOAD_PROXY_PORT"],
   ] as const) {
     test(`names ${name} when it is taken`, async () => {
-      const taken = createServer().listen(0, "127.0.0.1");
-      await once(taken, "listening");
-      const { port } = taken.address() as AddressInfo; // it listens on TCP
+      const taken = createServer();
+      const port = await listening(taken);
       try {
         // Not spawnSync: the port is held by this very process.
         const child = spawn(process.execPath, [main, "serve"], {
@@ -71,9 +69,8 @@ describe("a start that cannot be", () => {
   }
 
   test("leaves out a download proxy whose port is taken, where the gateway is only tried", async () => {
-    const taken = createServer().listen(0, "127.0.0.1");
-    await once(taken, "listening");
-    const { port } = taken.address() as AddressInfo; // it listens on TCP
+    const taken = createServer();
+    const port = await listening(taken);
     try {
       const child = spawn(process.execPath, [main, "serve", "--allow-test-signatures"], {
         env: environment({ HOST: "127.0.0.1", DOWNLOAD_PROXY_PORT: String(port), LOG_FORMAT: "json" }),

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { connect, createServer, type NetConnectOpts, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { resetConnection } from "../../../src/http/connections.ts";
+import { listening } from "../../listening.ts";
 
 /** What befalls one connection. */
 export type RelayFault =
@@ -66,15 +67,12 @@ export async function startRelay({ to, fault = () => ({ kind: "none" }) }: Relay
     });
     link(near, to, decide(index));
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("not listening on TCP");
+  const port = await listening(server);
   const cut = () => {
     for (const near of links) resetConnection(near);
   };
   return {
-    port: address.port,
+    port,
     setFault(next) {
       decide = next;
     },

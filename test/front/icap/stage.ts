@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import type { AddressInfo } from "node:net";
 import { AgingMap } from "../../../src/core/aging-map.ts";
 import type { Engine } from "../../../src/core/engine.ts";
 import { ClamgateError, type ErrorCode } from "../../../src/core/errors.ts";
@@ -15,6 +14,7 @@ import { createIstag } from "../../../src/front/icap/istag.ts";
 import { openSpool } from "../../../src/spool/spool.ts";
 import { fakeVersion } from "../../fake/backend.ts";
 import { fakeCache } from "../../fake/verdict-cache.ts";
+import { listening } from "../../listening.ts";
 import { eventually } from "../../process/stage.ts";
 import { scratchDirectory } from "../../scratch-directory.ts";
 import { type RawIcap, rawIcap } from "./raw-icap.ts";
@@ -130,8 +130,7 @@ export async function openIcap({
     emit,
     ...options,
   });
-  await new Promise<void>((resolve) => server.plain.listen(0, "127.0.0.1", resolve));
-  const { port } = server.plain.address() as AddressInfo;
+  const port = await listening(server.plain);
   const clients: RawIcap[] = [];
 
   async function settled(): Promise<void> {

@@ -1,7 +1,6 @@
 /** The download proxy on a real port, with a real spool, a scripted origin and an engine that does as a test says. Nothing leaves loopback. */
 
 import assert from "node:assert/strict";
-import type { AddressInfo } from "node:net";
 import { performance } from "node:perf_hooks";
 import { memoryCopies } from "../../../src/cache/memory-copies.ts";
 import type { GatewayEvent } from "../../../src/core/events.ts";
@@ -18,6 +17,7 @@ import { type FakeEngine, fakeEngine } from "../../fake/engine.ts";
 import { type FakeOrigin, type OriginAct, type OriginRequest, startFakeOrigin } from "../../fake/origin.ts";
 import { type FakeUrlCache, fakeUrlCache } from "../../fake/url-verdict-cache.ts";
 import { type FakeCache, fakeCache } from "../../fake/verdict-cache.ts";
+import { listening } from "../../listening.ts";
 import { eventually } from "../../process/stage.ts";
 import { scratchDirectory } from "../../scratch-directory.ts";
 import { ask, type RawAnswer, requestText } from "./raw-client.ts";
@@ -174,8 +174,7 @@ export async function openProxy(
     asking.add(socket);
     socket.once("close", () => asking.delete(socket));
   });
-  await new Promise<void>((resolve) => proxy.server.listen(0, "127.0.0.1", resolve));
-  const { port } = proxy.server.address() as AddressInfo;
+  const port = await listening(proxy.server);
   const text: ProxyStage["text"] = (path, lines = [], how = {}) =>
     requestText(path, options.routes === undefined ? [`Download-From: ${base}`, ...lines] : lines, how);
   const downloads = () => events.filter((event) => event.kind === "download");

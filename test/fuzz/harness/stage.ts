@@ -7,6 +7,7 @@ import { head, keep, type OriginAct, startFakeOrigin } from "../../fake/origin.t
 import { assertNothingLeft } from "../../fault/harness/invariants.ts";
 import { type Residue, residueOf } from "../../fault/harness/residue.ts";
 import { testDatabase } from "../../fault/test-database.ts";
+import { listening } from "../../listening.ts";
 import { mebibyte } from "../../live/clamd.ts";
 import { archives } from "../archives.ts";
 import { bombs } from "../bombs.ts";
@@ -142,11 +143,9 @@ async function startWitness(): Promise<Witness> {
     socket.on("error", () => {}); // it is only counted
     socket.end("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nwitness");
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("not listening on TCP");
+  const port = await listening(server);
   return {
-    port: address.port,
+    port,
     called: () => called,
     [Symbol.asyncDispose]: () => new Promise((resolve) => server.close(() => resolve())),
   };
