@@ -66,7 +66,7 @@ async function scanInSession(door: DoorAddress, subjects: readonly Subject[]): P
 }
 
 describe("the clamd door over engines that misbehave", () => {
-  test("says no OK that is not the engine's, answers each command once, and keeps nothing (F29)", async (context) => {
+  test("says no OK that is not the engine's, answers each command once, and keeps nothing (F29, A26)", async (context) => {
     const random = seededRandom(29);
     const finite = manners.filter((manner) => manner !== "never");
     const manner = (): Manner => (random.next() < 0.6 ? "honest" : random.pick(finite));
