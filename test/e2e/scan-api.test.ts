@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
-import { startCaddy } from "../live/caddy.ts";
+import { startCaddy } from "../live/balancers.ts";
 import { freePort } from "../live/free-port.ts";
 import { startNginx } from "../live/nginx.ts";
 import { upload } from "./client.ts";

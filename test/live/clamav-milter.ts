@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
+import { accepts } from "./accepts.ts";
 import { freePort } from "./free-port.ts";
 
 export interface MilterAnswer {
@@ -51,7 +52,7 @@ export async function startClamavMilter(clamdPort: number): Promise<LiveMilter> 
   };
   try {
     await once(child, "spawn");
-    while (!(await isThere(port))) {
+    while (!(await accepts(port))) {
       if (child.exitCode !== null) throw new Error(`clamav-milter ended:\n${await said}`);
       await delay(20);
     }
@@ -60,18 +61,6 @@ export async function startClamavMilter(clamdPort: number): Promise<LiveMilter> 
     throw error;
   }
   return { ask: (mail) => ask(port, mail), [Symbol.asyncDispose]: dispose };
-}
-
-async function isThere(port: number): Promise<boolean> {
-  const socket = connect({ host: "127.0.0.1", port });
-  try {
-    await once(socket, "connect");
-    return true;
-  } catch {
-    return false; // not yet
-  } finally {
-    socket.destroy();
-  }
 }
 
 /** What a milter may ask to be spared, each with the command that is then left out. */

@@ -3,10 +3,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
-import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type ScratchDirectory, scratchDirectory } from "../scratch-directory.ts";
+import { accepts } from "./accepts.ts";
 
 export interface LiveNginx extends AsyncDisposable {
   /** What it has written to its error log. */
@@ -65,21 +65,9 @@ ${http}
 }
 
 async function listening(child: ChildProcess, port: number, log: string): Promise<void> {
-  while (!(await answers(port))) {
+  while (!(await accepts(port))) {
     if (child.exitCode !== null) throw new Error(`nginx ended:\n${await readFile(log, "utf8").catch(String)}`);
     await delay(10);
-  }
-}
-
-async function answers(port: number): Promise<boolean> {
-  const socket = connect({ host: "127.0.0.1", port });
-  try {
-    await once(socket, "connect");
-    return true;
-  } catch {
-    return false; // not yet
-  } finally {
-    socket.destroy();
   }
 }
 

@@ -4,10 +4,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chown, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
-import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { accepts } from "./accepts.ts";
 import { freePort } from "./free-port.ts";
 
 export interface ProxiedAnswer {
@@ -51,7 +51,7 @@ export async function startSquid(lines: readonly string[]): Promise<LiveSquid> {
   };
   try {
     await once(child, "spawn");
-    while (!(await answers(port))) {
+    while (!(await accepts(port))) {
       if (child.exitCode !== null) throw new Error(`squid ended:\n${await log()}`);
       await delay(20);
     }
@@ -132,18 +132,6 @@ function ask(port: number, { method, url, body, headers }: Asked): Promise<Proxi
   for (const piece of Buffer.isBuffer(body) ? [body] : (body ?? [])) asking.write(piece);
   asking.end();
   return promise;
-}
-
-async function answers(port: number): Promise<boolean> {
-  const socket = connect({ host: "127.0.0.1", port });
-  try {
-    await once(socket, "connect");
-    return true;
-  } catch {
-    return false; // not yet
-  } finally {
-    socket.destroy();
-  }
 }
 
 /** It ends on the first SIGTERM, sometimes on the second. */

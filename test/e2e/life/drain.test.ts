@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { clean, startFakeClamd } from "../../fake/clamd.ts";
 import { givenClamd } from "../../fault/harness/given-clamd.ts";
+import { accepts } from "../../live/accepts.ts";
 import { eventually } from "../../process/stage.ts";
 import { scratchDirectory } from "../../scratch-directory.ts";
 import { makeCertificate } from "../certificate.ts";
@@ -70,13 +71,4 @@ async function postHttp2(url: string): Promise<string> {
   const answer = await http2(`${url}/v2/scan`, body, contentType);
   assert.deepEqual([answer.status, answer.httpVersion], [200, "2"]);
   return answer.body;
-}
-
-async function accepts(port: number): Promise<boolean> {
-  const socket = connect(port, "127.0.0.1");
-  const isOpen = await new Promise<boolean>((resolve) =>
-    socket.once("connect", () => resolve(true)).once("error", () => resolve(false)),
-  );
-  socket.destroy();
-  return isOpen;
 }
