@@ -2,6 +2,7 @@
 
 import { X509Certificate } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
+import { systemCodeOf } from "../core/errors.ts";
 import type { Emit } from "../core/events.ts";
 import type { Certificate } from "../http/listener.ts";
 import { settingFault } from "./setting-fault.ts";
@@ -31,7 +32,7 @@ export async function readCertificate({ certPath, keyPath, ca }: CertificatePath
     const authorities = ca === null ? null : await readFile(ca.path, "utf8");
     return { cert: await readFile(certPath, "utf8"), key: await readFile(keyPath, "utf8"), ca: authorities };
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    if (systemCodeOf(error) === "ENOENT") return null;
     throw error;
   }
 }

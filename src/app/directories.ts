@@ -3,6 +3,7 @@
 import { mkdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Config } from "../config/settings.ts";
+import { systemCodeOf } from "../core/errors.ts";
 import { settingFault } from "./setting-fault.ts";
 
 type Named = Pick<Config, "STATE_DIRECTORY" | "SPOOL_DIRECTORY" | "VERDICT_CACHE">;
@@ -28,7 +29,7 @@ export async function makeDatabaseDirectory(setting: "DATABASE_DIRECTORY" | "FRE
   try {
     await makeDirectory(directory);
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : null;
+    const code = systemCodeOf(error);
     if (code !== "EROFS" && code !== "EACCES" && code !== "EPERM") throw unusable(setting, directory, error);
   }
 }
@@ -65,7 +66,7 @@ async function isDirectory(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory();
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : null;
+    const code = systemCodeOf(error);
     if (code === "ENOENT" || code === "ENOTDIR") return false;
     throw error;
   }

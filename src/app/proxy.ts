@@ -9,6 +9,7 @@ import type { Access } from "../auth/access.ts";
 import { isLoopbackHost } from "../codec/ip-address.ts";
 import type { Config } from "../config/settings.ts";
 import type { Clock } from "../core/clock.ts";
+import { systemCodeOf } from "../core/errors.ts";
 import type { Emit } from "../core/events.ts";
 import type { GivenCopies } from "../core/given-copies.ts";
 import type { Scan } from "../core/scan.ts";
@@ -121,7 +122,7 @@ export async function startDownloadProxy(options: DownloadProxyOptions): Promise
   } catch (error) {
     await sources.close();
     const place = `${shownHost}:${config.DOWNLOAD_PROXY_PORT}`;
-    const isTaken = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
+    const isTaken = systemCodeOf(error) === "EADDRINUSE";
     if (!isTaken || !options.mayBeLeftOut) {
       throw settingFault("DOWNLOAD_PROXY_HOST, DOWNLOAD_PROXY_PORT", `${place} cannot be listened on`, error);
     }

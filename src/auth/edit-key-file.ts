@@ -2,7 +2,7 @@
 
 import { chmod, chown, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { messageOf } from "../core/errors.ts";
+import { messageOf, systemCodeOf } from "../core/errors.ts";
 import { type KeyEntry, parseKeyFile } from "./key-file.ts";
 import { readKeyFile } from "./keys.ts";
 
@@ -22,7 +22,7 @@ export async function changeKeyFile(path: string, change: Change): Promise<void>
   const target = await realpath(path).catch((error: unknown) => (isMissing(error) ? path : unusable(path, error)));
   const next = `${target}.new`;
   const file = await open(next, "wx", 0o600).catch((error: unknown) => {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    if (systemCodeOf(error) !== "EEXIST") throw error;
     throw new Error(`${next} is there: somebody else changes the file, or did not get to the end; then remove it`);
   });
   try {
@@ -65,7 +65,7 @@ async function syncDirectory(path: string): Promise<void> {
 }
 
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
+  return systemCodeOf(error) === "ENOENT";
 }
 
 function unusable(path: string, error: unknown): never {

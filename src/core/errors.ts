@@ -80,3 +80,8 @@ export function toClamgateError(thrown: unknown): ClamgateError {
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
+
+/** What the system or Node calls it, as `ENOENT`; null for what has no such name. */
+export function systemCodeOf(thrown: unknown): string | null {
+  return thrown instanceof Error && "code" in thrown && typeof thrown.code === "string" ? thrown.code : null;
+}

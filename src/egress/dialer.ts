@@ -2,6 +2,7 @@
 
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, createSecureContext, getCACertificates, type SecureContext } from "node:tls";
+import { systemCodeOf } from "../core/errors.ts";
 import { tookTooLong, type UpstreamError, unreachable } from "./refusal.ts";
 import type { Target } from "./target.ts";
 
@@ -129,7 +130,7 @@ function secure(
 
 /** A certificate that is wrong stays wrong. */
 function handshakeFailed(error: Error): UpstreamError {
-  return unreachable(error, { isTransient: "code" in error && error.code === "ECONNRESET" });
+  return unreachable(error, { isTransient: systemCodeOf(error) === "ECONNRESET" });
 }
 
 function familiesByTurns(addresses: readonly string[]): string[] {

@@ -1,6 +1,7 @@
 /** The addresses behind a name: asked once for a while, within a time, in fair turns, with an end to how many there may be (download-proxy.md P24, S18, S22). */
 
 import type { Clock } from "../core/clock.ts";
+import { systemCodeOf } from "../core/errors.ts";
 import { createFairPlaces } from "../core/queues/fair-queue.ts";
 import { untilAborted } from "../core/until-aborted.ts";
 import { tookTooLong, UpstreamError, unreachable } from "./refusal.ts";
@@ -174,14 +175,10 @@ function bounded(addresses: readonly string[]): readonly string[] {
 
 /** A name that does not exist will not exist in a moment either. */
 function translated(error: unknown): never {
-  throw error instanceof UpstreamError ? error : unreachable(error, { isTransient: hasCode(error, "EAI_AGAIN") });
+  throw error instanceof UpstreamError ? error : unreachable(error, { isTransient: systemCodeOf(error) === "EAI_AGAIN" });
 }
 
 /** What was known of the name before is wrong. A question that was called off, or ended without an answer, says nothing of that. */
 function isFinal(error: unknown): boolean {
-  return error instanceof UpstreamError && hasCode(error.cause, "ENOTFOUND");
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && "code" in error && error.code === code;
+  return error instanceof UpstreamError && systemCodeOf(error.cause) === "ENOTFOUND";
 }

@@ -3,6 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { systemCodeOf } from "../core/errors.ts";
 import { findProcess } from "./process-table.ts";
 
 export interface DirectoryLock {
@@ -53,7 +54,7 @@ async function linkIfFree(draft: string, path: string): Promise<boolean> {
     await link(draft, path);
     return true;
   } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === "EEXIST") return false; // node:fs rejects with nothing but system errors
+    if (systemCodeOf(thrown) === "EEXIST") return false;
     throw thrown;
   }
 }
@@ -95,7 +96,7 @@ async function readOrNull(path: string): Promise<string | null> {
   try {
     return await readFile(path, "utf8");
   } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return null; // as above
+    if (systemCodeOf(thrown) === "ENOENT") return null;
     throw thrown;
   }
 }

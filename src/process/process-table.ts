@@ -4,6 +4,7 @@ import { execFile } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { systemCodeOf } from "../core/errors.ts";
 
 export interface FoundProcess {
   /** Together with the number it names one process for ever: boot and clock ticks where there is a /proc, else the date ps tells. */
@@ -78,7 +79,7 @@ function hasGroup(group: number): boolean {
     process.kill(-group, 0);
     return true;
   } catch (thrown) {
-    return (thrown as NodeJS.ErrnoException).code !== "ESRCH"; // process.kill throws nothing but system errors
+    return systemCodeOf(thrown) !== "ESRCH";
   }
 }
 

@@ -5,6 +5,7 @@ import { type FSWatcher, watch } from "node:fs";
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { systemCodeOf } from "../core/errors.ts";
 import { canaryFileName, canarySignature } from "./canary.ts";
 import { fingerprint, isMissing } from "./signature-files.ts";
 import { readSignatureSet } from "./signature-set.ts";
@@ -58,7 +59,7 @@ export function watchDirectoryEpoch({ file, pollMs, onChange }: DirectoryEpochOp
       fault = null;
       set(id);
     } catch (error) {
-      fault = error instanceof Error && "code" in error ? String(error.code) : String(error);
+      fault = systemCodeOf(error) ?? String(error);
       set(null);
     }
   }

@@ -2,6 +2,7 @@
 
 import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { systemCodeOf } from "../core/errors.ts";
 import { canaryFileName, canarySignature, isSetId } from "./canary.ts";
 import { type LinkOperations, linkFile, linkOperations } from "./link-file.ts";
 import { isMissing } from "./signature-files.ts";
@@ -109,7 +110,7 @@ async function orEmpty(reading: Promise<string>): Promise<string> {
   try {
     return await reading;
   } catch (error) {
-    if (isMissing(error) || (error instanceof Error && "code" in error && error.code === "EINVAL")) return "";
+    if (isMissing(error) || systemCodeOf(error) === "EINVAL") return "";
     throw error;
   }
 }

@@ -2,6 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { constants, copyFile, link, readFile, realpath, stat } from "node:fs/promises";
+import { systemCodeOf } from "../core/errors.ts";
 import { identityOf } from "./signature-files.ts";
 import type { SignatureFile } from "./signature-set.ts";
 
@@ -45,7 +46,7 @@ async function isLinked(from: string, to: string, operations: LinkOperations): P
     await operations.link(from, to);
     return true;
   } catch (error) {
-    if (error instanceof Error && "code" in error && noHardLink.has(String(error.code))) return false;
+    if (noHardLink.has(systemCodeOf(error) ?? "")) return false;
     throw error;
   }
 }

@@ -3,6 +3,7 @@
 import type { BigIntStats } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { extname, join } from "node:path";
+import { systemCodeOf } from "../core/errors.ts";
 import { canaryFileName } from "./canary.ts";
 
 export interface ListedFile {
@@ -61,7 +62,8 @@ export function identityOf(stats: BigIntStats): string {
 }
 
 export function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
+  const code = systemCodeOf(error);
+  return code === "ENOENT" || code === "ENOTDIR";
 }
 
 /** A file that went between the listing and the look, or a link to nothing, is no file. */

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { type CvdHeader, parseCvdHeader } from "../codec/cvd-header.ts";
-import { ClamgateError, messageOf } from "../core/errors.ts";
+import { ClamgateError, messageOf, systemCodeOf } from "../core/errors.ts";
 import { identityOf, isMissing, type ListedFile, listSignatureFiles } from "./signature-files.ts";
 import { isTestFile } from "./test-set.ts";
 
@@ -94,7 +94,7 @@ async function readSignatureFile(listed: ListedFile): Promise<SignatureFile | Fi
 
 /** No fault of the file's, and soon over. */
 function isShortage(error: unknown): boolean {
-  return error instanceof Error && "code" in error && ["EMFILE", "ENFILE", "ENOMEM"].includes(String(error.code));
+  return ["EMFILE", "ENFILE", "ENOMEM"].includes(systemCodeOf(error) ?? "");
 }
 
 async function hashed(listed: ListedFile): Promise<SignatureFile> {

@@ -3,7 +3,7 @@
 import { mkdir, mkdtemp, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../core/clock.ts";
-import { messageOf } from "../core/errors.ts";
+import { messageOf, systemCodeOf } from "../core/errors.ts";
 import type { Emit, UpdateOutcome } from "../core/events.ts";
 import type { Epochs } from "./epochs.ts";
 import { type FreshclamOptions, runFreshclam } from "./freshclam/freshclam.ts";
@@ -247,7 +247,7 @@ async function isWritable(directory: string): Promise<boolean> {
     await rmdir(await mkdtemp(join(directory, ".clamgate-")));
     return true;
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : null;
+    const code = systemCodeOf(error);
     return code !== "EROFS" && code !== "EACCES" && code !== "EPERM" && code !== "ENOENT" && code !== "ENOTDIR";
   }
 }

@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
-import { ClamgateError, messageOf } from "../core/errors.ts";
+import { ClamgateError, messageOf, systemCodeOf } from "../core/errors.ts";
 import type { Budget } from "./budget.ts";
 import { GrowingBuffer } from "./growing-buffer.ts";
 
@@ -118,7 +118,7 @@ export class SpoolFile {
     try {
       await this.#fileSystem.unlink(this.path);
     } catch (thrown) {
-      if (codeOf(thrown) !== "ENOENT") throw thrown;
+      if (systemCodeOf(thrown) !== "ENOENT") throw thrown;
     } finally {
       await this.#handle.close();
     }
@@ -141,12 +141,8 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, start: number): P
 
 function spoolError(thrown: unknown): ClamgateError {
   const detail = messageOf(thrown);
-  const code = codeOf(thrown);
+  const code = systemCodeOf(thrown);
   if (code === "ENOSPC" || code === "EDQUOT")
     return new ClamgateError("spool-full", "No room to hold the body", { detail, cause: thrown });
   return new ClamgateError("internal", "Internal error", { detail, cause: thrown });
-}
-
-function codeOf(thrown: unknown): unknown {
-  return thrown instanceof Error && "code" in thrown ? thrown.code : null;
 }

@@ -3,6 +3,7 @@
 import { chmod, lstat, rename, rm } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { describeListenAddress, type ListenAddress } from "../../codec/clamd/listen-address.ts";
+import { systemCodeOf } from "../../core/errors.ts";
 
 export interface Listeners {
   /** As `tcp://127.0.0.1:3310`, with the port that was given. */
@@ -99,5 +100,6 @@ function isAnswered(path: string): Promise<boolean> {
 }
 
 function isAddressMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === "EADDRNOTAVAIL" || error.code === "EAFNOSUPPORT");
+  const code = systemCodeOf(error);
+  return code === "EADDRNOTAVAIL" || code === "EAFNOSUPPORT";
 }
