@@ -45,10 +45,11 @@ export async function trickleUntilSettled(
     const isSettled = await Promise.race([settled, pause]);
     waiting.abort();
     if (isSettled || signal.aborted) return;
-    waitMs = sent * 2 >= pace.maxBytes ? 2 * pace.intervalMs : pace.intervalMs;
     const arrived = source.arrived();
-    if (arrived === null || sent >= Math.min(pace.maxBytes, arrived.prefix.length) || sent + 1 >= arrived.bytes) continue;
-    await source.send(arrived.prefix.slice(sent, sent + 1));
-    sent += 1;
+    if (arrived !== null && sent < Math.min(pace.maxBytes, arrived.prefix.length) && sent + 1 < arrived.bytes) {
+      await source.send(arrived.prefix.slice(sent, sent + 1));
+      sent += 1;
+    }
+    waitMs = sent * 2 >= pace.maxBytes ? 2 * pace.intervalMs : pace.intervalMs;
   }
 }
