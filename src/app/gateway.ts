@@ -83,7 +83,7 @@ export interface Gateway {
 
 /** Besides the routes. All other settings are variables of the environment, which never change for a process. */
 const reloadable =
-  "API_KEYS_FILE, AUDIT, DOWNLOAD_EXTRA_CA, SSL_CERT, SSL_KEY, SSL_CLIENT_CA, ICAP_CLIENT_CA, the names in CLAMD_PORT";
+  "DATABASE_DIRECTORY, API_KEYS_FILE, AUDIT, DOWNLOAD_EXTRA_CA, SSL_CERT, SSL_KEY, SSL_CLIENT_CA, ICAP_CLIENT_CA, the names in CLAMD_PORT";
 const reapGraceMs = 5_000;
 /** For a question that is answered "unknown" sooner than it waits for a scan. */
 const lookUpMs = 1_000;

@@ -47,6 +47,8 @@ export interface SignatureUpdater {
   start(): Promise<void>;
   /** Runs freshclam now, after what is under way, and loads what it brought. Null where updates are off or impossible. */
   checkNow(): Promise<UpdateAttempt | null>;
+  /** Loads now what has changed in the directory: whoever asks has written all of it. Resolves when that is done or has failed. */
+  look(): Promise<void>;
   status(): SignatureStatus;
   /** Ends a running freshclam, waits for a load that is under way, and leaves no timer. */
   close(): Promise<void>;
@@ -125,6 +127,14 @@ export function keepSignatures(options: UpdaterOptions): SignatureUpdater {
       seen = found;
       const isTooEarly = found === postponed?.fingerprint && clock() < postponed.until;
       if (isStable && found !== handled && !isTooEarly) await refresh();
+    } catch (error) {
+      notice(messageOf(error));
+    }
+  }
+
+  async function look(): Promise<void> {
+    try {
+      if (!signal.aborted && (await fingerprint(directory)) !== handled) await refresh();
     } catch (error) {
       notice(messageOf(error));
     }
@@ -210,6 +220,7 @@ export function keepSignatures(options: UpdaterOptions): SignatureUpdater {
       return starting;
     },
     checkNow,
+    look: () => serially(look),
     status() {
       const loaded = loader.loaded();
       return {

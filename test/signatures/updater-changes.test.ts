@@ -28,6 +28,50 @@ describe("keepSignatures: watching the directory", () => {
     assert.deepEqual(await stage.kept(), [updater.status().set?.id]);
   });
 
+  test("loads a change at once where it is told to look, and nothing where there is none", async (t) => {
+    const stage = await updaterStage(t);
+    await writeFiles(stage.database, one);
+    const updater = await stage.updater({ checksPerDay: 0 });
+    await updater.start();
+    await updater.look();
+    assert.equal(stage.loads.length, 1);
+    await writeFiles(stage.database, two);
+    await updater.look();
+    assert.equal(stage.loads.length, 2);
+    for (let look = 0; look < 3; look++) await stage.poll();
+    assert.equal(stage.loads.length, 2);
+  });
+
+  test("keeps what it has where it is told to look too early, and loads the rest when it is there", async (t) => {
+    const stage = await updaterStage(t);
+    await writeFiles(stage.database, one);
+    const updater = await stage.updater({ checksPerDay: 0 });
+    await updater.start();
+    const good = updater.status().set?.id;
+    stage.engine = () => ({ ok: false, reason: "Malformed database", blame: "set" });
+    await writeFiles(stage.database, { "own.ndb": "Two:0:*:bbb" });
+    await updater.look();
+    assert.equal(updater.status().set?.id, good);
+    stage.engine = () => ({ ok: true, faults: [] });
+    await writeFiles(stage.database, two);
+    await updater.look();
+    assert.equal(updater.status().set?.id, (await readSignatureSet(stage.database)).id);
+  });
+
+  test("does not fail where it is told to look and the directory is gone, nor once it is closed", async (t) => {
+    const stage = await updaterStage(t);
+    await writeFiles(stage.database, one);
+    const updater = await stage.updater({ checksPerDay: 0 });
+    await updater.start();
+    await rm(stage.database, { recursive: true });
+    await updater.look();
+    assert.equal(stage.loads.length, 1);
+    assert.notEqual(updater.status().set, null);
+    await updater.close();
+    await updater.look();
+    assert.equal(stage.loads.length, 1);
+  });
+
   test("does not load a copy in progress", async (t) => {
     const stage = await updaterStage(t);
     await writeFiles(stage.database, one);

@@ -114,7 +114,10 @@ export async function managedEngine(options: ManagedEngineOptions): Promise<Engi
 
   return {
     start: () => updater.start(),
-    reload: async () => {},
+    async reload() {
+      // A full database takes half a minute: what else is read anew does not wait for it.
+      void updater.look();
+    },
     async stop() {
       // A load that is under way ends with its clamd.
       const closed = updater.close();

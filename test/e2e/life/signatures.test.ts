@@ -50,6 +50,7 @@ describe("signatures of the operator's own", () => {
     const bad = join(directory, ".bad");
     await writeFile(bad, "this is no signature\n");
     await rename(bad, join(directory, "bad.ndb"));
+    gateway.signal("SIGHUP");
     await gateway.line("signature file kept out");
     assert.deepEqual(await readiness(), [
       "degraded",
@@ -57,6 +58,7 @@ describe("signatures of the operator's own", () => {
     ]);
     assert.equal(await gateway.metric("clamgate_signatures_kept_out"), 1);
     await writeFile(join(directory, "later.ndb"), `Site.Later:0:*:${Buffer.from("A LATER MARKER").toString("hex")}\n`);
+    gateway.signal("SIGHUP");
     while ((await gateway.metric('clamgate_reloads_total{outcome="loaded"}')) < 2) await delay(100);
     assert.match((await upload(gateway.url, { name: "later.bin", bytes: Buffer.from("A LATER MARKER") })).body, /Site\.Later/);
     assert.equal((await readiness())[0], "degraded");
@@ -74,6 +76,7 @@ describe("signatures of the operator's own", () => {
     await rm(join(directory, "site.ndb"));
     await rm(join(directory, "later.ndb"));
     await writeFile(join(directory, "site.hdb"), "44d88612fea8a8f36de82e1278abb02f:68:Site.Eicar\n");
+    gateway.signal("SIGHUP");
     while ((await gateway.metric('clamgate_reloads_total{outcome="loaded"}')) < 3) await delay(100);
     assert.deepEqual(await readiness(), ["degraded", "loaded: 1 file of your own"]);
     assert.equal((await upload(gateway.url, known)).status, 200, "its signature is gone");
