@@ -59,6 +59,7 @@ describe("a clamd with too little memory", () => {
       const failure = () => gateway.lines.find((line) => /signatures rejected|could not be loaded/.test(line));
       // More than fits beside the set that is loaded.
       await writeFile(join(stage.databaseDirectory, "large.ndb"), largeSignatures(2_000_000));
+      gateway.signal("SIGHUP");
       while (failure() === undefined && (await loaded()) === before) await rest.raw(subjects.infected(500));
       assert.equal(await loaded(), before, "memory ran short");
       await gateway.ready();

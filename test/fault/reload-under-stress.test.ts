@@ -33,6 +33,7 @@ describe("good signatures", () => {
     const pid = await managedClamd(stage);
     process.kill(pid, "SIGSTOP");
     await writeFile(join(databaseDirectory, "new.ndb"), bodySignature("Clamgate.New", "the new body"));
+    gateway.signal("SIGHUP");
     await eventually("it is told of them", async () => (await active(stage)) !== before);
     await delay(4_000); // the fault: longer than any other answer is waited for
     process.kill(pid, "SIGCONT");
@@ -49,6 +50,7 @@ describe("good signatures", () => {
     const seen = loads();
     await writeFile(join(databaseDirectory, "large.ndb"), largeSignatures(100_000));
     await writeFile(join(databaseDirectory, "new.ndb"), bodySignature("Clamgate.New", "the new body"));
+    gateway.signal("SIGHUP");
     await eventually("it loads them", () => loads() > seen);
     process.kill(await managedClamd(stage), "SIGKILL");
     await eventually("it is told", () => gateway.lines.some((line) => line.includes("to be tried again")));

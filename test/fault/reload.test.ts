@@ -155,6 +155,7 @@ describe("new signatures under load", () => {
     await under(stage, async () => {
       const brokenAt = performance.now();
       await writeFile(join(directory, "broken.ndb"), "This is no signature\n");
+      gateway.signal("SIGHUP");
       await eventually("it is refused", async () => (await rejected()) === 1);
       context.diagnostic(`refused after ${Math.round(performance.now() - brokenAt)} ms`);
       await gateway.line("signatures rejected");

@@ -128,6 +128,7 @@ describe("/readyz", () => {
 
   test("tells of a directory that was emptied, until it holds something again", options, async () => {
     for (const name of await readdir(database)) await rm(join(database, name));
+    gateway.signal("SIGHUP");
     await gateway.line("there are no signatures in");
     const { detail } = await checkOf(gateway, "signatures");
     assert.match(
@@ -135,6 +136,7 @@ describe("/readyz", () => {
       /kept out: the newest set \(there are no signatures in DATABASE_DIRECTORY any more; those loaded stay\)$/,
     );
     await writeFile(join(database, "other.hdb"), "44d88612fea8a8f36de82e1278abb02f:68:Other.Eicar\n");
+    gateway.signal("SIGHUP");
     await eventually("it is loaded", async () => {
       await delay(200);
       return (await checkOf(gateway, "signatures")).detail === "loaded: 1 file of your own";
