@@ -24,7 +24,7 @@ export async function scratchDirectory(files: Readonly<Record<string, string>> =
   return {
     path,
     at: (...names) => join(path, ...names),
-    [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }),
+    [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 }), // somebody may still write
   };
 }
 

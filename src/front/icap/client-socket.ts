@@ -26,8 +26,8 @@ export class ClientSocket {
   readonly #queue: Buffer[] = [];
   #queuedBytes = 0;
   #isEnded = false;
-  /** Of whoever waits for a change. */
-  #wait: (PromiseWithResolvers<void> & { readonly endsAt: number }) | null = null;
+  /** What the reader waits for. */
+  #wait: (PromiseWithResolvers<void> & { endsAt: number }) | null = null;
   #timer: { readonly firesAt: number; readonly handle: NodeJS.Timeout } | null = null;
 
   constructor({ socket, accepted, answerTimeoutMs }: ClientSocketOptions) {
@@ -61,13 +61,12 @@ export class ClientSocket {
     return chunk;
   }
 
-  /** Resolves when `take` may know more. One wait at a time. Rejects with `client-slow`. */
+  /** Resolves when `take` may know more. One wait at a time: where one was given up, its time counts no more. Rejects with `client-slow`. */
   change(timeoutMs: number): Promise<void> {
-    if (this.#wait === null) {
-      const endsAt = performance.now() + timeoutMs;
-      this.#wait = { ...Promise.withResolvers<void>(), endsAt };
-      this.#setTimer(endsAt);
-    }
+    const endsAt = performance.now() + timeoutMs;
+    this.#wait ??= { ...Promise.withResolvers<void>(), endsAt };
+    this.#wait.endsAt = endsAt;
+    this.#setTimer(endsAt);
     return this.#wait.promise;
   }
 
@@ -156,6 +155,7 @@ export class ClientSocket {
   #leave(): void {
     this.#isEnded = true;
     clearTimeout(this.#timer?.handle);
+    this.#timer = null;
     this.#gone.abort(gone());
     this.#wake();
   }
@@ -166,7 +166,7 @@ export class ClientSocket {
     wait?.resolve();
   }
 
-  /** One timer for all waits, as most of them end long before it: it looks whom it is for when it fires. */
+  /** One timer for all waits, as most of them end long before it. When it fires it looks whether the present one is over. */
   #setTimer(endsAt: number): void {
     if (this.#timer !== null && this.#timer.firesAt <= endsAt) return;
     clearTimeout(this.#timer?.handle);
