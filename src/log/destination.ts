@@ -21,7 +21,7 @@ const flushStepMs = 5;
 
 /**
  * Lines to an open descriptor, as 1 for standard output. They go together within `keepMs`: a system call that wakes the reader of a
- * pipe is the dearest part of a small request (130 µs of 550, measured), and only a SIGKILL within that time loses them.
+ * pipe is the dearest part of a small request (130 µs of 550, measured), and only an end without `exit` (SIGKILL, no memory) loses them.
  * Written at once are those that are to be written now, and of those that are to be soon the first in each `keepMs`, with all before it.
  * A reader that stalls or went away, and a full disk, cost lines, never time: what does not fit is left out and counted.
  */

@@ -47,8 +47,11 @@ export interface SignatureUpdater {
   start(): Promise<void>;
   /** Runs freshclam now, after what is under way, and loads what it brought. Null where updates are off or impossible. */
   checkNow(): Promise<UpdateAttempt | null>;
-  /** Loads now what has changed in the directory: whoever asks has written all of it. Resolves when that is done or has failed. */
-  look(): Promise<void>;
+  /**
+   * Loads what has changed in the directory, if it stays the same for a second: where it does not, its watch goes on. Resolves when that
+   * is done or has failed.
+   */
+  loadNow(): Promise<void>;
   status(): SignatureStatus;
   /** Ends a running freshclam, waits for a load that is under way, and leaves no timer. */
   close(): Promise<void>;
@@ -74,6 +77,8 @@ export interface UpdaterOptions {
   readonly random: () => number;
   readonly after: After;
 }
+
+const settleMs = 1_000;
 
 export function keepSignatures(options: UpdaterOptions): SignatureUpdater {
   const { directory, epochs, fallbackDirectory, checksPerDay, emit, clock, now, random, after, pollMs = 15_000 } = options;
@@ -132,9 +137,13 @@ export function keepSignatures(options: UpdaterOptions): SignatureUpdater {
     }
   }
 
-  async function look(): Promise<void> {
+  async function loadNow(): Promise<void> {
     try {
-      if (!signal.aborted && (await fingerprint(directory)) !== handled) await refresh();
+      const found = await fingerprint(directory);
+      if (signal.aborted || found === handled) return;
+      // Who asked may have meant something else, and somebody be writing here.
+      await within(settleMs, new Promise(() => {}));
+      if (!signal.aborted && (await fingerprint(directory)) === found) await refresh();
     } catch (error) {
       notice(messageOf(error));
     }
@@ -220,7 +229,7 @@ export function keepSignatures(options: UpdaterOptions): SignatureUpdater {
       return starting;
     },
     checkNow,
-    look: () => serially(look),
+    loadNow: () => serially(loadNow),
     status() {
       const loaded = loader.loaded();
       return {

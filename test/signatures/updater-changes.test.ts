@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import { readSignatureSet } from "../../src/signatures/signature-set.ts";
 import { writeTestSignatures } from "../../src/signatures/test-set.ts";
 import { textSignature, unprivileged, writeFiles } from "./scratch.ts";
-import { noNetwork, nothingNew, pollMs, ran, updaterStage } from "./updater-stage.ts";
+import { noNetwork, nothingNew, pollMs, ran, type UpdaterStage, until, updaterStage } from "./updater-stage.ts";
 
 const one = { "own.ndb": textSignature("One", "aaaaaaaa") };
 const two = { "own.ndb": textSignature("Two", "bbbbbbbb") };
@@ -28,48 +28,64 @@ describe("keepSignatures: watching the directory", () => {
     assert.deepEqual(await stage.kept(), [updater.status().set?.id]);
   });
 
-  test("loads a change at once where it is told to look, and nothing where there is none", async (t) => {
+  test("loads a change a second after it is told to, and nothing where there is none", async (t) => {
     const stage = await updaterStage(t);
     await writeFiles(stage.database, one);
     const updater = await stage.updater({ checksPerDay: 0 });
     await updater.start();
-    await updater.look();
+    await updater.loadNow();
     assert.equal(stage.loads.length, 1);
     await writeFiles(stage.database, two);
-    await updater.look();
+    await whileASecondPasses(stage, updater.loadNow());
     assert.equal(stage.loads.length, 2);
     for (let look = 0; look < 3; look++) await stage.poll();
     assert.equal(stage.loads.length, 2);
   });
 
-  test("keeps what it has where it is told to look too early, and loads the rest when it is there", async (t) => {
+  test("does not load a copy in progress when it is told to load, but later, by itself", async (t) => {
     const stage = await updaterStage(t);
     await writeFiles(stage.database, one);
     const updater = await stage.updater({ checksPerDay: 0 });
     await updater.start();
-    const good = updater.status().set?.id;
-    stage.engine = () => ({ ok: false, reason: "Malformed database", blame: "set" });
-    await writeFiles(stage.database, { "own.ndb": "Two:0:*:bbb" });
-    await updater.look();
-    assert.equal(updater.status().set?.id, good);
-    stage.engine = () => ({ ok: true, faults: [] });
     await writeFiles(stage.database, two);
-    await updater.look();
+    const loading = updater.loadNow();
+    await until("it waits", () => stage.time.waits().includes(1_000));
+    await appendFile(join(stage.database, "own.ndb"), textSignature("Part", "cccccccc"));
+    stage.time.advance(1_000);
+    await loading;
+    assert.equal(stage.loads.length, 1);
+    for (let look = 0; look < 2; look++) await stage.poll();
+    assert.equal(stage.loads.length, 2);
     assert.equal(updater.status().set?.id, (await readSignatureSet(stage.database)).id);
   });
 
-  test("does not fail where it is told to look and the directory is gone, nor once it is closed", async (t) => {
+  test("keeps what it has where it is told to load and the directory is gone, or once it is closed", async (t) => {
     const stage = await updaterStage(t);
     await writeFiles(stage.database, one);
     const updater = await stage.updater({ checksPerDay: 0 });
     await updater.start();
     await rm(stage.database, { recursive: true });
-    await updater.look();
+    await whileASecondPasses(stage, updater.loadNow());
     assert.equal(stage.loads.length, 1);
     assert.notEqual(updater.status().set, null);
     await updater.close();
-    await updater.look();
+    await updater.loadNow();
     assert.equal(stage.loads.length, 1);
+    assert.deepEqual(stage.time.waits(), []);
+  });
+
+  test("ends a load that it was told of when it is closed meanwhile", async (t) => {
+    const stage = await updaterStage(t);
+    await writeFiles(stage.database, one);
+    const updater = await stage.updater({ checksPerDay: 0 });
+    await updater.start();
+    await writeFiles(stage.database, two);
+    const loading = updater.loadNow();
+    await until("it waits", () => stage.time.waits().includes(1_000));
+    await updater.close();
+    await loading;
+    assert.equal(stage.loads.length, 1);
+    assert.deepEqual(stage.time.waits(), []);
   });
 
   test("does not load a copy in progress", async (t) => {
@@ -368,3 +384,9 @@ describe("keepSignatures: updates", () => {
     assert.equal(stage.loads.length, 5);
   });
 });
+
+async function whileASecondPasses({ time }: UpdaterStage, work: Promise<void>): Promise<void> {
+  await until("it waits", () => time.waits().includes(1_000));
+  time.advance(1_000);
+  await work;
+}

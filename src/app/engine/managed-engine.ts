@@ -116,7 +116,7 @@ export async function managedEngine(options: ManagedEngineOptions): Promise<Engi
     start: () => updater.start(),
     async reload() {
       // A full database takes half a minute: what else is read anew does not wait for it.
-      void updater.look();
+      void updater.loadNow();
     },
     async stop() {
       // A load that is under way ends with its clamd.

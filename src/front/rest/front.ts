@@ -24,6 +24,7 @@ import { addPathRoutes } from "./path-routes.ts";
 import { errorAnswer, formatFault } from "./result.ts";
 import { addStateRoutes } from "./state-routes.ts";
 import { type ScanRoute, type UploadPace, uploadRoutes } from "./upload-routes.ts";
+import { problemAnswer, problemOfError } from "./v3/problems.ts";
 import { addV3Routes, type V3Options } from "./v3/routes.ts";
 import { v3ScanRoute } from "./v3/scan-route.ts";
 
@@ -114,7 +115,10 @@ export function restFront(given: RestFrontOptions): RestFront {
       keepBodiesRaw(scope);
       // The schemas are for people: bad requests get clamav-rest's answers, from the routes.
       scope.setValidatorCompiler(() => () => true);
-      scope.setErrorHandler((thrown, request, reply) => sendAnswer(request, reply, answerToFault(thrown, request.id), options));
+      scope.setErrorHandler((thrown, request, reply) => {
+        const { id, route } = exchangeOf(request, reply);
+        return sendAnswer(request, reply, answerToFault(thrown, id, route), options);
+      });
       for (const route of scanRoutes.values()) {
         scope.post(route.path, { schema: route.schema }, (request, reply) => {
           reply.hijack();
@@ -160,18 +164,22 @@ export function restFront(given: RestFrontOptions): RestFront {
     return route.handle(exchange).catch((thrown) => fail(exchange, thrown));
   }
 
+  /** Never throws: where no answer can be given, the connection ends. */
   function fail(exchange: Exchange, thrown: unknown): void {
-    const fault = answerToFault(thrown, exchange.id);
-    if (exchange.response.headersSent) exchange.response.destroy();
-    // One of the headers that were set may be what no answer can have.
-    else answer({ ...exchange, headers: {} }, fault, options);
+    const { response, id, route } = exchange;
+    try {
+      if (response.headersSent) response.destroy();
+      else answer(exchange, answerToFault(thrown, id, route), options);
+    } catch {
+      response.destroy();
+    }
   }
 
   /** No route throws on purpose: what it throws is a fault of ours, and the client is told no more than that. */
-  function answerToFault(thrown: unknown, requestId: string): Answer {
+  function answerToFault(thrown: unknown, requestId: string, route: Route): Answer {
     const error = toClamgateError(thrown);
     options.emit({ kind: "notice", level: "error", message: `request ${requestId} failed: ${error.message}` });
-    return errorAnswer(error);
+    return route.startsWith("/v3/") ? problemAnswer(problemOfError(error)) : errorAnswer(error);
   }
 }
 

@@ -186,6 +186,8 @@ describe("the REST front with keys", () => {
         const answer = await exchange(server.port, request(`POST ${path}`, header, "x"));
         assert.equal(answer.status, 500);
         assert.ok(!answer.body.includes("broken"));
+        assert.equal(answer.body.includes("/problems/internal"), path === "/v3/scan");
+        assert.equal(answer.headers.get("vary"), "Origin");
         assert.equal(server.fake.begun.length, 0);
         assert.equal((await exchange(server.port, request("GET /livez"))).status, 200);
       });

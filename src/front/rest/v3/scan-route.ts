@@ -107,8 +107,8 @@ export function v3ScanRoute(options: V3ScanOptions): ScanRoute {
 
 /** From the query, else from Content-Disposition; without its directories. */
 function nameOf({ url = "", headers }: RawRequest): string | null {
-  const [, query = ""] = url.split("?", 2);
-  const [name, ...others] = new URLSearchParams(query).getAll("name");
+  const query = url.indexOf("?");
+  const [name, ...others] = query < 0 ? [] : new URLSearchParams(url.slice(query)).getAll("name");
   const told =
     name !== undefined && others.length === 0
       ? fileNameOf(`attachment; filename*=UTF-8''${encodeURIComponent(name.toWellFormed())}`)

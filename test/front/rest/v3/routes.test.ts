@@ -32,6 +32,20 @@ describe("POST /v3/scan", () => {
     assert.equal(report.sha256, sha256("harmless"));
   });
 
+  for (const [query, name] of [
+    ["?name=what?.exe", "what?.exe"],
+    ["?other=a?b&name=x.exe", "x.exe"],
+    ["?name=a&name=b", null],
+    ["?name=", null],
+    ["?", null],
+  ] as const) {
+    test(`takes ${name} for the name of ${query}`, async () => {
+      await using server = await startRest();
+      const response = await fetch(`${server.url}/v3/scan${query}`, { method: "POST", body: "harmless" });
+      assert.equal(((await response.json()) as { readonly name: string | null }).name, name);
+    });
+  }
+
   test("answers 406 to what is infected, and to what could not be looked into", async () => {
     await using server = await startRest();
     for (const [body, kind] of [
