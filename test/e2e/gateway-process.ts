@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
+import { processesWith } from "../process/stage.ts";
 
 export interface GatewayProcess extends AsyncDisposable {
   readonly urls: readonly string[];
@@ -180,7 +181,10 @@ export async function startGatewayProcess(options: GatewayProcessOptions = {}): 
     async [Symbol.asyncDispose]() {
       if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM");
       await ended;
-      if (options.state === undefined) await rm(state, { recursive: true, force: true });
+      if (options.state !== undefined) return;
+      // Killed, it has left its clamd to the next gateway of its state, and there is none.
+      if (child.signalCode === "SIGKILL") for (const pid of await processesWith(state)) process.kill(pid, "SIGKILL");
+      await rm(state, { recursive: true, force: true });
     },
   };
 }
