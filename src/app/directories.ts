@@ -35,8 +35,8 @@ export async function makeDatabaseDirectory(setting: "DATABASE_DIRECTORY" | "FRE
 }
 
 /**
- * Makes it with its parents. Rejects with the system's error. Node's own recursive mkdir never comes back where the parent is there and no child can be, as
- * below /proc: it takes the child's ENOENT for the parent's, again and again (node 26.10).
+ * Makes it with its parents. Rejects with the system's error. Node's own recursive mkdir never comes back where the parent is there and
+ * no child can be, as below /proc: it takes the child's ENOENT for the parent's, again and again (node 26.10).
  * @param path absolute; `mode` is that of each directory that is made.
  */
 export async function makeDirectory(path: string, mode = 0o777): Promise<void> {

@@ -326,24 +326,6 @@ async function open(
     (made) => made.close(),
   );
 
-  const proxy = await startDownloadProxy({
-    config,
-    scan,
-    engineVersion: () => pool.version(),
-    urlVerdicts: caches.urlVerdicts,
-    givenCopies: caches.givenCopies,
-    verdictTtlSeconds,
-    remembersAgain: !isUnseen,
-    isTestOnly,
-    retryAfterSeconds,
-    mayBeLeftOut: allowsTestSignatures,
-    ownUrls: servers.urls,
-    access,
-    emit,
-    clock,
-  });
-  if (proxy !== null) opened.adopt(proxy, (made) => made.close());
-
   icap = await startIcap({
     config,
     scan,
@@ -360,6 +342,25 @@ async function open(
     await openClamdDoor({ config, scan, engineVersion: () => pool.version(), poolStats, emit, clock }),
     (made) => made.close(),
   );
+
+  const proxy = await startDownloadProxy({
+    config,
+    scan,
+    engineVersion: () => pool.version(),
+    urlVerdicts: caches.urlVerdicts,
+    givenCopies: caches.givenCopies,
+    verdictTtlSeconds,
+    remembersAgain: !isUnseen,
+    isTestOnly,
+    retryAfterSeconds,
+    mayBeLeftOut: allowsTestSignatures,
+    // Behind all other doors, as none may be reached through it.
+    ownUrls: [...servers.urls, ...(icap?.urls ?? []), ...clamdDoor.addresses.filter((address) => address.startsWith("tcp:"))],
+    access,
+    emit,
+    clock,
+  });
+  if (proxy !== null) opened.adopt(proxy, (made) => made.close());
 
   const started = engine.start().finally(() => {
     isStarting = false;

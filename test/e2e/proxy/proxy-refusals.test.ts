@@ -3,6 +3,7 @@ import { after, before, describe, test } from "node:test";
 import { type FakeOrigin, ok, redirect, startFakeOrigin } from "../../fake/origin.ts";
 import { ask, requestText } from "../../front/proxy/raw-client.ts";
 import { type LiveRedis, startRedis } from "../../live/redis.ts";
+import type { GatewayProcess } from "../gateway-process.ts";
 import { type DownloadStage, type NginxFront, openDownloads, startNginxFront } from "./proxy-stage.ts";
 
 /** Everything named here is of this machine: 127.0.0.0/8, ::1, or a spelling of them. */
@@ -98,12 +99,18 @@ describe("downloads from where they may not come from", () => {
     assert.equal(trap.accepted(), 0);
   });
 
-  test("are refused from the gateway itself and its Redis", async () => {
+  test("are refused from the gateway itself, its other doors and its Redis", async () => {
     await using own = await openDownloads({
+      ICAP_PORT: "0",
+      CLAMD_LISTEN: "0",
+      DOWNLOAD_ORIGINS: "any",
       DOWNLOAD_ALLOW_PRIVATE: "127.0.0.0/8:*",
       VERDICT_CACHE: `redis://127.0.0.1:${redis.port}`,
     });
-    for (const port of [own.gateway.port, own.gateway.proxyPort, redis.port]) {
+    own.files.set("/file", () => ok("a file"));
+    assert.equal((await own.get("/file")).status, 200, "whatever else is here may be had");
+    const [icap, clamd] = await Promise.all([portIn(own.gateway, "icap://"), portIn(own.gateway, "clamd door on tcp://")]);
+    for (const port of [own.gateway.port, own.gateway.proxyPort, icap, clamd, redis.port]) {
       const text = requestText("/metrics", [`Download-From: http://127.0.0.1:${port}/`]);
       assert.equal((await ask(own.gateway.proxyPort, text)).status, 403);
     }
@@ -136,3 +143,10 @@ describe("downloads from where they may not come from", () => {
     assert.equal(strict.origin.accepted(), 0);
   });
 });
+
+/** Where a door listens, by the line that says so. */
+async function portIn(gateway: GatewayProcess, place: string): Promise<number> {
+  const [, port] = (await gateway.line(place)).split(place, 2)[1]?.match(/:(\d+)/) ?? [];
+  assert.ok(port !== undefined, place);
+  return Number(port);
+}
